@@ -1,0 +1,47 @@
+"""A run is told as events. Terminal, Python API and web page only listen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import time
+from typing import Any
+
+#: Every event's name and what it tells. `events.jsonl` holds them in order.
+EVENTS: dict[str, str] = {
+    "started": "the run folder exists: run, command",
+    "read": "files are read: rows (the ledger's counts), files",
+    "warned": "something the user should know: message",
+    "split": "train, valid, test sizes and how they came about",
+    "planned": "method, options and what was measured to choose them",
+    "baseline": "one baseline is scored: name, scores",
+    "cached": "the frozen trunk is in memory or on disk: rows, bytes, seconds",
+    "step": "one optimiser step: step, steps, epoch, loss, learning_rate, rows_per_second",
+    "validated": "scores on the validation rows: step, scores",
+    "checkpoint": "a checkpoint is on disk: step",
+    "stopped": "training ended before its last step: step, reason",
+    "trained": "the fit is over: steps, seconds",
+    "saved": "model/ is on disk: kind, bytes",
+    "scored": "test scores: scores, gain",
+    "finished": "the run is complete: verdict, seconds",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened in a run. `name` is a key of EVENTS; `time` is seconds since 1970."""
+
+    name: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    time: float = field(default_factory=time)
+
+    def __post_init__(self) -> None:
+        if self.name not in EVENTS:
+            raise KeyError(f"no event is named {self.name!r}")
+
+    def __getitem__(self, key: str) -> Any:
+        return self.fields[key]
+
+
+def tell(name: str, **fields: Any) -> Event:
+    """An event with its fields: ``tell("step", step=3, loss=0.2)``."""
+    return Event(name, fields)

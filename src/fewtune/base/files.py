@@ -1,0 +1,82 @@
+"""Files that are either whole or absent: temporary name, fsync, rename."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+UNFINISHED = ".unfinished"  # suffix of whatever is still being written
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees the old content or the new one, never a half."""
+    raw = content.encode("utf-8") if isinstance(content, str) else content
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(raw)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that a person can read (indented, UTF-8 unescaped), atomically."""
+    write_atomic(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it is synced and renamed over `path`.
+
+    Works for a file and for a folder; an existing folder is replaced as a whole. On an error the
+    temporary is removed and `path` is what it was.
+    """
+    temporary = path.with_name(path.name + UNFINISHED)
+    _remove(temporary)
+    try:
+        yield temporary
+        _sync_tree(temporary)
+        if path.is_dir() and temporary.is_dir():
+            _remove(path)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def fingerprint(*parts: str | bytes | Path) -> str:
+    """SHA-256 over strings, bytes and the contents of files, as 16 hexadecimal digits.
+
+    >>> fingerprint("a", "b") == fingerprint("ab")
+    False
+    """
+    total = hashlib.sha256()
+    for part in parts:
+        raw = part.read_bytes() if isinstance(part, Path) else part
+        raw = raw.encode("utf-8") if isinstance(raw, str) else raw
+        total.update(len(raw).to_bytes(8, "little"))
+        total.update(raw)
+    return total.hexdigest()[:16]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync_tree(path: Path) -> None:
+    for one in [*path.rglob("*"), path] if path.is_dir() else [path]:
+        _sync(one)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,38 @@
+"""A row: what a task reads, and where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """Where a row stands: the file's name, and its line (1-based; for JSON arrays and parquet,
+    the record's number)."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example. `fields` holds the task's roles (`text`, `label`, ...), not the file's columns."""
+
+    origin: Origin
+    fields: Mapping[str, Any]
+
+    def __getitem__(self, role: str) -> Any:
+        return self.fields[role]
+
+    def get(self, role: str, default: Any = None) -> Any:
+        """The role's value, or `default` where the row has none."""
+        return self.fields.get(role, default)
+
+    def with_fields(self, **changed: Any) -> Row:
+        """The same row with some roles changed."""
+        return replace(self, fields={**self.fields, **changed})
