@@ -1,0 +1,37 @@
+"""What the user says about the data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import field_validator
+
+from fewtune.base.options import Options, option
+
+
+class DataOptions(Options):
+    """How the rows are read and split."""
+
+    valid: str | None = option(None, "file with the validation rows")
+    test: str | None = option(None, "file with the test rows; without it 20 % is held out")
+    text: str | None = option(None, "the column that holds the text")
+    label: str | None = option(None, "the column that holds the label")
+    map: dict[str, str] = option({}, "columns by role: text=problem,label=action")
+    encoding: str | None = option(None, "the files' encoding; found out where not given")
+    format: Literal["csv", "tsv", "json", "jsonl", "parquet"] | None = option(
+        None, "the files' format; by suffix and content where not given"
+    )
+    strict: bool = option(False, "stop at the first broken row instead of setting it aside")
+    test_share: float = option(0.2, "share of the rows held out without --test", gt=0, lt=1)
+    max_characters: int = option(20_000, "longer texts are cut here", ge=100)
+
+    @field_validator("map", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        """Take `a=b,c=d` as written on the command line."""
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",")]
+        if not all(role.strip() and eq and column.strip() for role, eq, column in pairs):
+            raise ValueError(f"role=column pairs with commas between; got {value!r}.")
+        return {role.strip(): column.strip() for role, _, column in pairs}

@@ -1,0 +1,1 @@
+"""Rank 5: metrics, intervals, paired tests, the verdict."""

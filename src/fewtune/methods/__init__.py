@@ -1,0 +1,1 @@
+"""Rank 5: one file per tuning method."""

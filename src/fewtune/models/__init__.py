@@ -1,0 +1,1 @@
+"""Rank 3: the pretrained side, nothing about tasks."""

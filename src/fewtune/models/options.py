@@ -1,0 +1,23 @@
+"""What the user says about the pretrained side and the machine."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fewtune.base.options import Options, option
+
+
+class ModelOptions(Options):
+    """Which pretrained model, and how it is loaded and run."""
+
+    model: str = option("minilm", "local folder, hub id, or `minilm` (comes with fewtune)")
+    max_length: int | None = option(
+        None, "tokens kept of a text; by default what the encoder was trained with", ge=4
+    )
+    device: Literal["auto", "cpu", "cuda"] = option("auto", "where to compute")
+    bf16: bool | None = option(None, "bfloat16 arithmetic; by default where the machine has it")
+    attention: Literal["auto", "eager", "sdpa"] = option(
+        "auto", "attention kernel; `auto` measures both for a moment"
+    )
+    allow_pickle: bool = option(False, "load weights stored as pickle (they can run code)")
+    trust_remote_code: bool = option(False, "run code that comes with the model")

@@ -1,0 +1,1 @@
+"""Rank 8: run folders, their index, the environment."""

@@ -1,0 +1,13 @@
+"""What the user says about the run as a whole."""
+
+from __future__ import annotations
+
+from fewtune.base.options import Options, option
+
+
+class RunOptions(Options):
+    """Where a run is kept and how it can be repeated."""
+
+    output: str | None = option(None, "the run folder; default runs/<name>")
+    seed: int = option(0, "every random choice derives from it", ge=0)
+    preset: str | None = option(None, "`cautious`: the guides' small-data recipe")

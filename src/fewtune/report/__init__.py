@@ -1,0 +1,1 @@
+"""Rank 10: the report, a function of a run folder."""

@@ -1,0 +1,1 @@
+"""Rank 6: one fit: loop, batches, optimiser, checkpoint."""
