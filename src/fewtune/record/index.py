@@ -1,0 +1,282 @@
+"""All runs at a glance. The index is a cache: the folders are the truth, and it can be deleted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fewtune.base.errors import FewtuneError, UsageError, did_you_mean
+from fewtune.record.folder import PLAN, SCORES, RunFolder, is_run
+from fewtune.record.lock import Lock
+from fewtune.record.trouble import writing
+
+INDEX = ".index.sqlite"
+VERSION = 1  # of the summary's shape; another one empties the index
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One run in the list. Scores are None before the run is scored.
+
+    `value`, `low` and `high` are the primary metric on the test rows, `seconds` the run's length,
+    `time` its start (since 1970), `rows` the rows kept. `state` is RunFolder's, or ``broken``
+    where the folder's files cannot be read.
+    """
+
+    name: str
+    folder: str
+    task: str | None
+    method: str | None
+    model: str | None
+    primary: str | None
+    value: float | None
+    low: float | None
+    high: float | None
+    state: str
+    seconds: float | None
+    time: float
+    rows: int | None
+
+
+def list_runs(root: Path | str) -> list[Summary]:
+    """The runs in a folder, the newest first.
+
+    Finished runs come from the index as long as their plan and scores were not touched; the
+    others are looked at each time, for their state changes without these files changing.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        return []  # and makes no index in it
+    with closing(_open(root)) as index:
+        known = {row[0]: row for row in index.execute("SELECT name, stamp, summary FROM runs")}
+        rows, summaries = {}, []
+        for folder in runs_in(root):
+            stamp = _stamp(folder)
+            summary = _remembered(folder, known.get(folder.name), stamp) or _summary(folder)
+            summaries.append(summary)
+            if summary.state == "finished":
+                rows[folder.name] = (folder.name, stamp, json.dumps(asdict(summary)))
+        with suppress(sqlite3.OperationalError), index:  # locked for long: next time, then
+            gone = [(name,) for name in known if name not in rows]
+            index.executemany("DELETE FROM runs WHERE name = ?", gone)
+            new = [row for name, row in rows.items() if row != known.get(name)]
+            index.executemany("INSERT OR REPLACE INTO runs VALUES (?, ?, ?)", new)
+    return sorted(summaries, key=lambda one: (-one.time, one.name))
+
+
+def runs_in(root: Path) -> list[Path]:
+    """The run folders in a folder, by name; hidden ones are half deleted."""
+    if not root.is_dir():
+        return []
+    return [one for one in sorted(root.iterdir()) if is_run(one) and one.name[0] != "."]
+
+
+def remove_run(root: Path | str, name: str) -> None:
+    """Delete a run's folder.
+
+    Raises:
+        UsageError: there is no run of that name.
+        FewtuneError: a process works on it, or it cannot be deleted.
+    """
+    root = Path(root)
+    folder = root / name
+    names = [one.name for one in runs_in(root)]
+    if name not in names:  # also keeps `..` and `/` out
+        raise UsageError(f"{name}: there is no such run in {root}.{did_you_mean(name, names)}")
+    with writing(folder):
+        if folder.is_symlink():
+            folder.unlink()  # the run itself is somebody else's
+            return
+        lock = Lock(folder / ".lock")
+        lock.take()
+        # A hidden name first: a deletion cut short leaves no run that looks alive.
+        doomed = root / f".{name}.removed"
+        shutil.rmtree(doomed, ignore_errors=True)
+        folder.rename(doomed)
+        lock.give()
+        shutil.rmtree(doomed)
+
+
+# ---- the index
+
+
+def _open(root: Path) -> sqlite3.Connection:
+    """The index, rebuilt where it is broken, in memory where the folder may not be written."""
+    file = root / INDEX
+    try:
+        return _connect(file)
+    except sqlite3.OperationalError:  # read-only, or a file system without shared memory
+        return _connect(":memory:")
+    except sqlite3.DatabaseError:  # the file is not, or no longer, a database
+        try:
+            for one in (file, file.with_name(INDEX + "-wal"), file.with_name(INDEX + "-shm")):
+                one.unlink(missing_ok=True)
+            return _connect(file)
+        except (OSError, sqlite3.Error):
+            return _connect(":memory:")
+
+
+def _connect(file: Path | str) -> sqlite3.Connection:
+    index = sqlite3.connect(file, timeout=10)
+    try:
+        index.execute("PRAGMA journal_mode = WAL")
+        if index.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("the index is damaged")
+        if index.execute("PRAGMA user_version").fetchone() != (VERSION,):
+            index.execute("DROP TABLE IF EXISTS runs")
+            index.execute(f"PRAGMA user_version = {VERSION}")
+        index.execute("CREATE TABLE IF NOT EXISTS runs (name PRIMARY KEY, stamp, summary)")
+        index.commit()
+    except BaseException:
+        index.close()
+        raise
+    return index
+
+
+def _remembered(folder: Path, row: tuple[str, str, str] | None, stamp: str) -> Summary | None:
+    """The index's summary, where plan and scores are as they were."""
+    if row is None or row[1] != stamp:
+        return None
+    return Summary(**{**json.loads(row[2]), "folder": str(folder)})
+
+
+def _stamp(folder: Path) -> str:
+    """Changes when a run is written again: time and size of its plan and scores."""
+    found = [file.stat() for name in (PLAN, SCORES) if (file := folder / name).exists()]
+    return " ".join(f"{one.st_mtime_ns}/{one.st_size}" for one in found)
+
+
+def _summary(folder: Path) -> Summary:
+    """A run's line in the list, read from its folder."""
+    run = RunFolder(folder)
+    start = next(run.events, None)
+    time = start.time if start else (run.path / PLAN).stat().st_mtime
+    try:
+        plan, scores, state = run.plan, run.scores, run.state
+    except FewtuneError:
+        plan, scores, state = {}, {}, "broken"  # type: ignore[assignment]
+    primary = scores.get("primary")
+    score = (scores.get("test") or {}).get(primary) or {}
+    return Summary(
+        name=run.name,
+        folder=str(run.path),
+        task=scores.get("task") or plan.get("task"),
+        method=scores.get("method") or (plan.get("method") or {}).get("name"),
+        model=(plan.get("model") or {}).get("model"),
+        primary=primary,
+        value=score.get("value"),
+        low=score.get("low"),
+        high=score.get("high"),
+        state=state,
+        seconds=(scores.get("seconds") or {}).get("total"),
+        time=time,
+        rows=(scores.get("rows") or {}).get("kept"),
+    )
+
+
+# ---- two runs side by side
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that two runs do not share: an option, or a score."""
+
+    name: str
+    a: Any
+    b: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two runs on the same test rows.
+
+    `only_a` and `only_b` are the rows that one run alone got right; `difference` is the accuracy of
+    b less that of a, with its 95 % interval and p.
+    """
+
+    rows: int
+    right_a: int
+    right_b: int
+    only_a: int
+    only_b: int
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+#: Parts of a plan that say what the run was, and not how it was called.
+COMPARED = ("task", "data", "model", "method", "train", "evaluate", "run", "chosen")
+NOT_COMPARED = {"run.output"}
+
+
+def diff(a: RunFolder, b: RunFolder) -> list[Difference]:
+    """What differs: options by their flattened names, then scores, then the paired counts.
+
+    `paired.accuracy` and `paired.only_right` are there where both runs predicted the same test
+    rows: the accuracies on them, and the rows that one run alone got right.
+    """
+    plans = [flat({key: run.plan.get(key) for key in COMPARED}) for run in (a, b)]
+    differences = [
+        Difference(name, plans[0].get(name), plans[1].get(name))
+        for name in dict.fromkeys([*plans[0], *plans[1]])
+        if plans[0].get(name) != plans[1].get(name) and name not in NOT_COMPARED
+    ]
+    tests = [run.scores.get("test") or {} for run in (a, b)]
+    for metric in dict.fromkeys([*tests[0], *tests[1]]):
+        differences.append(Difference(f"test.{metric}", tests[0].get(metric), tests[1].get(metric)))
+    if both := paired(a, b):
+        accuracies = both.right_a / both.rows, both.right_b / both.rows
+        differences.append(Difference("paired.accuracy", *accuracies))
+        differences.append(Difference("paired.only_right", both.only_a, both.only_b))
+    return differences
+
+
+def paired(a: RunFolder, b: RunFolder) -> Paired | None:
+    """The two runs row by row, or None where origins, texts or labels of the rows differ."""
+    from fewtune.evaluate.paired import compare_right  # numpy: a moment, and only here
+
+    by_row_a, by_row_b = _right_by_row(a), _right_by_row(b)
+    if not by_row_a or by_row_a.keys() != by_row_b.keys():
+        return None
+    right_a = list(by_row_a.values())
+    right_b = [by_row_b[row] for row in by_row_a]
+    compared = compare_right(right_b, right_a)
+    return Paired(
+        rows=len(right_a),
+        right_a=sum(right_a),
+        right_b=sum(right_b),
+        only_a=sum(x and not y for x, y in zip(right_a, right_b, strict=True)),
+        only_b=sum(y and not x for x, y in zip(right_a, right_b, strict=True)),
+        difference=compared["value"],
+        low=compared["low"],
+        high=compared["high"],
+        p=compared["p"],
+    )
+
+
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dots in the names.
+
+    >>> flat({"train": {"seed": 1, "steps": None}})
+    {'train.seed': 1, 'train.steps': None}
+    """
+    if not isinstance(value, dict):
+        return {name: value}
+    parts = [flat(part, f"{name}.{key}" if name else key) for key, part in value.items()]
+    return {key: part for flattened in parts for key, part in flattened.items()}
+
+
+def _right_by_row(run: RunFolder) -> dict[tuple[str, str, str], bool]:
+    rows = {}
+    for one in run.predictions:
+        if one.get("label") is None:
+            return {}
+        key = str(one.get("origin")), str(one.get("text")), json.dumps(one["label"])
+        rows[key] = one["prediction"] == one["label"]
+    return rows
