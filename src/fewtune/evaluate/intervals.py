@@ -1,0 +1,284 @@
+"""A 95 % interval for every number, by seeded resampling of the rows.
+
+What was chosen, and why (simulated with 2 to 77 classes, 30 to 1,000 rows, accuracy .91 to .998):
+
+* **accuracy**: Wilson's score interval (1927). The bootstrap of 30 right rows of 30 says [1, 1];
+  Wilson says [0.89, 1].
+* **the others**: BCa bootstrap (Efron 1987). A resample of few rows per class loses classes and so
+  understates a macro mean: at 77 classes the plain percentile interval of macro F1 held the truth
+  in 87 % of the tests, BCa in 96 %.
+* **near the end of the range** the bootstrap has seen too few mistakes to know their spread (10 to
+  80 % instead of 95 %), so a share is never surer than Wilson's interval for the rows that really
+  stand behind it (`effective_rows`): 91 to 100 %.
+* **ece** is biased upwards, the more the fewer the rows; where a perfectly calibrated model would
+  show as much, its interval starts at 0.
+* **log_loss** has no ceiling that helps; on 100 nearly perfect rows or fewer its interval is too
+  short (75 to 90 %), for a rare, dear mistake is not in the sample.
+* **fewer than 5 rows** say nothing: the interval is the metric's range (accuracy keeps Wilson's).
+
+The same seed and number of rows give the same resamples, which is what makes comparisons of two
+systems paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fewtune.evaluate.metrics import (
+    METRICS,
+    Floats,
+    Metric,
+    Outcome,
+    Tally,
+    effective_rows,
+    stack,
+    tally,
+)
+
+NORMAL = NormalDist()
+Z = NORMAL.inv_cdf(0.975)  # 1.96
+FEW = 5  # below this many rows a resample says nothing
+GROUPS = 100  # of rows left out together for the acceleration of BCa
+CHUNK = 2**22  # weights held at a time, 32 MiB
+
+Interval = dict[str, float]  # value, low, high
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """A number, and what it would have been on other samples of the rows."""
+
+    value: float
+    drawn: Floats  # (R,) on resamples of the rows
+    left_out: Floats  # (G,) with one group of rows left out
+
+    def __sub__(self, other: Draws) -> Draws:
+        """The difference of two numbers on the same resamples of the same rows."""
+        return Draws(
+            self.value - other.value, self.drawn - other.drawn, self.left_out - other.left_out
+        )
+
+    def __neg__(self) -> Draws:
+        return Draws(-self.value, -self.drawn, -self.left_out)
+
+
+@dataclass(frozen=True, eq=False)
+class Bootstrap:
+    """One outcome's tallies: as it is, on R resamples, and with each of G groups left out."""
+
+    outcome: Outcome
+    whole: Tally
+    drawn: Tally
+    left_out: Tally
+
+    def draws(self, metric: Metric) -> Draws:
+        """A metric's value and its resampled values."""
+        parts = metric.function(self.whole), metric.function(self.drawn)
+        return Draws(float(parts[0][0]), parts[1], metric.function(self.left_out))
+
+
+def bootstrap(one: Outcome, count: int = 1000, seed: int = 0) -> Bootstrap:
+    """Resample an outcome's rows `count` times; equal seeds draw equal rows (paired)."""
+    drawn = [tally(one, weights) for weights in resamples(len(one), count, seed)]
+    return Bootstrap(one, tally(one), stack(drawn), tally(one, leave_out(len(one), seed)))
+
+
+def resamples(rows: int, count: int, seed: int) -> Iterator[Floats]:
+    """Bootstrap weights in chunks: (chunk, rows), how often each row was drawn."""
+    random = np.random.default_rng(seed)
+    left = count
+    while left:
+        size = min(left, max(CHUNK // rows, 1))
+        cells = random.integers(0, rows, (size, rows)) + np.arange(size)[:, None] * rows
+        yield np.bincount(cells.ravel(), minlength=size * rows).reshape(size, rows).astype(float)
+        left -= size
+
+
+def leave_out(rows: int, seed: int) -> Floats:
+    """Weights (G, rows) that leave out one of G random groups of rows; G = min(rows, 100)."""
+    groups = min(rows, GROUPS)
+    group = np.random.default_rng([seed, rows]).permutation(rows) % groups
+    return (group[None] != np.arange(groups)[:, None]).astype(float)
+
+
+def intervals(one: Outcome, count: int = 1000, seed: int = 0) -> dict[str, Interval]:
+    """Every metric that is defined for an outcome, each with its 95 % interval.
+
+    Args:
+        one: n rows.
+        count: resamples of the rows.
+        seed: of the resamples.
+
+    Returns:
+        metric -> {"value", "low", "high"}, in the order of METRICS; a metric that is undefined
+        here (log-loss when no row's label was seen) is absent.
+    """
+    boot = bootstrap(one, count, seed)
+    told = {name: _interval(name, boot) for name in METRICS}
+    return {name: found for name, found in told.items() if found is not None}
+
+
+def _interval(name: str, boot: Bootstrap) -> Interval | None:
+    metric, one = METRICS[name], boot.outcome
+    draws = boot.draws(metric)
+    if np.isnan(draws.value):
+        return None
+    if name == "accuracy":
+        return _told(draws.value, wilson(draws.value, len(one)))
+    if len(one) < FEW:
+        return _told(draws.value, metric.range)
+    low, high = bca(draws)
+    if metric.bounded:
+        ends = _ends(metric, one)
+        floor, ceiling = wilson(draws.value, effective_rows(metric, one), ends)
+        low, high = min(low, floor), max(high, ceiling)
+    if name == "ece" and draws.value <= calibrated_ece(one):
+        low = 0.0
+    return _told(draws.value, (max(low, metric.range[0]), min(high, metric.range[1])))
+
+
+def _told(value: float, ends: tuple[float, float]) -> Interval:
+    return {"value": value, "low": min(ends[0], value), "high": max(ends[1], value)}
+
+
+def _ends(metric: Metric, one: Outcome) -> tuple[float, float]:
+    """The range a metric moves in; blind MCC is 0, and being wrong everywhere -1 / (K - 1)."""
+    if metric.range[0] == 0:
+        return metric.range
+    occurring = len(np.union1d(one.truth, one.predicted))
+    return -1 / max(occurring - 1, 1), 1.0
+
+
+def wilson(
+    value: float, rows: float, ends: tuple[float, float] = (0.0, 1.0)
+) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a share (J. Am. Stat. Assoc. 22, 1927).
+
+    Args:
+        value: the share seen.
+        rows: how many rows it was seen on; need not be whole.
+        ends: the smallest and largest possible value, for numbers that are not 0..1.
+
+    >>> [round(end, 3) for end in wilson(1.0, 30)]
+    [0.886, 1.0]
+    """
+    bottom, width = ends[0], ends[1] - ends[0]
+    share = min(max((value - bottom) / width, 0.0), 1.0)
+    shrink = 1 + Z**2 / rows
+    centre = (share + Z**2 / (2 * rows)) / shrink
+    half = Z / shrink * sqrt(share * (1 - share) / rows + Z**2 / (4 * rows**2))
+    low, high = max(centre - half, 0.0), min(centre + half, 1.0)
+    return bottom + width * low, bottom + width * high
+
+
+def bca(draws: Draws) -> tuple[float, float]:
+    """The 95 % bias-corrected and accelerated interval (Efron, J. Am. Stat. Assoc. 82, 1987).
+
+    The bias z0 comes from the share of resamples below the value (ties count half), the
+    acceleration from leaving out groups of rows. Resamples where the number is undefined drop out.
+    """
+    drawn = draws.drawn[~np.isnan(draws.drawn)]
+    if not len(drawn):
+        return draws.value, draws.value
+    below = ((drawn < draws.value).mean() + (drawn <= draws.value).mean()) / 2
+    edge = 1 / (len(drawn) + 1)
+    bias = NORMAL.inv_cdf(min(max(float(below), edge), 1 - edge))
+    pull = _acceleration(draws.left_out)
+    shares = [_corrected(bias + z, bias, pull) for z in (-Z, Z)]
+    low, high = np.quantile(drawn, shares)
+    return float(low), float(high)
+
+
+def _corrected(point: float, bias: float, pull: float) -> float:
+    return NORMAL.cdf(bias + point / max(1 - pull * point, 0.1))
+
+
+def _acceleration(left_out: Floats) -> float:
+    known = left_out[~np.isnan(left_out)]
+    away = known.mean() - known if len(known) else known
+    spread = float((away**2).sum())
+    if spread < 1e-24:
+        return 0.0
+    return float((away**3).sum()) / (6 * spread**1.5)
+
+
+def calibrated_ece(one: Outcome) -> float:
+    """The ECE that a perfectly calibrated model exceeds once in 20 such tests.
+
+    In a bin, the sum of (confidence - right) of such a model is nearly normal around 0 with the
+    variance sum of c (1 - c); its absolute value has mean s sqrt(2 / pi) and variance
+    s^2 (1 - 2 / pi). After the consistency resampling of Bröcker and Smith (2007).
+    """
+    confidence = one.gap + one.right
+    variance = np.bincount(one.bin, weights=confidence * (1 - confidence))
+    variance = np.maximum(variance, 0.0)
+    mean = np.sqrt(variance * 2 / np.pi).sum()
+    spread = sqrt(float(variance.sum()) * (1 - 2 / np.pi))
+    return float(mean + NORMAL.inv_cdf(0.95) * spread) / len(one)
+
+
+def mean_draws(
+    values: ArrayLike, weights: ArrayLike | None = None, count: int = 1000, seed: int = 0
+) -> Draws:
+    """A mean of per-row values with its resamples, for tasks that score row by row.
+
+    Args:
+        values: (n,) the rows' scores or losses.
+        weights: (n,) how much each row counts, e.g. answer tokens for a loss; default equally.
+        count: resamples of the rows.
+        seed: of the resamples; equal to that of the system compared with.
+    """
+    scores = np.asarray(values, dtype=np.float64)
+    heavy = np.ones_like(scores) if weights is None else np.asarray(weights, dtype=np.float64)
+    one = np.ones((1, len(scores)))
+    drawn = [_means(w, scores, heavy) for w in resamples(len(scores), count, seed)]
+    left_out = _means(leave_out(len(scores), seed), scores, heavy)
+    return Draws(float(_means(one, scores, heavy)[0]), np.concatenate(drawn), left_out)
+
+
+def _means(weights: Floats, values: Floats, heavy: Floats) -> Floats:
+    total = weights @ heavy
+    empty = np.full_like(total, np.nan)
+    return np.divide(weights @ (values * heavy), total, out=empty, where=total > 0)
+
+
+def mean_interval(
+    values: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    share: bool = False,
+    count: int = 1000,
+    seed: int = 0,
+) -> Interval | None:
+    """The 95 % interval of a mean of per-row values: BCa, for shares never surer than Wilson's.
+
+    Args:
+        values: (n,) the rows' scores.
+        weights: (n,) how much each row counts; default equally.
+        share: the values lie in 0..1 (exact match, recall@k, ROUGE).
+        count: resamples of the rows.
+        seed: of the resamples.
+
+    Returns:
+        {"value", "low", "high"}, or None where there is nothing to average.
+
+    >>> found = mean_interval([1.0] * 30, share=True)
+    >>> round(found["low"], 3), found["high"]
+    (0.886, 1.0)
+    """
+    if not np.size(values):
+        return None
+    draws = mean_draws(values, weights, count, seed)
+    if np.isnan(draws.value):
+        return None
+    low, high = bca(draws)
+    if share:
+        floor, ceiling = wilson(draws.value, float(np.size(values)))
+        low, high = max(min(low, floor), 0.0), min(max(high, ceiling), 1.0)
+    return _told(draws.value, (low, high))

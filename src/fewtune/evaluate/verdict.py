@@ -1,0 +1,197 @@
+"""The verdict: one sentence, with the numbers it rests on, that may say "do not fine-tune"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+LEVEL = 0.05
+WORTH = 0.03  # a gain below 3 points (0.03 of a score, 3 % of a loss) is not worth a training run
+
+#: How a baseline is called in a sentence, cheapest first.
+NAMES = {
+    "majority": "always answering the commonest class",
+    "before": "the untouched base model",
+    "tfidf": "TF-IDF with logistic regression",
+    "probe": "a probe on the frozen features",
+}
+COSTS = {
+    "majority": "costs nothing",
+    "before": "needs no training",
+    "tfidf": "costs a second",
+    "probe": "costs seconds",
+}
+PERCENT = {"accuracy": "is right on", "exact_match": "answers exactly"}
+WORDS = {
+    "balanced_accuracy": "a balanced accuracy",
+    "macro_f1": "a macro F1",
+    "weighted_f1": "a weighted F1",
+    "macro_precision": "a macro precision",
+    "macro_recall": "a macro recall",
+    "mcc": "a Matthews correlation",
+    "log_loss": "a log-loss",
+    "ece": "a calibration error",
+    "positive_f1": "an F1 of the positive class",
+    "positive_precision": "a precision of the positive class",
+    "positive_recall": "a recall of the positive class",
+    "rougeL": "a ROUGE-L",
+}
+LOSSES = {"log_loss", "loss", "perplexity"}  # no upper end: what is worth it is relative
+
+
+def verdict(
+    method: str,
+    rows: int,
+    scores: Mapping[str, Mapping[str, float]],
+    gain: Mapping[str, Any],
+    primary: str = "accuracy",
+    where: str = "test rows",
+) -> str:
+    """Say in a sentence whether training was worth it.
+
+    Args:
+        method: what was trained; may itself be a baseline (`probe`, `tfidf`).
+        rows: how many rows were scored.
+        scores: the model's block of scores; holds `primary`.
+        gain: from `classify.gain`, or empty.
+        primary: the metric that decides.
+        where: what the rows are, e.g. "held-out rows of 5 folds".
+
+    Returns:
+        One of: a clear gain; as good as the best baseline; too few rows to tell; worse than a
+        baseline; no better than the commonest class; nothing to compare with.
+    """
+    said = _said(method, f"{rows:,} {where}", scores[primary], primary)
+    if not gain:
+        return f"{said}; there is no baseline to compare it with, so what training gave is unknown."
+    majority = gain["all"].get("majority")
+    if majority and majority["value"] <= 0:
+        return said + _nothing_learnt(majority, primary)
+    if gain["p"] < LEVEL and gain["low"] > 0:
+        return said + _better(method, gain, primary)
+    if gain["p"] < LEVEL and gain["high"] < 0:
+        return said + _worse(method, gain, primary)
+    worth = _worth(scores[primary]["value"], primary)
+    if gain["high"] <= worth:
+        return said + _as_good(method, gain, primary)
+    return said + _too_few(method, gain, primary, rows, worth)
+
+
+def _nothing_learnt(majority: Mapping[str, float], primary: str) -> str:
+    lead = majority["value"]
+    ours = "the same as" if lead == 0 else f"{_apart(-lead, primary)} {_down(primary)} than"
+    return (
+        f", {ours} {NAMES['majority']}: something is wrong, do not use this model; look at the "
+        "labels, the learning rate and the number of steps, and where one class is much commoner "
+        "than the rest, choose macro_f1 to decide."
+    )
+
+
+def _better(method: str, gain: Mapping[str, Any], primary: str) -> str:
+    best = "the best other baseline" if method in NAMES else "the best baseline"
+    return (
+        f", {_apart(gain['value'], primary)} ({_span(gain['low'], gain['high'], primary)}) "
+        f"{_up(primary)} than {best}, {_name(gain['over'])} ({_p(gain['p'])})."
+    )
+
+
+def _worse(method: str, gain: Mapping[str, Any], primary: str) -> str:
+    over = gain["over"]
+    advice = f"use {_name(over)} instead" if method in NAMES else "do not fine-tune"
+    return (
+        f", {_apart(-gain['value'], primary)} ({_span(-gain['high'], -gain['low'], primary)}) "
+        f"{_down(primary)} than {_name(over)}, which {_cost(over)} ({_p(gain['p'])}): {advice}."
+    )
+
+
+def _as_good(method: str, gain: Mapping[str, Any], primary: str) -> str:
+    over = gain["over"]
+    most = (
+        f"any gain is at most {_apart(gain['high'], primary)}"
+        if gain["high"] > 0
+        else "there is no gain to be seen"
+    )
+    if method in NAMES:
+        cheaper = min((method, over), key=_rank)
+        advice = f"either will do, and {_name(cheaper)} {_cost(cheaper)}"
+    else:
+        advice = f"do not fine-tune for this, {_name(over)} is as good and {_cost(over)}"
+    return (
+        f"; the difference to {_name(over)}, {_signed(gain, primary)}, is within noise "
+        f"({_p(gain['p'])}) and {most}, where this test could have shown "
+        f"{_apart(gain['detectable'], primary)}: {advice}."
+    )
+
+
+def _too_few(method: str, gain: Mapping[str, Any], primary: str, rows: int, worth: float) -> str:
+    over, target = gain["over"], max(gain["value"], worth)
+    needed = _rounded(rows * max(gain["detectable"] / target, 1.0) ** 2)
+    cheaper = min((method, over), key=_rank)
+    return (
+        f"; the difference to {_name(over)}, {_signed(gain, primary)}, is within noise "
+        f"({_p(gain['p'])}), but {rows:,} rows are too few to tell: they could only have shown "
+        f"{_apart(gain['detectable'], primary)}, and about {needed:,} would be needed for "
+        f"{_apart(target, primary)}; until then prefer {_name(cheaper)}, which {_cost(cheaper)}."
+    )
+
+
+def _said(method: str, rows: str, score: Mapping[str, float], primary: str) -> str:
+    value, span = _number(score["value"], primary), _span(score["low"], score["high"], primary)
+    if primary in PERCENT:
+        return f"`{method}` {PERCENT[primary]} {value} % of {rows} ({span})"
+    return f"`{method}` reaches {WORDS.get(primary, f'a {primary}')} of {value} ({span}) on {rows}"
+
+
+def _number(value: float, primary: str) -> str:
+    return f"{100 * value:.1f}" if primary in PERCENT else f"{value:.3f}"
+
+
+def _span(low: float, high: float, primary: str) -> str:
+    return f"{_number(low, primary)} to {_number(high, primary)}"
+
+
+def _apart(value: float, primary: str) -> str:
+    return _number(value, primary) + (" points" if primary in PERCENT else "")
+
+
+def _signed(gain: Mapping[str, Any], primary: str) -> str:
+    plus = "+" if gain["value"] > 0 else ""
+    return f"{plus}{_apart(gain['value'], primary)} ({_span(gain['low'], gain['high'], primary)})"
+
+
+def _up(primary: str) -> str:
+    return "more" if primary in PERCENT else "better"
+
+
+def _down(primary: str) -> str:
+    return "fewer" if primary in PERCENT else "worse"
+
+
+def _p(p: float) -> str:
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
+
+
+def _worth(value: float, primary: str) -> float:
+    return WORTH * abs(value) if primary in LOSSES else WORTH
+
+
+def _rounded(rows: float) -> int:
+    """Two significant digits, upwards.
+
+    >>> _rounded(512.3), _rounded(98_100)
+    (520, 99000)
+    """
+    step = 10 ** max(len(str(int(rows))) - 2, 0)
+    return int(-(-rows // step) * step)
+
+
+def _name(baseline: str) -> str:
+    return NAMES.get(baseline, f"`{baseline}`")
+
+
+def _cost(baseline: str) -> str:
+    return COSTS.get(baseline, "is the cheaper")
+
+
+def _rank(name: str) -> int:
+    return [*NAMES].index(name) if name in NAMES else len(NAMES)
