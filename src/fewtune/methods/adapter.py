@@ -1,0 +1,83 @@
+"""Bottleneck adapters.
+
+h -> h + W_up f(W_down h) behind attention and feed-forward part: Houlsby et al. 2019,
+arXiv:1902.00751, section 2.1; behind the feed-forward part only: Pfeiffer et al. 2021,
+arXiv:2005.00247; beside it, h -> FFN(x) + s W_up f(W_down x): He et al. 2022, arXiv:2110.04366,
+table 1. W_down (bottleneck, width), W_up (width, bottleneck) = 0 at the start, so the model begins
+unchanged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from fewtune.base.options import option
+from fewtune.methods.base import Method, replace, turn_on
+from fewtune.methods.parts_file import load_parts, parts_code, save_parts
+
+if TYPE_CHECKING:
+    from fewtune.methods.artefact import About
+    from fewtune.models.pooled import PooledModel
+
+
+class Adapter(Method):
+    """Small bottleneck layers between the frozen ones."""
+
+    name: ClassVar[str] = "adapter"
+    scene: ClassVar[str] = "one base, many exchangeable parts"
+    adds_parts: ClassVar[bool] = True
+    rate: ClassVar[float] = 3e-4
+
+    adapter_type: Literal["houlsby", "pfeiffer", "parallel"] = option(
+        "pfeiffer", "where the adapters stand"
+    )
+    reduction_factor: int = option(16, "width of the model over width of the bottleneck", ge=1)
+    non_linearity: Literal["relu", "gelu", "silu", "tanh"] = option(
+        "relu", "the function in the bottleneck"
+    )
+    adapter_scale: float = option(1.0, "what the adapter's output is multiplied by", gt=0)
+
+    def attach(self, model: PooledModel) -> PooledModel:
+        """Wrap the chosen layers of every block."""
+        from fewtune.methods.bottleneck import ParallelAdapter, SerialAdapter, Tap
+        from fewtune.models.parts import blocks_of, family_of
+
+        backbone = model.backbone
+        family, width = family_of(backbone), backbone.config.hidden_size  # type: ignore[union-attr]
+        bottleneck = max(1, width // self.reduction_factor)
+        size = {"width": width, "bottleneck": bottleneck}
+        made = {"function": self.non_linearity, "scale": self.adapter_scale, **size}
+        for block in blocks_of(backbone):
+            out = block.get_submodule(family.feed_forward_out)
+            if self.adapter_type == "parallel":
+                tap = Tap(block.get_submodule(family.feed_forward_in))
+                replace(block, family.feed_forward_in, tap)
+                replace(block, family.feed_forward_out, ParallelAdapter(out, tap, **made))
+                continue
+            replace(block, family.feed_forward_out, SerialAdapter(out, **made))
+            if self.adapter_type == "houlsby":
+                attention = block.get_submodule(family.attention_out)
+                replace(block, family.attention_out, SerialAdapter(attention, **made))
+        turn_on(backbone, lambda name: ".bottleneck." in name)
+        return model
+
+    def switch(self, model: PooledModel, on: bool) -> None:
+        """Let every adapter pass its input through, or work again."""
+        from fewtune.methods.bottleneck import SerialAdapter
+
+        for module in model.modules():
+            if isinstance(module, SerialAdapter):
+                module.active = on
+
+    def save(self, model: PooledModel, folder: Path, about: About) -> None:
+        """No library holds these: fewtune's own weights file."""
+        save_parts(model, folder, about)
+
+    def load(self, folder: Path, about: About) -> PooledModel:
+        """Base, attach, load."""
+        return load_parts(self, folder, about)
+
+    def code(self, about: About) -> str:
+        """Needs fewtune itself."""
+        return parts_code(about)

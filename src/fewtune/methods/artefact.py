@@ -1,0 +1,101 @@
+"""The artefact: `model/` of a run, and what its `fewtune.json` tells."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fewtune.base.errors import FewtuneError
+from fewtune.base.files import fingerprint, write_json
+from fewtune.models.load import find, load_pooled, load_tokenizer
+from fewtune.models.options import ModelOptions
+
+if TYPE_CHECKING:
+    from fewtune.methods.base import Method
+    from fewtune.models.pooled import PooledModel
+
+ABOUT = "fewtune.json"
+HEAD = "head.safetensors"
+PARTS = "parts.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """All that rebuilding needs beside the weights.
+
+    Attributes:
+        task: the task's key.
+        method: the method as spelled, such as `lora+freeze`.
+        options: the method's options.
+        labels: class names in the order of the logits.
+        max_length: tokens kept of a text, virtual tokens not counted.
+        base: the model option that names the pretrained model, absolute where it is a folder.
+        base_fingerprint: of the pretrained files, so that another base is noticed.
+        pooling: mode and normalisation.
+    """
+
+    task: str
+    method: str
+    options: dict[str, Any]
+    labels: list[str]
+    max_length: int = 0
+    base: str = ""
+    base_fingerprint: str = ""
+    pooling: dict[str, Any] | None = None
+    version: int = 1
+
+    def write(self, folder: Path) -> None:
+        """Write `fewtune.json`."""
+        write_json(folder / ABOUT, asdict(self))
+
+    @staticmethod
+    def read(folder: Path) -> About:
+        """Read `fewtune.json`; a folder without one is no artefact of fewtune."""
+        path = folder / ABOUT
+        if not path.exists():
+            raise FewtuneError(f"{folder} has no {ABOUT}, so it is not a model that fewtune saved.")
+        return About(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Identity of a pretrained folder from its configuration and its weights' headers.
+
+    Reads a few kilobytes, so it is quick for any size; a safetensors header holds every tensor's
+    name, shape and offset, and the first bytes of data catch other weights of the same shape.
+    """
+    heads = []
+    for path in sorted(folder.glob("*.safetensors")):
+        with open(path, "rb") as file:
+            heads.append(file.read(256 * 1024))
+        heads.append(str(path.stat().st_size).encode())
+    return fingerprint(folder / "config.json", *heads)
+
+
+def load_base(about: About) -> PooledModel:
+    """The untouched base with an empty head of the right size.
+
+    Raises:
+        FewtuneError: the base is gone, or is not the one that was trained on.
+    """
+    options = ModelOptions(model=about.base)
+    source = find(options)
+    if fingerprint_of(source.folder) != about.base_fingerprint:
+        raise FewtuneError(
+            f"The base model at {about.base} is not the one this model was trained on (its files "
+            "differ); put the original back, or export a merged model where it is."
+        )
+    return load_pooled(source, len(about.labels), options)
+
+
+def save_tokenizer(about: About, folder: Path) -> None:
+    """Copy the base's tokenizer into the artefact."""
+    load_tokenizer(find(ModelOptions(model=about.base))).save_pretrained(folder)
+
+
+def method_of(about: About, registry: dict[str, type[Method]]) -> Method:
+    """The method that made an artefact."""
+    from fewtune.methods import parse
+
+    return parse(about.method, about.options)

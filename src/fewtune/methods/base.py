@@ -1,0 +1,160 @@
+"""What a tuning method is: a frozen model of its own options with one verb, `attach`.
+
+The caller freezes the whole model once (`prepare`); `attach` only adds parts and turns gradients
+on, never off. That promise is what lets methods be combined with `+`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fewtune.base.errors import UsageError
+from fewtune.base.options import Options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fewtune.methods.artefact import About
+    from fewtune.models.pooled import PooledModel
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A method's measured default for a number of rows: rates (per step) and passes."""
+
+    learning_rate: float
+    head_learning_rate: float
+    epochs: float
+
+
+class Method(Options):
+    """A way to adapt a pretrained model.
+
+    Attributes:
+        name: the key in the registry.
+        scene: one clause on when to use it, for tables.
+        needs_model: False for a candidate without a neural model.
+        needs_steps: False where the start of the head is the whole fit.
+        adds_parts: True where switching the added parts off gives the base model back.
+        merges: True where `merge` leaves a plain model that computes the same.
+    """
+
+    name: ClassVar[str]
+    scene: ClassVar[str]
+    needs_model: ClassVar[bool] = True
+    needs_steps: ClassVar[bool] = True
+    adds_parts: ClassVar[bool] = False
+    merges: ClassVar[bool] = False
+    rate: ClassVar[float] = 5e-5
+    passes: ClassVar[float] = 5
+
+    def refuses(self, model: PooledModel) -> str | None:
+        """Why this method cannot be used on this model, as a full sentence; None if it can."""
+        return None
+
+    def attach(self, model: PooledModel) -> PooledModel:
+        """Add parts to a frozen model and turn their gradients on."""
+        raise NotImplementedError
+
+    def switch(self, model: PooledModel, on: bool) -> None:
+        """Turn the added parts off or on again; only where `adds_parts`."""
+
+    def merge(self, model: PooledModel) -> PooledModel | None:
+        """The same function as a plain model, or None where there is none."""
+        return model if self.merges else None
+
+    def save(self, model: PooledModel, folder: Path, about: About) -> None:
+        """Write the weights into `folder`, in the ecosystem's format where it has one."""
+        raise NotImplementedError
+
+    def load(self, folder: Path, about: About) -> PooledModel:
+        """Rebuild the trained model from what `save` wrote."""
+        raise NotImplementedError
+
+    def code(self, about: About) -> str:
+        """Python for the model card: defines `predict(texts) -> labels` with plain libraries."""
+        raise NotImplementedError
+
+    def budget(self, rows: int) -> Budget:
+        """Default rates and passes for `rows` training rows; measured, see docs/log.md."""
+        return Budget(self.rate, 10 * self.rate, self.passes)
+
+    def rate_factor(self, parameter: str) -> float:
+        """What the learning rate of a parameter is multiplied by."""
+        return 1.0
+
+    def parts(self) -> tuple[Method, ...]:
+        """The methods this one is made of; itself, unless a hybrid."""
+        return (self,)
+
+    @property
+    def reserved_tokens(self) -> int:
+        """Positions of the model that the text cannot use."""
+        return 0
+
+    def spell(self) -> str:
+        """The name as it is written on the command line."""
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model ready to train, and which part of the method owns each trained parameter.
+
+    `owner` maps a parameter's name to its part; the head's parameters belong to nobody.
+    """
+
+    model: PooledModel
+    owner: dict[str, Method]
+
+
+def prepare(model: PooledModel, method: Method) -> Prepared:
+    """Freeze the base, turn the head on, attach the method.
+
+    Raises:
+        UsageError: the method refuses the model, in a sentence.
+    """
+    if reason := method.refuses(model):
+        raise UsageError(f"{method.spell()}: {reason}")
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    model.head.requires_grad_(True)
+    owned: dict[int, Method] = {}
+    seen = {id(p) for p in model.parameters() if p.requires_grad}
+    for part in method.parts():
+        model = part.attach(model)
+        fresh = {id(p) for p in model.parameters() if p.requires_grad} - seen
+        owned.update(dict.fromkeys(fresh, part))
+        seen |= fresh
+    owner = {n: owned[id(p)] for n, p in model.named_parameters() if id(p) in owned}
+    return Prepared(model, owner)
+
+
+def turn_on(module: nn.Module, wanted: Callable[[str], bool]) -> None:
+    """Turn gradients on for the parameters whose name is wanted."""
+    for name, parameter in module.named_parameters():
+        if wanted(name):
+            parameter.requires_grad_(True)
+
+
+def replace(root: nn.Module, path: str, module: nn.Module) -> None:
+    """Put a module where another one stands."""
+    parent, _, child = path.rpartition(".")
+    setattr(root.get_submodule(parent), child, module)
+
+
+def options_of(methods: Iterable[type[Method]]) -> dict[str, list[str]]:
+    """Every option's name with the methods that obey it."""
+    found: dict[str, list[str]] = {}
+    for cls in methods:
+        for name in cls.model_fields:
+            found.setdefault(name, []).append(cls.name)
+    return found
+
+
+def pick(cls: type[Method], given: dict[str, Any]) -> dict[str, Any]:
+    """The given options that `cls` has."""
+    return {name: value for name, value in given.items() if name in cls.model_fields}

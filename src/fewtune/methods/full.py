@@ -1,0 +1,23 @@
+"""Full fine-tuning: every weight trains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from fewtune.methods.base import turn_on
+from fewtune.methods.whole import WholeModel
+
+if TYPE_CHECKING:
+    from fewtune.models.pooled import PooledModel
+
+
+class Full(WholeModel):
+    """Train every weight."""
+
+    name: ClassVar[str] = "full"
+    scene: ClassVar[str] = "small encoders, and wherever data and memory allow it"
+
+    def attach(self, model: PooledModel) -> PooledModel:
+        """Turn every gradient on."""
+        turn_on(model, lambda _: True)
+        return model

@@ -1,0 +1,93 @@
+"""Hybrids: several methods on one model, written `lora+adapter`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from fewtune.methods.base import Budget, Method
+from fewtune.methods.parts_file import load_parts, parts_code, save_parts
+from fewtune.methods.soft_prompt import SoftPrompt
+from fewtune.methods.whole import CODE, load_whole_model, save_whole_model
+
+if TYPE_CHECKING:
+    from fewtune.methods.artefact import About
+    from fewtune.models.pooled import PooledModel
+
+
+class Hybrid(Method):
+    """Methods attached in order, soft prompts last; each part keeps its own rate.
+
+    Where every part merges the artefact is a plain model, else fewtune's own weights file.
+    """
+
+    name: ClassVar[str] = "hybrid"
+    scene: ClassVar[str] = "what one method alone does not reach"
+
+    members: tuple[Method, ...]
+
+    def parts(self) -> tuple[Method, ...]:
+        """The parts in the order they attach."""
+        return tuple(sorted(self.members, key=lambda part: isinstance(part, SoftPrompt)))
+
+    def spell(self) -> str:
+        """`lora+adapter`."""
+        return "+".join(part.name for part in self.members)
+
+    def refuses(self, model: PooledModel) -> str | None:
+        """The first part's reason."""
+        reasons = ((part, part.refuses(model)) for part in self.parts())
+        return next((f"{part.name}: {reason}" for part, reason in reasons if reason), None)
+
+    def attach(self, model: PooledModel) -> PooledModel:
+        """Attach part by part."""
+        for part in self.parts():
+            model = part.attach(model)
+        return model
+
+    @property
+    def plain(self) -> bool:
+        """Every part merges."""
+        return all(part.merges for part in self.members)
+
+    def merge(self, model: PooledModel) -> PooledModel | None:
+        """Merge every part, or none."""
+        if not self.plain:
+            return None
+        for part in self.parts():
+            model = part.merge(model) or model
+        return model
+
+    def switch(self, model: PooledModel, on: bool) -> None:
+        """Switch every part that was added."""
+        for part in self.parts():
+            part.switch(model, on)
+
+    def save(self, model: PooledModel, folder: Path, about: About) -> None:
+        """A plain model from a merged copy, or fewtune's own file."""
+        if not self.plain:
+            save_parts(model, folder, about)
+            return
+        from copy import deepcopy
+
+        merged = self.merge(deepcopy(model))
+        assert merged is not None
+        save_whole_model(merged, folder, about)
+
+    def load(self, folder: Path, about: About) -> PooledModel:
+        """As it was saved."""
+        return load_whole_model(folder, about) if self.plain else load_parts(self, folder, about)
+
+    def code(self, about: About) -> str:
+        """As it was saved."""
+        return CODE.format(labels=about.labels) if self.plain else parts_code(about)
+
+    def budget(self, rows: int) -> Budget:
+        """The passes of the part that wants most; rates stay with the parts."""
+        budgets = [part.budget(rows) for part in self.members]
+        return max(budgets, key=lambda budget: budget.epochs)
+
+    @property
+    def reserved_tokens(self) -> int:
+        """Positions that the text cannot use."""
+        return sum(part.reserved_tokens for part in self.members)

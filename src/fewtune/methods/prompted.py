@@ -1,0 +1,52 @@
+"""The module around PEFT's virtual tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class SoftPrompted(nn.Module):
+    """A backbone behind PEFT's virtual tokens; `active` False is the plain backbone.
+
+    PEFT's own `disable_adapter` raises UnboundLocalError on encoders (peft 0.21), so the switch is
+    here. Its positions are right for right-padded batches only; PooledModel hands it no others.
+    """
+
+    def __init__(self, peft_model: nn.Module, **forward_options: bool) -> None:
+        super().__init__()
+        self.peft_model = peft_model
+        self.active = True
+        self.forward_options = forward_options
+
+    @property
+    def config(self) -> Any:
+        """The pretrained model's configuration."""
+        return self.peft_model.get_base_model().config  # type: ignore[operator]
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        """transformers' output; states of prompt methods hold the virtual tokens first."""
+        if not self.active:
+            base = self.peft_model.get_base_model()  # type: ignore[operator]
+            return base(input_ids=input_ids, attention_mask=attention_mask)
+        return self.peft_model(
+            input_ids=input_ids, attention_mask=attention_mask, **self.forward_options
+        )
+
+
+@torch.no_grad()
+def nearest_words(backbone: SoftPrompted, tokenizer: Any, count: int = 3) -> list[list[dict]]:
+    """For each virtual token the vocabulary's nearest words by cosine, nearest first."""
+    prompt = backbone.peft_model.get_prompt(batch_size=1)[0].float()  # type: ignore[operator]
+    words = backbone.peft_model.word_embeddings.weight.float()  # type: ignore[union-attr]
+    cosine = nn.functional.normalize(prompt, dim=-1) @ nn.functional.normalize(words, dim=-1).T
+    values, ids = cosine.topk(count, dim=1)  # (virtual tokens, count)
+    return [
+        [
+            {"word": tokenizer.convert_ids_to_tokens(i), "cosine": round(v, 3)}
+            for i, v in zip(row_ids, row_values, strict=True)
+        ]
+        for row_ids, row_values in zip(ids.tolist(), values.tolist(), strict=True)
+    ]

@@ -1,0 +1,91 @@
+"""What prefix, P-tuning and prompt tuning share: learned vectors before the text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fewtune.base.files import write_json
+from fewtune.base.options import option
+from fewtune.methods.peft_parts import PeftMethod, keeping_gradients
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fewtune.methods.artefact import About
+    from fewtune.models.pooled import PooledModel
+
+NEAREST = "virtual_tokens.json"
+
+
+class SoftPrompt(PeftMethod):
+    """Base of `prefix`, `ptuning` and `prompt`.
+
+    Attributes:
+        in_sequence: True where the virtual tokens stand in the sequence (and pooling skips them),
+            False where they are keys and values only.
+    """
+
+    in_sequence: ClassVar[bool] = True
+
+    num_virtual_tokens: int = option(20, "learned vectors before the text", ge=1)
+
+    @property
+    def reserved_tokens(self) -> int:
+        """Positions that the text cannot use."""
+        return self.num_virtual_tokens
+
+    def config(self, model: PooledModel) -> Any:
+        """PEFT's configuration for this model."""
+        raise NotImplementedError
+
+    def attach(self, model: PooledModel) -> PooledModel:
+        """Wrap the backbone; the wrapper goes on last, over whatever is there."""
+        from peft import get_peft_model
+
+        with keeping_gradients(model):
+            return self.loaded(model, get_peft_model(model.backbone, self.config(model)))
+
+    def loaded(self, model: PooledModel, peft_model: nn.Module) -> PooledModel:
+        """Put PEFT's model behind the switch and tell pooling what to skip."""
+        from fewtune.methods.prompted import SoftPrompted
+
+        # a prefix is a filled cache, which some families ignore or crash on with the cache off
+        options = {} if self.in_sequence else {"use_cache": True}
+        model.backbone = SoftPrompted(peft_model, **options)
+        model.virtual_tokens = self.num_virtual_tokens if self.in_sequence else 0
+        return model
+
+    def switch(self, model: PooledModel, on: bool) -> None:
+        """Leave the virtual tokens out, or put them back."""
+        model.backbone.active = on  # type: ignore[assignment]
+        model.virtual_tokens = self.num_virtual_tokens if on and self.in_sequence else 0
+
+    def save_adapter(self, model: PooledModel, folder: Path, about: About) -> None:
+        """By PEFT: the vectors as they act, without the network that made them."""
+        peft_model: Any = model.backbone.peft_model
+        peft_model.peft_config["default"].base_model_name_or_path = about.base
+        peft_model.save_pretrained(str(folder))
+        if self.in_sequence:
+            self._save_nearest(model, folder, about)
+
+    def _save_nearest(self, model: PooledModel, folder: Path, about: About) -> None:
+        from fewtune.methods.prompted import SoftPrompted, nearest_words
+        from fewtune.models.load import find, load_tokenizer
+        from fewtune.models.options import ModelOptions
+
+        assert isinstance(model.backbone, SoftPrompted)
+        tokenizer = load_tokenizer(find(ModelOptions(model=about.base)))
+        write_json(folder / NEAREST, nearest_words(model.backbone, tokenizer))
+
+    def shape(self, model: PooledModel) -> dict[str, Any]:
+        """The sizes PEFT would read from a fixed list of names; told, so every family works."""
+        config: Any = model.backbone.config
+        return {
+            "task_type": "FEATURE_EXTRACTION",
+            "num_virtual_tokens": self.num_virtual_tokens,
+            "token_dim": config.hidden_size,
+            "num_layers": config.num_hidden_layers,
+            "num_attention_heads": config.num_attention_heads,
+            "num_transformer_submodules": 1,
+        }

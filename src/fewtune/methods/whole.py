@@ -1,0 +1,62 @@
+"""Methods that change the model's own weights: the artefact is a whole model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from fewtune.methods.artefact import About, save_tokenizer
+from fewtune.methods.base import Method
+
+if TYPE_CHECKING:
+    from fewtune.models.pooled import PooledModel
+
+CODE = '''from sentence_transformers import SentenceTransformer
+
+LABELS = {labels!r}
+model = SentenceTransformer(".", device="cpu")
+
+
+def predict(texts):
+    """The label of each text."""
+    logits = model.encode(list(texts), convert_to_tensor=True)  # (rows, classes)
+    return [LABELS[i] for i in logits.argmax(dim=1).tolist()]
+'''
+
+
+class WholeModel(Method):
+    """Base of `full`, `freeze`, `bitfit`, `probe`: saved as a sentence-transformers folder."""
+
+    merges: ClassVar[bool] = True
+
+    def save(self, model: PooledModel, folder: Path, about: About) -> None:
+        """Write a folder that sentence-transformers, and AutoModel for the backbone, load."""
+        save_whole_model(model, folder, about)
+
+    def load(self, folder: Path, about: About) -> PooledModel:
+        """Read it back, without sentence-transformers."""
+        return load_whole_model(folder, about)
+
+    def code(self, about: About) -> str:
+        """The few lines that sentence-transformers needs."""
+        return CODE.format(labels=about.labels)
+
+
+def save_whole_model(model: PooledModel, folder: Path, about: About) -> None:
+    """A plain model with its tokenizer."""
+    from fewtune.models.folder import save_whole
+
+    save_whole(model, folder, about.max_length)
+    save_tokenizer(about, folder)
+
+
+def load_whole_model(folder: Path, about: About) -> PooledModel:
+    """The plain model that `save_whole_model` wrote."""
+    from fewtune.models.folder import load_head
+    from fewtune.models.load import find, load_pooled
+    from fewtune.models.options import ModelOptions
+
+    options = ModelOptions(model=str(folder.resolve()))
+    model = load_pooled(find(options), len(about.labels), options)
+    load_head(model, folder)
+    return model

