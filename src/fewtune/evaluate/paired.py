@@ -183,7 +183,8 @@ def swap_p(
 
     If the systems are equally good, which of the two gave which answer to a row is a coin's toss
     (Noreen 1989; Dror et al. 2018 recommend it for F1). Tallies add up, so the metric of a swapped
-    system is that of a sum of two. The smallest p is 1 / (count + 1).
+    system is that of a sum of two. The smallest p is 1 / (count + 1); on metrics of few values it
+    is as cautious as the exact binomial test, not as the mid-p.
     """
     seen = metric.of(model) - metric.of(baseline)
     rows, beyond = len(model), 0

@@ -172,7 +172,7 @@ def _p(p: float) -> str:
 
 
 def _worth(value: float, primary: str) -> float:
-    return WORTH * abs(value) if primary in LOSSES else WORTH
+    return WORTH * max(abs(value), 0.1) if primary in LOSSES else WORTH
 
 
 def _rounded(rows: float) -> int:

@@ -1,0 +1,98 @@
+"""The sentence a user reads first. The whole of it is pinned: it is what the evidence says."""
+
+import numpy as np
+import pytest
+
+from fewtune.evaluate.intervals import wilson
+from fewtune.evaluate.paired import bonett_price, detectable, mcnemar
+from fewtune.evaluate.verdict import NAMES, verdict
+
+
+def told(method, rows, right, won, lost, over="tfidf", primary="accuracy", majority=0.3):
+    """The verdict for `right` rows of `rows`, `won` and `lost` against the best baseline."""
+    low, high = wilson(right / rows, rows)
+    scores = {primary: {"value": right / rows, "low": low, "high": high}}
+    found = {"value": (won - lost) / rows, "p": mcnemar(won, lost)}
+    found["low"], found["high"] = bonett_price(won, lost, rows)
+    found["detectable"] = detectable((won + lost) / rows, rows)
+    everything = {"majority": {"value": majority}, over: found}
+    return verdict(method, rows, scores, {"over": over, **found, "all": everything}, primary)
+
+
+def test_a_clear_gain_names_the_best_baseline():
+    assert told("full", 3080, 2683, 130, 72, "probe") == (
+        "`full` is right on 87.1 % of 3,080 test rows (85.9 to 88.2), 1.9 points (1.0 to 2.8) more "
+        "than the best baseline, a probe on the frozen features (p < 0.0001)."
+    )
+
+
+def test_a_baseline_as_good_means_do_not_fine_tune():
+    assert told("lora", 1000, 882, 50, 42) == (
+        "`lora` is right on 88.2 % of 1,000 test rows (86.1 to 90.1); the difference to TF-IDF "
+        "with logistic regression, +0.8 points (-1.1 to 2.7), is within noise (p = 0.41) and any "
+        "gain is at most 2.7 points, where this test could have shown 2.7 points: do not "
+        "fine-tune for this, TF-IDF with logistic regression is as good and costs a second."
+    )
+
+
+def test_too_few_rows_are_not_taken_for_as_good():
+    assert told("lora", 50, 42, 5, 3) == (
+        "`lora` is right on 84.0 % of 50 test rows (71.5 to 91.7); the difference to TF-IDF with "
+        "logistic regression, +4.0 points (-8.0 to 15.7), is within noise (p = 0.51), but 50 rows "
+        "are too few to tell: they could only have shown 15.8 points, and about 790 would be "
+        "needed for 4.0 points; until then prefer TF-IDF with logistic regression, which costs a "
+        "second."
+    )
+
+
+def test_a_model_worse_than_a_baseline_says_do_not_fine_tune():
+    assert told("full", 500, 355, 10, 36) == (
+        "`full` is right on 71.0 % of 500 test rows (66.9 to 74.8), 5.2 points (2.5 to 7.8) fewer "
+        "than TF-IDF with logistic regression, which costs a second (p < 0.0001): do not "
+        "fine-tune."
+    )
+
+
+@pytest.mark.parametrize(("majority", "words"), [(0.0, "the same as"), (-0.02, "2.0 points fewer")])
+def test_a_model_no_better_than_the_commonest_class_is_called_wrong(majority, words):
+    said = told("full", 100, 50, 5, 30, majority=majority)
+    assert words in said
+    assert NAMES["majority"] in said
+    assert "something is wrong" in said
+
+
+def test_a_method_that_is_a_baseline_is_compared_with_the_others():
+    assert "the best other baseline, TF-IDF" in told("probe", 1000, 900, 100, 30)
+    assert "either will do, and TF-IDF" in told("probe", 1000, 900, 40, 38)
+    worse = told("tfidf", 1000, 800, 30, 100, over="probe")
+    assert worse.endswith("use a probe on the frozen features instead.")
+    for said in (worse, told("probe", 1000, 900, 40, 38), told("probe", 40, 30, 4, 3)):
+        assert "fine-tune" not in said
+
+
+def test_other_metrics_are_told_in_their_own_words():
+    said = told("lora", 1000, 700, 100, 30, primary="macro_f1")
+    assert said.startswith("`lora` reaches a macro F1 of 0.700 (0.671 to 0.728) on 1,000 test rows")
+    assert "0.070 (0.048 to 0.092) better than the best baseline" in said
+    assert "`lora` reaches a recall@5 of" in told("lora", 100, 70, 30, 3, primary="recall@5")
+
+
+def test_without_baselines_nothing_is_claimed():
+    scores = {"accuracy": {"value": 0.8, "low": 0.7, "high": 0.9}}
+    said = verdict("full", 60, scores, {}, where="held-out rows of 5 folds")
+    assert said == (
+        "`full` is right on 80.0 % of 60 held-out rows of 5 folds (70.0 to 90.0); there is no "
+        "baseline to compare it with, so what training gave is unknown."
+    )
+
+
+def test_every_verdict_is_one_sentence():
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        rows = int(random.integers(5, 4000))
+        won, lost = random.integers(0, rows // 4 + 1, 2)
+        method = random.choice(["full", "tfidf", "lora+adapter"])
+        said = told(method, rows, rows // 2, int(won), int(lost), over=random.choice([*NAMES][1:]))
+        assert said.endswith(".")
+        assert ". " not in said
+        assert "nan" not in said
