@@ -46,9 +46,7 @@ def test_of_two_classes_the_rarer_is_positive_unless_another_is_named():
 
 
 def test_a_positive_class_that_cannot_be_is_refused_in_a_sentence():
-    with pytest.raises(
-        UsageError, match=r"one of ok, faulty; got 'fautly'\. Did you mean"
-    ):
+    with pytest.raises(UsageError, match=r"one of ok, faulty; got 'fautly'\. Did you mean"):
         positive_class([0, 1], ["ok", "faulty"], "fautly")
     with pytest.raises(UsageError, match="this data has 3"):
         positive_class([0, 1, 2], ["a", "b", "c"], "a")
