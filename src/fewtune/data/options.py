@@ -18,7 +18,7 @@ class DataOptions(Options):
     label: str | None = option(None, "the column that holds the label")
     map: dict[str, str] = option({}, "columns by role: text=problem,label=action")
     encoding: str | None = option(None, "the files' encoding; found out where not given")
-    format: Literal["csv", "tsv", "json", "jsonl", "parquet"] | None = option(
+    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "xlsx"] | None = option(
         None, "the files' format; by suffix and content where not given"
     )
     strict: bool = option(False, "stop at the first broken row instead of setting it aside")

@@ -21,7 +21,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One example. `fields` holds the task's roles (`text`, `label`, ...), not the file's columns."""
+    """One example. `fields` holds the task's roles (`text`, `label`), not the file's columns."""
 
     origin: Origin
     fields: Mapping[str, Any]

@@ -1,0 +1,293 @@
+"""A data set for one job: its parts, how they were split, and whether the job is possible."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fewtune.base.errors import FewtuneError
+from fewtune.base.files import fingerprint
+from fewtune.data.columns import Role
+from fewtune.data.ledger import Ledger
+from fewtune.data.options import DataOptions
+from fewtune.data.read import Table, read_rows
+from fewtune.data.row import Origin, Row
+from fewtune.data.splits import folded, natural, stratified_holdout
+
+FEWEST_ROWS = 10  # fewer rows than this make no training set, whatever the method
+MOST_TOLD = 10  # classes a note names one by one
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything a run knows about its data.
+
+    Attributes:
+        train, valid, test: the rows of each part, in their file's order; `valid` may be empty.
+        ledger: what became of every record of every file.
+        columns: role -> column of the training file.
+        notes: what the user should know, a sentence each.
+        labels: distinct training labels in natural order; empty where the task reads none.
+        files: part -> `path`, `fingerprint` and kept `rows` of each file that was read.
+        split: how the parts came about: `how` (a sentence), and `share` and `seed` if held out.
+    """
+
+    train: tuple[Row, ...]
+    valid: tuple[Row, ...]
+    test: tuple[Row, ...]
+    ledger: Ledger
+    columns: Mapping[str, str]
+    notes: tuple[str, ...]
+    labels: tuple[str, ...]
+    files: Mapping[str, Mapping[str, Any]]
+    split: Mapping[str, Any]
+
+    def part(self, name: str) -> tuple[Row, ...]:
+        """The rows of `train`, `valid` or `test`."""
+        if name not in PARTS:
+            raise KeyError(name)
+        rows: tuple[Row, ...] = getattr(self, name)
+        return rows
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the rows themselves, for `data.json`; `parts` gives the split back."""
+        return {
+            "files": {part: dict(told) for part, told in self.files.items()},
+            "columns": dict(self.columns),
+            "labels": list(self.labels),
+            "split": dict(self.split),
+            "parts": {part: _lines(self.part(part)) for part in PARTS},
+            "notes": list(self.notes),
+            "ledger": self.ledger.as_json(),
+        }
+
+
+def load(
+    path: str | Path,
+    roles: Sequence[Role],
+    options: DataOptions,
+    seed: int = 0,
+    *,
+    hold_out: bool = True,
+) -> Dataset:
+    """Read and split a data set.
+
+    Args:
+        path: the file with the training rows.
+        roles: what the task reads.
+        options: files, columns, format, and the share to hold out where no test file is given.
+        seed: of the split.
+        hold_out: without a test file, hold rows out; False leaves `test` empty (for outer folds).
+
+    Returns:
+        The data set; rows of equal text are on one side of a split made here.
+
+    Raises:
+        UsageError: a file or column is not there.
+        FewtuneError: a file cannot be read, or no method could learn from these rows.
+    """
+    paths = {"train": Path(path), "valid": options.valid, "test": options.test}
+    given = {part: Path(p) for part, p in paths.items() if p}
+    tables = _read(given, roles, options)
+    _refuse_hopeless(tables["train"], roles, given["train"].name)
+    parts = {part: tuple(table.rows) for part, table in tables.items()}
+    split: dict[str, Any] = {"how": f"test rows are those of {options.test}"}
+    if "test" not in parts and hold_out:
+        parts["train"], parts["test"], split = _held_out(parts["train"], options.test_share, seed)
+    elif "test" not in parts:
+        split = {"how": "no rows are held out"}
+    ledger = Ledger()
+    for table in tables.values():
+        ledger.add(table.ledger)
+    ledger.check()
+    files = _files(given, tables)
+    train, valid, test = (parts.get(part, ()) for part in PARTS)
+    labels = tuple(natural({label for row in train for label in labels_of(row)}))
+    notes = [note for table in tables.values() for note in table.notes]
+    notes += [
+        *_same_files(files),
+        *_single_rows(tables["train"].rows),
+        *_unknown_labels(labels, parts),
+    ]
+    columns = tables["train"].columns
+    return Dataset(
+        train, valid, test, ledger, columns, tuple(dict.fromkeys(notes)), labels, files, split
+    )
+
+
+def given_back(
+    path: str | Path, roles: Sequence[Role], options: DataOptions, told: Mapping[str, Any]
+) -> Dataset:
+    """The data set that `told` (a `Dataset.as_json`) describes, from the files as they are now.
+
+    Raises:
+        FewtuneError: a file is not what it was.
+    """
+    whole = load(path, roles, options, hold_out=False)
+    for part, file in told["files"].items():
+        now = whole.files.get(part, {}).get("fingerprint")
+        if now != file["fingerprint"]:
+            raise FewtuneError(
+                f"{file['path']} has changed since the run was planned (its fingerprint was "
+                f"{file['fingerprint']} and is {now}); bring the old file back, or start a new run."
+            )
+    rows = {row.origin: row for part in PARTS for row in whole.part(part)}
+    train, valid, test = (
+        tuple(
+            rows[Origin(file, line)]
+            for file, lines in told["parts"][part].items()
+            for line in lines
+        )
+        for part in PARTS
+    )
+    return Dataset(
+        train, valid, test, whole.ledger, told["columns"], tuple(told["notes"]),
+        tuple(told["labels"]), told["files"], told["split"],
+    )  # fmt: skip
+
+
+def labels_of(row: Row) -> tuple[str, ...]:
+    """A row's labels: one, several (role `labels`), or none."""
+    label = row.get("label")
+    return row.get("labels", ()) if label is None else (label,)
+
+
+# ---------------------------------------------------------------------------- steps
+
+
+def _read(
+    given: Mapping[str, Path], roles: Sequence[Role], options: DataOptions
+) -> dict[str, Table]:
+    tables: dict[str, Table] = {}
+    for part, name in _names(given).items():
+        like = tables["train"].columns if tables else None
+        tables[part] = read_rows(given[part], roles, options, like=like, name=name)
+    return tables
+
+
+def _names(given: Mapping[str, Path]) -> dict[str, str]:
+    """How origins name each file: as short as tells them apart (`a/data.csv`, `b/data.csv`)."""
+    full = {part: path.resolve() for part, path in given.items()}
+    short = {part: path.name for part, path in given.items()}
+    middle = {part: f"{path.parent.name}/{path.name}" for part, path in full.items()}
+    for names in (short, middle):
+        if len(set(names.values())) == len(set(full.values())):
+            return names
+    return {part: str(path) for part, path in full.items()}
+
+
+def _held_out(
+    rows: Sequence[Row], share: float, seed: int
+) -> tuple[tuple[Row, ...], tuple[Row, ...], dict[str, Any]]:
+    groups = [same_text(row) for row in rows]
+    train, held = stratified_holdout([stratum(row) for row in rows], share, seed, groups)
+    how = f"{len(held):,} rows ({share:.0%}) held out, stratified by label, equal texts together"
+    split = {"how": f"{how}, seed {seed}", "share": share, "seed": seed}
+    return tuple(rows[k] for k in train), tuple(rows[k] for k in held), split
+
+
+def same_text(row: Row) -> tuple[str, ...]:
+    """What makes two rows the same question: the folded texts, or all but the labels."""
+    if "text" in row.fields:
+        return (folded(row["text"]),)
+    asked = {k: v for k, v in row.fields.items() if k not in ("label", "labels", "output")}
+    return tuple(f"{name} {folded(str(asked[name]))}" for name in sorted(asked))
+
+
+def stratum(row: Row) -> str:
+    """The class a split keeps in proportion; of several labels, the first."""
+    return next(iter(labels_of(row)), "")
+
+
+def _files(given: Mapping[str, Path], tables: Mapping[str, Table]) -> dict[str, dict[str, Any]]:
+    return {
+        part: {
+            "path": str(path),
+            "fingerprint": fingerprint(path),
+            "rows": len(tables[part].rows),
+        }
+        for part, path in given.items()
+    }
+
+
+def _lines(rows: Sequence[Row]) -> dict[str, list[int]]:
+    lines: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        lines[row.origin.file].append(row.origin.line)
+    return dict(lines)
+
+
+# ---------------------------------------------------------------------------- verdicts
+
+
+def _refuse_hopeless(table: Table, roles: Sequence[Role], file: str) -> None:
+    rows = table.rows
+    if len(rows) < FEWEST_ROWS:
+        aside = Counter(entry.code for entry in table.ledger.quarantined)
+        why = ", ".join(f"{count:,} {code}" for code, count in aside.most_common())
+        raise FewtuneError(
+            f"{file} has {len(rows)} usable rows of {table.ledger.read} read"
+            + (f" (set aside: {why})" if why else "")
+            + f"; training needs at least {FEWEST_ROWS}, and 100 or more to learn something."
+        )
+    if len({same_text(row) for row in rows}) == 1:
+        raise FewtuneError(
+            f"all {len(rows):,} usable rows of {file} have the same text, so there is nothing to "
+            f"tell them apart by; is {', '.join(table.columns.values())} the right choice of "
+            "columns (--text, --label)?"
+        )
+    if any(role.required and role.reads in ("label", "labels") for role in roles):
+        classes = sorted({label for row in rows for label in labels_of(row)})
+        if len(classes) < 2:
+            only = f"one class ({classes[0]!r})" if classes else "no class"
+            raise FewtuneError(
+                f"the {len(rows):,} usable rows of {file} have {only} and two or more are needed; "
+                "is the label in another column (--label)?"
+            )
+
+
+def _same_files(files: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    train = files["train"]["fingerprint"]
+    return [
+        f"the {part} file {told['path']} is the training file (or a copy): its scores say nothing "
+        "about new rows"
+        for part, told in files.items()
+        if part != "train" and told["fingerprint"] == train
+    ]
+
+
+def _single_rows(train: Sequence[Row]) -> list[str]:
+    by_label: dict[str, list[Row]] = defaultdict(list)
+    for row in train:
+        for label in labels_of(row):
+            by_label[label].append(row)
+    single = [label for label in natural(by_label) if len(by_label[label]) == 1]
+    notes = [
+        f"balance-single: class {label!r} has one row ({by_label[label][0].origin}); it trains and "
+        "cannot be tested; add rows, or merge the class with another"
+        for label in single[:MOST_TOLD]
+    ]
+    if len(single) > MOST_TOLD:
+        notes.append(f"balance-single: {len(single) - MOST_TOLD} more classes have one row")
+    return notes
+
+
+def _unknown_labels(labels: Sequence[str], parts: Mapping[str, Sequence[Row]]) -> list[str]:
+    known = set(labels)
+    notes = []
+    for part in ("valid", "test"):
+        rows = parts.get(part, ())
+        strange = Counter(label for row in rows for label in labels_of(row) if label not in known)
+        if known and strange:
+            named = ", ".join(
+                f"{name!r} ({strange[name]:,})" for name in natural(strange)[:MOST_TOLD]
+            )
+            notes.append(
+                f"{sum(strange.values()):,} {part} rows have labels that no training row has: "
+                f"{named}; they stay and count as errors"
+            )
+    return notes

@@ -1,0 +1,286 @@
+"""From a file to rows: every record is kept, mended or set aside, and the ledger says which."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from fewtune.base.errors import FewtuneError, UsageError, did_you_mean
+from fewtune.data.columns import Role, asked_columns, find_columns
+from fewtune.data.formats import FORMATS, read_sheet
+from fewtune.data.ledger import Entry, Ledger
+from fewtune.data.options import DataOptions
+from fewtune.data.row import Origin, Row
+from fewtune.data.sheet import Broken, Record, Sheet, Source
+
+_BLANK = "\ufeff\u200b\u2060"  # invisible, and no white space to str.strip
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
+_WHOLE_FLOAT = re.compile(r"(-?\d+)\.0")
+_BETWEEN_LABELS = re.compile(r"[,;|，；、]")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file's usable rows.
+
+    Attributes:
+        rows: in the file's order; `fields` holds the roles.
+        ledger: what became of every record.
+        columns: role -> column.
+        notes: what was decided and the user should know, a sentence each.
+    """
+
+    rows: list[Row]
+    ledger: Ledger
+    columns: dict[str, str]
+    notes: list[str]
+
+
+def read_rows(
+    path: str | Path,
+    roles: Sequence[Role],
+    options: DataOptions,
+    *,
+    like: Mapping[str, str] | None = None,
+    name: str | None = None,
+) -> Table:
+    """Read a file's rows for a task.
+
+    Args:
+        path: the file.
+        roles: what the task reads from every row.
+        options: format, encoding, columns, strictness and the longest text in characters.
+        like: columns (by role) chosen for another file of the same data set, taken where present.
+        name: how the rows' origins name the file; its own name where not given.
+
+    Returns:
+        The table; its ledger adds up.
+
+    Raises:
+        UsageError: there is no such file, or no such column.
+        FewtuneError: the file cannot be read, holds no usable row, or `options.strict` is set and
+            a row is broken.
+    """
+    source = open_source(Path(path), options, name)
+    sheet = read_sheet(source, options.format)
+    if not sheet.records:
+        raise FewtuneError(
+            f"{source.name} has a header and no rows ({', '.join(sheet.columns[:20])})."
+            if sheet.columns
+            else f"{source.name} holds no rows; a header and rows, or JSON objects, were expected."
+        )
+    if not any(isinstance(record, Record) for record in sheet.records):
+        raise FewtuneError(_nothing_left(source.name, _first_broken(sheet), len(sheet.records)))
+    columns, chosen = find_columns(sheet, source.name, roles, options, like)
+    cleaner = _Cleaner(roles, columns, options)
+    rows = [row for record in sheet.records if (row := cleaner.take(record)) is not None]
+    ledger = cleaner.ledger
+    ledger.kept = len(rows)
+    ledger.check()
+    if not rows:
+        raise FewtuneError(_nothing_left(source.name, ledger.quarantined[0], ledger.read))
+    return Table(rows, ledger, columns, [*sheet.notes, *chosen, *cleaner.notes(source.name)])
+
+
+def open_source(path: Path, options: DataOptions, name: str | None = None) -> Source:
+    """A file's bytes, or the sentence why not."""
+    if path.is_dir():
+        inside = sorted(p.name for p in path.iterdir() if p.suffix.lower() in _suffixes())
+        hint = f"it holds {', '.join(inside[:5])}" if inside else "it holds none that fewtune reads"
+        raise UsageError(f"{path} is a folder and a file was expected; {hint}.")
+    if not path.exists():
+        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        where = "" if near else f" (nor a folder {path.parent} with files)"
+        raise UsageError(f"there is no file {path}{where}.{did_you_mean(path.name, near)}")
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise FewtuneError(f"{path} cannot be read: {error.strerror}.") from error
+    if not raw.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00"):
+        raise FewtuneError(f"{path} is empty ({len(raw)} bytes); rows were expected.")
+    return Source(
+        path, name or path.name, raw, options.encoding, frozenset(asked_columns(options).values())
+    )
+
+
+def _suffixes() -> set[str]:
+    return {suffix for one in FORMATS.values() for suffix in one.suffixes}
+
+
+def _first_broken(sheet: Sheet) -> Entry:
+    first = next(record for record in sheet.records if isinstance(record, Broken))
+    return Entry(first.origin, first.code, first.reason)
+
+
+def _nothing_left(name: str, first: Entry, count: int) -> str:
+    return (
+        f"{name}: none of its {count:,} rows can be used; the first ({first.origin}): "
+        f"{first.reason} [{first.code}]."
+    )
+
+
+# ---------------------------------------------------------------------------- values
+
+
+class _Unusable(Exception):
+    """Why a value, and with it its row, is set aside."""
+
+    def __init__(self, code: str, reason: str):
+        super().__init__(code, reason)
+        self.code, self.reason = code, reason
+
+
+@dataclass
+class _Cleaner:
+    """Turns records into rows and keeps the ledger. `told` is what happened to the row at hand."""
+
+    roles: Sequence[Role]
+    columns: Mapping[str, str]
+    options: DataOptions
+    ledger: Ledger = field(default_factory=Ledger)
+    told: list[tuple[list[Entry], str, str]] = field(default_factory=list)
+    whole_floats: int = 0
+
+    def __post_init__(self) -> None:
+        read = {"text": self._text, "label": self._label, "labels": self._labels, "any": _as_is}
+        self._plan = [
+            (role, self.columns[role.name], read[role.reads])
+            for role in self.roles
+            if role.name in self.columns
+        ]
+
+    def take(self, record: Record | Broken) -> Row | None:
+        """The record's row, or None where it is set aside."""
+        self.ledger.read += 1
+        origin = record.origin
+        if isinstance(record, Broken):
+            self._set_aside(origin, *self._why(record))
+            return None
+        fields: dict[str, Any] = {}
+        try:
+            for role, column, read in self._plan:
+                value = read(record.values.get(column), role)
+                if value not in (None, ""):
+                    fields[role.name] = value
+                elif role.required:
+                    raise _Unusable(*_empty(role, column))
+        except _Unusable as unusable:
+            self._set_aside(origin, unusable.code, unusable.reason)
+            return None
+        if record.mended:
+            self.told.append((self.ledger.fixed, "format-quotes", record.mended))
+        if self.told:
+            for entries, code, reason in self.told:
+                entries.append(Entry(origin, code, reason))
+            self.told.clear()
+        return Row(origin, fields)
+
+    def notes(self, file: str) -> list[str]:
+        """What happened to many rows alike."""
+        if not self.whole_floats:
+            return []
+        return [f"{file}: labels such as '3.0' are read as '3' ({self.whole_floats:,} rows)"]
+
+    def _why(self, broken: Broken) -> tuple[str, str]:
+        """Code and reason; a row that ends before a required role is one without that role."""
+        had = broken.values
+        if had is not None:
+            for role, column, _ in self._plan:
+                if role.required and not had.get(column):
+                    code, reason = _empty(role, column)
+                    return code, f"{reason}: {broken.reason}"
+        return broken.code, broken.reason
+
+    def _set_aside(self, origin: Origin, code: str, reason: str) -> None:
+        self.told.clear()
+        if self.options.strict:
+            raise FewtuneError(
+                f"{origin}: {reason} [{code}]; mend the row, or leave out --strict to have such "
+                "rows set aside."
+            )
+        self.ledger.quarantined.append(Entry(origin, code, reason))
+
+    def _text(self, value: Any, role: Role) -> str:
+        text = value if type(value) is str else _plain(value, role)
+        text = self._without_control(text.strip(), role)
+        limit = self.options.max_characters
+        if len(text) > limit:
+            told = f"{role.name} has {len(text):,} characters and is cut at {limit:,}"
+            self.told.append((self.ledger.truncated, f"truncated-{role.name}", told))
+            text = text[:limit].rstrip()
+        return text
+
+    def _label(self, value: Any, role: Role) -> str:
+        raw = value if type(value) is str else _plain(value, role)
+        label = raw.strip().strip(_BLANK).strip()
+        if label and len(label) != len(raw):
+            told = f"{role.name} {raw[:80]!r} is read as {label[:80]!r}"
+            self.told.append((self.ledger.fixed, "format-spaces", told))
+        label = self._without_control(label, role)
+        whole = _WHOLE_FLOAT.fullmatch(label)
+        if whole:
+            self.whole_floats += 1
+            label = whole[1]
+        return label
+
+    def _labels(self, value: Any, role: Role) -> tuple[str, ...] | None:
+        if isinstance(value, str) and value.strip():
+            value = _split_labels(value)
+        if not isinstance(value, list | tuple):
+            value = None if _plain(value, role) == "" else [value]
+        if value is None:
+            return None
+        labels = (self._label(one, role) for one in value)
+        return tuple(dict.fromkeys(label for label in labels if label))
+
+    def _without_control(self, text: str, role: Role) -> str:
+        if not _CONTROL.search(text):
+            return text
+        self.told.append(
+            (self.ledger.fixed, "format-control", f"control characters in {role.name} are left out")
+        )
+        return _CONTROL.sub(_instead, text).strip()
+
+
+def _instead(match: re.Match[str]) -> str:
+    return " " if match[0] in "\x0b\x0c\x85" else ""  # these three end a line or a page
+
+
+def _plain(value: Any, role: Role) -> str:
+    """A single value as text: 3.0 is "3", True is "true", nothing is ""."""
+    if value is None or value != value:  # not a number: pandas' way to say nothing
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and isfinite(value) and value == int(value):
+        return str(int(value))
+    if isinstance(value, dict | list | tuple | set | bytes):
+        kind = "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
+        raise _Unusable("format-type", f"{role.name} is {kind} where a single value is expected")
+    return str(value)
+
+
+def _as_is(value: Any, role: Role) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _split_labels(value: str) -> list[Any]:
+    """Several labels in one cell: a JSON list, else `a, b`."""
+    if value.strip().startswith("["):
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, list):
+            return found
+    return _BETWEEN_LABELS.split(value)
+
+
+def _empty(role: Role, column: str) -> tuple[str, str]:
+    what = "label" if role.reads in ("label", "labels") else role.name
+    return f"empty-{what}", f"{role.name} (column {column!r}) is empty"
