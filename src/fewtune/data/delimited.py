@@ -86,16 +86,14 @@ def _record(
     if damaged and any(MARK in field for field in fields):
         return Broken(origin, "format-encoding", "bytes that the file's encoding does not have")
     width = len(header)
-    if len(fields) > width and not any(fields[width:]):
-        fields = fields[:width]  # a spreadsheet's trailing empty cells
-    if len(fields) != width:
+    if not _fits(fields, width):
         reason = f"{_fields(len(fields))} where {like} {width}"
         had = dict(zip(header, fields, strict=False)) if len(fields) < width else None
         return Broken(origin, "format-ragged", reason, had)
-    if named and fields == header:
+    if named and fields[:width] == header:
         return Broken(origin, "format-header", "the header once more")
     told = "a stray quote is read as part of the text" if mended else ""
-    return Record(origin, dict(zip(header, fields, strict=True)), told)
+    return Record(origin, dict(zip(header, fields, strict=False)), told)
 
 
 def fields_of(lines: Sequence[str], dialect: Dialect, width: int | None = None) -> Iterator[Fields]:
@@ -113,10 +111,12 @@ def fields_of(lines: Sequence[str], dialect: Dialect, width: int | None = None) 
     Yields:
         The first physical line (1-based), the fields or None, and whether quotes were stray.
     """
-    start = 0
+    start = wasted = 0
     while start < len(lines):
+        # Text such as `5","a` on every line would be read to the file's end again and again.
+        patient = wasted < 20 * len(lines)
         reader = csv.reader(
-            _from(lines, start),
+            _from(lines, start, len(lines) if patient else start + 1),
             delimiter=dialect.delimiter,
             skipinitialspace=dialect.tight,
             strict=True,
@@ -124,27 +124,34 @@ def fields_of(lines: Sequence[str], dialect: Dialect, width: int | None = None) 
         done = 0  # lines of this reader that are used up
         try:
             for fields in reader:
-                if width and reader.line_num - done > 1 and len(fields) != width:
+                if reader.line_num - done > 1 and not _fits(fields, width):
                     break
                 first, done = start + done + 1, reader.line_num
                 if len(fields) > 1 or (fields and fields[0].strip()):
                     yield first, fields, False
             else:
-                return
+                start += done
+                continue
         except csv.Error:
             pass
+        wasted += reader.line_num - done
         start += done + 1
         yield start, _literal(lines[start - 1], dialect, width), True
 
 
-def _from(lines: Sequence[str], start: int) -> Iterator[str]:
-    for k in range(start, len(lines)):
+def _from(lines: Sequence[str], start: int, stop: int) -> Iterator[str]:
+    for k in range(start, stop):
         yield lines[k]
 
 
 def _literal(line: str, dialect: Dialect, width: int | None) -> list[str] | None:
     fields = line.rstrip("\r\n").split(dialect.delimiter)
-    return fields if width is None or len(fields) == width else None
+    return fields if _fits(fields, width) else None
+
+
+def _fits(fields: list[str], width: int | None) -> bool:
+    """Whether the number of fields is right; a spreadsheet's trailing empty cells do not count."""
+    return width is None or (len(fields) >= width and not any(fields[width:]))
 
 
 def _commonest_width(sample: list[list[str]]) -> int:

@@ -94,8 +94,9 @@ def _utf16_without_bom(raw: bytes) -> str | None:
     """UTF-16 shows by zero bytes at one parity only: those of line ends, digits, Latin letters."""
     head = raw[: min(len(raw), 1 << 16) & ~1]
     even, odd = head[::2].count(0), head[1::2].count(0)
-    # Half of a percent of the characters: Chinese prose has a line end or digit that often.
-    if max(even, odd) * 200 < max(len(head), 400) / 2 or min(even, odd) * 10 > max(even, odd):
+    # Half of a percent of the characters: Chinese prose has a line end or digit that often. The
+    # other parity is not quite without zeros: those of 开 (5F 00), 需 (97 00) and their like.
+    if max(even, odd) * 200 < max(len(head), 400) / 2 or min(even, odd) * 3 > max(even, odd):
         return None
     encoding = "utf-16-le" if odd > even else "utf-16-be"
     try:
