@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,8 @@ def environment() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that are installed, from their metadata: nothing is imported."""
+    from importlib.metadata import PackageNotFoundError, version  # 30 ms that few commands need
+
     found = {}
     for name in PACKAGES:
         try:

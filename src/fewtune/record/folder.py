@@ -262,8 +262,7 @@ class RunFolder:
 
     def _write(self, name: str, text: str) -> None:
         with writing(self.path / name):
-            # A lone surrogate comes from broken input; it must not keep the scores from the disk.
-            write_atomic(self.path / name, text.encode("utf-8", "replace"))
+            write_atomic(self.path / name, text)
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         with writing(self.path / name):

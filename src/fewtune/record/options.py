@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fewtune.base.options import Options, option
 
 
@@ -10,4 +12,7 @@ class RunOptions(Options):
 
     output: str | None = option(None, "the run folder; default runs/<name>")
     seed: int = option(0, "every random choice derives from it", ge=0)
-    preset: str | None = option(None, "`cautious`: the guides' small-data recipe")
+    preset: Literal["cautious"] | None = option(
+        None, "`cautious`: the guides' recipe for small data, instead of our measured defaults"
+    )
+    again: bool = option(False, "compute a finished run anew")

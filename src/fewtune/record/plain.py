@@ -17,12 +17,14 @@ def plain(value: Any) -> Any:
     >>> plain({"loss": float("nan"), "sizes": (1, 2)})
     {'loss': None, 'sizes': [1, 2]}
     """
-    if value is None or isinstance(value, str | bool | int):
+    if isinstance(value, str):  # half a surrogate pair, from broken input, is no UTF-8
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
+        return {plain(str(key)): plain(part) for key, part in value.items()}
     if isinstance(value, set | frozenset):
         return sorted(map(plain, value))
     if isinstance(value, list | tuple):
