@@ -1,0 +1,171 @@
+"""The model card: what the artefact is, what it was measured to do, and how to use it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fewtune.record.folder import RunFolder
+from fewtune.report import facts as told
+from fewtune.report import words
+from fewtune.report.facts import Facts, part
+from fewtune.report.markdown import cell, plain, scores_table, table
+
+FEW = 5  # test rows of a class below which its scores say almost nothing
+
+WITHOUT_MODEL = {"tfidf"}  # methods that use no pretrained model
+
+#: Names that fewtune knows by a short form, as the hub knows them.
+HUB_NAMES = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+
+
+def model_card(
+    plan: Mapping[str, Any], data: Mapping[str, Any], scores: Mapping[str, Any], code: str
+) -> str:
+    """The card of a finished run, as Markdown for `model/README.md`.
+
+    Args:
+        plan: The run's plan, as in `plan.yaml`.
+        data: What was read, as in `data.json`.
+        scores: The scores, as in `scores.json`.
+        code: Python that defines `predict(texts) -> labels`; it becomes the file's first fence.
+    """
+    facts = Facts(
+        folder=RunFolder(Path(str(plan.get("name") or "model"))),
+        plan=dict(plan),
+        data=dict(data),
+        scores=dict(scores),
+        environment={},
+        events=[],
+        predictions=[],
+        state="finished",
+    )
+    parts = [
+        _front_matter(facts),
+        f"# {plain(str(plan.get('name') or 'model'))}",
+        plain(scores.get("verdict") or ""),
+        _about(facts),
+        "## Data\n\n" + _data(facts),
+        _scores(facts),
+        "## Limits\n\n" + "\n".join(f"- {one}" for one in _limits(facts)),
+        "## Use\n\n" + _fenced(code),
+    ]
+    return "\n\n".join(one for one in parts if one) + "\n"
+
+
+def _front_matter(facts: Facts) -> str:
+    """What a hub reads. Language and licence are the user's to say, so they are left out."""
+    head: dict[str, Any] = {
+        "tags": ["fewtune", facts.method, "text-classification"],
+        "pipeline_tag": "text-classification",
+    }
+    if base := _hub_name(facts):
+        head["base_model"] = base
+    return "---\n" + yaml.safe_dump(head, sort_keys=False, allow_unicode=True) + "---"
+
+
+def _hub_name(facts: Facts) -> str | None:
+    """The base model's name on the hub; a folder on this machine means nothing to others."""
+    if facts.method in WITHOUT_MODEL:
+        return None
+    name = str(part(facts.plan, "model").get("model") or "")
+    if name in HUB_NAMES:
+        return HUB_NAMES[name]
+    looks_like_one = re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", name)
+    return name if looks_like_one and not Path(name).exists() else None
+
+
+def _about(facts: Facts) -> str:
+    given = Path(str(part(facts.plan, "model").get("model") or "a pretrained model")).name
+    base = "no pretrained model" if facts.method in WITHOUT_MODEL else _hub_name(facts) or given
+    labels = [str(one) for one in facts.data.get("labels") or []]
+    what = f"A text classifier with {words.several(len(labels), 'class', 'classes')}"
+    names = f": {', '.join(map(cell, labels))}" if 0 < len(labels) <= 25 else ""
+    trained, total = facts.scores.get("trainable_parameters"), facts.scores.get("total_parameters")
+    share = ""
+    if trained and total:
+        share = f" {words.count(trained)} of {words.count(total)} parameters were trained."
+    version = facts.plan.get("fewtune")
+    made = f"fewtune {version}" if version else "fewtune"
+    return (
+        f"{what}{names}.\n\nMade from {plain(base)} with the method "
+        f"{plain(facts.method)} by {made}.{share}"
+    )
+
+
+def _data(facts: Facts) -> str:
+    rows = told.counts(facts)
+    names = [Path(path).name for _, path, _, _ in told.files(facts)]
+    source = f" from {', '.join(map(cell, names))}" if names else ""
+    read = (
+        f"{words.count(rows.get('read'))} rows were read{source}; "
+        f"{words.count(rows.get('kept'))} were kept and {words.count(rows.get('quarantined'))} "
+        f"set aside, {words.count(rows.get('fixed'))} were fixed and "
+        f"{words.count(rows.get('truncated'))} cut."
+    )
+    used = [
+        f"{words.count(rows[name])} {purpose}"
+        for name, purpose in (
+            ("train", "trained it"),
+            ("valid", "validated it"),
+            ("test", "tested it"),
+        )
+        if rows.get(name)
+    ]
+    notes = "".join(f" {plain(str(one))}" for one in facts.data.get("notes") or [])
+    return read + (f" {', '.join(used)}." if used else "") + notes
+
+
+def _scores(facts: Facts) -> str:
+    scored = scores_table(facts)
+    if not scored:
+        return ""
+    gain = "\n".join(map(plain, told.gain_words(facts)))
+    text = f"## Scores\n\nOn the test rows, with 95 % intervals.\n\n{scored}"
+    if classes := told.classes(facts):
+        rows = [
+            [cell(str(one["label"])), words.count(one.get("rows"))]
+            + [words.number("f1", one.get(key)) for key in ("precision", "recall", "f1")]
+            for one in classes
+        ]
+        text += "\n\n### Class by class\n\n"
+        text += table(["class", "test rows", "precision", "recall", "F1"], rows)
+    return f"{text}\n\n{gain}" if gain else text
+
+
+def _limits(facts: Facts) -> list[str]:
+    """Only what follows from the numbers of this run."""
+    rows, gain = told.counts(facts), part(facts.scores, "gain")
+    limits = []
+    if test := rows.get("test"):
+        limits.append(
+            f"The scores rest on {words.several(test, 'test row')} like the training rows."
+        )
+    few = [one for one in told.classes(facts) if (one.get("rows") or 0) < FEW]
+    if few:
+        names = ", ".join(cell(str(one["label"])) for one in few[:10])
+        more = f" and {len(few) - 10} more" if len(few) > 10 else ""
+        have = "class has" if len(few) == 1 else "classes have"
+        limits.append(
+            f"{len(few)} {have} fewer than {FEW} test rows ({names}{more}): "
+            "their scores say almost nothing."
+        )
+    if gain.get("low") is not None and gain["low"] <= 0:
+        over = words.baseline_name(str(gain.get("over")))
+        limits.append(f"It was not shown to be better than this much cheaper way: {plain(over)}.")
+    limits.append("Texts in other languages, from other sources or of later times were not tested.")
+    limits.append("It always answers with one of its classes, also for a text that fits none.")
+    if length := part(facts.plan, "model").get("max_length"):
+        limits.append(f"Of a text, the first {length} tokens are read.")
+    return limits + [plain(one) for one in told.notes(facts)]
+
+
+def _fenced(code: str) -> str:
+    """The code in a fence that the code itself cannot close."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}python\n{code.strip()}\n{fence}"

@@ -1,0 +1,80 @@
+"""The report's main parts as Markdown, for terminals, issues and the model card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from fewtune.record.folder import RunFolder
+from fewtune.report import facts as told
+from fewtune.report import words
+from fewtune.report.facts import Facts
+
+CELL = 80  # characters of a user's text in a table
+
+
+def markdown(folder: RunFolder) -> str:
+    """Verdict, scores, gain, confusions, rows and warnings of a run."""
+    facts = told.gather(folder)
+    parts = [f"# {plain(folder.name)}", plain(_verdict(facts)), scores_table(facts)]
+    if gain := told.gain_words(facts):
+        parts.append("## Gain\n\n" + "\n".join(map(plain, gain)))
+    if confused := _confusions(facts):
+        parts.append("## Most frequent confusions\n\n" + confused)
+    if counts := told.counts(facts):
+        kept = ", ".join(f"{name} {words.count(n)}" for name, n in counts.items())
+        parts.append(f"## Rows\n\n{kept}")
+    if notes := told.notes(facts):
+        parts.append("## Warnings\n\n" + "\n".join(f"- {plain(one)}" for one in notes))
+    return "\n\n".join(one for one in parts if one) + "\n"
+
+
+def scores_table(facts: Facts, metrics: Sequence[str] | None = None) -> str:
+    """Every block of scores with its intervals; nothing before the run is scored."""
+    blocks = told.blocks(facts)
+    if not blocks:
+        return ""
+    metrics = metrics or told.metrics_of(facts)
+    names = [
+        words.metric_name(one) + (" ↓" if words.lower_is_better(one) else "") for one in metrics
+    ]
+    rows = []
+    for _, name, block, ours in blocks:
+        cells = []
+        for metric in metrics:
+            score = block.get(metric) or {}
+            ends = words.interval(metric, score)
+            cells.append(words.number(metric, score.get("value")) + (f" ({ends})" if ends else ""))
+        rows.append([f"**{cell(name)}**" if ours else cell(name), *cells])
+    return table(["", *names], rows)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; cells are taken as they are."""
+    lines = ["| " + " | ".join(row) + " |" for row in [head, *rows]]
+    return "\n".join([lines[0], "|" + " --- |" * len(head), *lines[1:]])
+
+
+def plain(text: str) -> str:
+    """A user's text on one line of Markdown: no markup, no fence, no HTML.
+
+    >>> plain("a\\n``` <b>")
+    'a \\\\`\\\\`\\\\` \\\\<b>'
+    """
+    text = " ".join(words.clean(text).split())
+    return re.sub(r"([\\`<*\[\]|])", r"\\\1", text)
+
+
+def cell(text: str) -> str:
+    """A user's text in a table."""
+    return plain(words.clip(text, CELL))
+
+
+def _verdict(facts: Facts) -> str:
+    return facts.scores.get("verdict", "") if facts.finished else told.progress(facts)
+
+
+def _confusions(facts: Facts) -> str:
+    pairs = told.confused_pairs(*told.matrix_of(facts))[:10]
+    rows = [[cell(one["truth"]), cell(one["said"]), str(one["rows"])] for one in pairs]
+    return table(["truth", "said", "rows"], rows) if rows else ""

@@ -1,0 +1,155 @@
+"""The report: one HTML file that needs nothing else, for the screen and for paper."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from fewtune.base.files import write_atomic
+from fewtune.record.folder import RunFolder
+from fewtune.record.trouble import writing
+from fewtune.report import facts as told
+from fewtune.report import pictures, words
+from fewtune.report.facts import Facts, part
+
+
+def write_report(folder: RunFolder) -> Path:
+    """Write `report.html` into a run folder, finished or not.
+
+    Returns:
+        The file's path.
+    """
+    path = folder.path / "report.html"
+    with writing(path):
+        write_atomic(path, report(told.gather(folder)))
+    return path
+
+
+def report(facts: Facts) -> str:
+    """The report as HTML."""
+    from jinja2 import Environment, StrictUndefined
+
+    page = Environment(
+        autoescape=True,  # every text may come from a user's file
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+    )
+    page.globals |= {"words": words, "language": words.language, "clip": words.clip}
+    template = page.from_string(_resource("template.html"))
+    return template.render(_everything(facts))
+
+
+def _everything(facts: Facts) -> dict[str, Any]:
+    """All that the template names."""
+    return {**_head(facts), **_evidence(facts), **_errors(facts), **_origins(facts)}
+
+
+def _head(facts: Facts) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    return {
+        "css": Markup(_resource("style.css")),
+        "name": facts.folder.name,
+        "finished": facts.finished,
+        "subtitle": told.subtitle(facts),
+        "verdict": facts.scores.get("verdict") if facts.finished else told.progress(facts),
+        "tone": told.tone(facts),
+        "key_numbers": told.key_numbers(facts),
+        "warnings": told.notes(facts),
+    }
+
+
+def _evidence(facts: Facts) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    dots = told.dots_of(facts)
+    return {
+        "primary": facts.primary,
+        "dots": Markup(pictures.dots(dots, facts.primary)) if dots else "",
+        "blocks": told.blocks(facts),
+        "metrics": told.metrics_of(facts),
+        "gain": told.gain_words(facts),
+        "gains": told.gains(facts),
+        "curves": [Markup(one) for one in _curves(facts) if one],
+    }
+
+
+def _curves(facts: Facts) -> list[str]:
+    """Loss on the left, of training and validation; the primary metric on the right."""
+    loss = told.training_loss(facts)
+    lines = [pictures.Line("validation", told.validation(facts, "log_loss"), "valid", marked=True)]
+    if len(loss) > 60:
+        lines.insert(0, pictures.Line("", pictures.thinned(loss), "raw"))
+        lines.insert(
+            1, pictures.Line("training loss", pictures.smoothed(pictures.thinned(loss)), "train")
+        )
+    else:
+        lines.insert(0, pictures.Line("training loss", loss, "train"))
+    key = facts.primary
+    drawn = [pictures.curves(lines, "loss over the steps")]
+    if key != "log_loss":
+        name = f"{words.metric_name(key)} on the validation rows"
+        line = pictures.Line(name, told.validation(facts, key), "valid", marked=True)
+        drawn.append(pictures.curves([line], name, percent=words.is_share(key)))
+    return drawn
+
+
+def _errors(facts: Facts) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    labels, matrix = told.matrix_of(facts)
+    many = len(labels) > told.CLASSES_IN_TABLE
+    draw = pictures.compact_confusion if many else pictures.confusion
+    mistakes, wrong = told.mistakes(facts)
+    return {
+        "matrix": Markup(draw(labels, matrix)) if labels else "",
+        "labels": len(labels),
+        "many_classes": many,
+        "pairs": told.confused_pairs(labels, matrix) if many else [],
+        "classes": told.classes(facts),
+        "classes_shown": told.CLASSES_IN_TABLE,
+        "mistakes": mistakes,
+        "wrong": wrong,
+        "predicted": len(facts.predictions),
+    }
+
+
+def _origins(facts: Facts) -> dict[str, Any]:
+    changed, every = told.options(facts)
+    quarantined = part(facts.data, "ledger").get("quarantined") or []
+    return {
+        "counts": told.counts(facts),
+        "quarantined": quarantined[: told.QUARANTINED],
+        "quarantined_more": max(0, len(quarantined) - told.QUARANTINED),
+        "reasons_for": {kind: told.reasons_for(kind, facts) for kind in ("fixed", "truncated")},
+        "files": told.files(facts),
+        "split": part(facts.data, "split"),
+        "columns": part(facts.data, "columns"),
+        "notes": facts.data.get("notes") or [],
+        "changed": changed,
+        "every": every,
+        "chosen": part(facts.plan, "chosen"),
+        "reasons": facts.plan.get("reasons") or [],
+        "environment": facts.environment,
+        "seconds": part(facts.scores, "seconds"),
+        "memory": facts.scores.get("peak_memory_bytes"),
+        "trained": facts.scores.get("trainable_parameters"),
+        "parameters": facts.scores.get("total_parameters"),
+        "command": facts.plan.get("command") or "",
+        "fingerprint": facts.plan.get("fingerprint") or "",
+        "version": facts.plan.get("fewtune") or "",
+    }
+
+
+def _printable(value: Any) -> Any:
+    """Applied to all that the template prints: no control characters; pictures pass as they are."""
+    if value is None:
+        return words.NONE
+    return words.clean(value) if type(value) is str else value
+
+
+def _resource(name: str) -> str:
+    return files("fewtune.report").joinpath(name).read_text(encoding="utf-8")

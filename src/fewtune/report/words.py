@@ -1,0 +1,246 @@
+"""Numbers as a reader wants them: percent, points, minutes. One place, for page, card and text."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+#: Metrics where less is better; all others grow with quality.
+LOSSES = {"log_loss", "ece", "loss", "perplexity"}
+#: Metrics that are no share of anything, so that "percent" would be wrong.
+NO_SHARE = LOSSES | {"mcc", "bleu", "chrf"}
+
+METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "positive_f1": "F1 of the positive class",
+    "positive_precision": "precision of the positive class",
+    "positive_recall": "recall of the positive class",
+    "mcc": "Matthews correlation",
+    "log_loss": "log loss",
+    "ece": "calibration error",
+}
+
+BASELINES = {
+    "majority": "always the most frequent class",
+    "tfidf": "TF-IDF + logistic regression",
+    "probe": "probe: a head on the frozen model",
+    "before": "the untouched base model",
+}
+
+NONE = "–"  # what stands where there is no number
+
+
+def metric_name(key: str) -> str:
+    """A metric's name in a sentence."""
+    return METRICS.get(key, key.replace("_", " "))
+
+
+def baseline_name(key: str) -> str:
+    """A baseline's name in a sentence."""
+    return BASELINES.get(key, key.replace("_", " "))
+
+
+def lower_is_better(key: str) -> bool:
+    """Whether less of this metric is better."""
+    return key in LOSSES
+
+
+def is_share(key: str) -> bool:
+    """Whether the metric lies in 0..1 and reads well as percent."""
+    return key not in NO_SHARE
+
+
+def number(key: str, value: float | None) -> str:
+    """A metric's value.
+
+    >>> number("accuracy", 0.8734), number("log_loss", 0.4312), number("mcc", None)
+    ('87.3 %', '0.431', '–')
+    """
+    if value is None:
+        return NONE
+    return f"{100 * value:.1f} %" if is_share(key) else f"{value:.3f}"
+
+
+def interval(key: str, score: Mapping[str, Any]) -> str:
+    """The 95 % interval of a score, or nothing.
+
+    >>> interval("accuracy", {"value": 0.87, "low": 0.83, "high": 0.905})
+    '83.0 to 90.5 %'
+    """
+    low, high = score.get("low"), score.get("high")
+    if low is None or high is None:
+        return ""
+    return f"{100 * low:.1f} to {100 * high:.1f} %" if is_share(key) else f"{low:.3f} to {high:.3f}"
+
+
+def points(key: str, value: float | None, *, signed: bool = True) -> str:
+    """A difference between two values of a metric.
+
+    >>> points("accuracy", 0.059), points("log_loss", -0.05), points("accuracy", 0.03, signed=False)
+    ('+5.9 points', '−0.050', '3.0 points')
+    """
+    if value is None:
+        return NONE
+    text = f"{abs(100 * value):.1f}" if is_share(key) else f"{abs(value):.3f}"
+    sign = "" if not signed or not float(text) else "+" if value > 0 else "−"
+    return sign + text + (" points" if is_share(key) else "")
+
+
+def points_between(key: str, low: float | None, high: float | None) -> str:
+    """The interval of a difference.
+
+    >>> points_between("accuracy", -0.012, 0.097)
+    '−1.2 to +9.7 points'
+    """
+    if low is None or high is None:
+        return NONE
+    return f"{points(key, low).removesuffix(' points')} to {points(key, high)}"
+
+
+def p_value(p: float | None) -> str:
+    """A p value.
+
+    >>> p_value(0.0123), p_value(0.00001), p_value(None)
+    ('p = 0.012', 'p < 0.001', '')
+    """
+    if p is None:
+        return ""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def count(value: float | None) -> str:
+    """A whole number with commas.
+
+    >>> count(12345)
+    '12,345'
+    """
+    return NONE if value is None else f"{value:,.0f}"
+
+
+def several(value: int, one: str, many: str | None = None) -> str:
+    """A number and its noun.
+
+    >>> several(1, "row"), several(2, "row"), several(0, "class", "classes")
+    ('1 row', '2 rows', '0 classes')
+    """
+    return f"{value:,} {one if value == 1 else many or one + 's'}"
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time.
+
+    >>> duration(0.42), duration(12.3), duration(133), duration(7300)
+    ('0.4 s', '12 s', '2 min 13 s', '2 h 2 min')
+    """
+    if seconds is None:
+        return NONE
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def size(raw: float | None) -> str:
+    """Bytes in binary units.
+
+    >>> size(900), size(3 * 2**20), size(1.5 * 2**30)
+    ('900 B', '3 MiB', '1.5 GiB')
+    """
+    if raw is None:
+        return NONE
+    if raw < 2**20:
+        return f"{raw:.0f} B" if raw < 2**10 else f"{raw / 2**10:.0f} KiB"
+    return f"{raw / 2**20:.0f} MiB" if raw < 2**30 else f"{raw / 2**30:.1f} GiB"
+
+
+def value(anything: Any) -> str:
+    """An option's value as one would type it.
+
+    >>> value(None), value(True), value(2e-05), value(["a", "b"])
+    ('–', 'yes', '2e-05', 'a, b')
+    """
+    if anything is None or anything in ({}, [], ""):
+        return NONE
+    if isinstance(anything, bool):
+        return "yes" if anything else "no"
+    if isinstance(anything, Mapping):
+        return ", ".join(f"{key}={value(part)}" for key, part in anything.items())
+    if isinstance(anything, list | tuple):
+        return ", ".join(map(value, anything))
+    return f"{anything:g}" if isinstance(anything, float) else str(anything)
+
+
+# What a page cannot hold: control characters, surrogates, and marks that turn the line around.
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+)
+
+
+def clean(text: str) -> str:
+    """Text of users with what no page can hold replaced.
+
+    >>> clean("a" + chr(0) + "b")
+    'a�b'
+    """
+    return UNPRINTABLE.sub("\ufffd", text)
+
+
+def clip(text: str, longest: int) -> str:
+    """The text on one line, cut to `longest` characters.
+
+    >>> clip("the  pump is leaking", 9)
+    'the pump…'
+    """
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def language(text: str) -> str | None:
+    """The script's usual language, so that a browser takes the right glyphs; None for Latin.
+
+    >>> language("水泵漏水"), language("ポンプ漏れ"), language("pump leaks")
+    ('zh', 'ja', None)
+    """
+    if re.search("[\u3040-\u30ff]", text):
+        return "ja"
+    if re.search("[\uac00-\ud7af]", text):
+        return "ko"
+    return "zh" if re.search("[\u3400-\u9fff]", text) else None
+
+
+def width(text: str, size: float) -> float:
+    """About how wide a sans-serif text is, in the unit of its size.
+
+    >>> round(width("水泵", 10)), round(width("pump", 10))
+    (20, 23)
+    """
+    return size * sum(_ems(letter) for letter in text)
+
+
+def _ems(letter: str) -> float:
+    if unicodedata.east_asian_width(letter) in "WF":
+        return 1.0
+    if letter in "mwMW@%":
+        return 0.85
+    return 0.32 if letter in "iljtfI.,:;'|! " else 0.58 if not letter.isupper() else 0.68
+
+
+def fit(text: str, size: float, room: float) -> str:
+    """The text cut to a width."""
+    text = " ".join(text.split())
+    if width(text, size) <= room:
+        return text
+    while text and width(text + "…", size) > room:
+        text = text[:-1]
+    return text.rstrip() + "…"
