@@ -1,6 +1,7 @@
 """Run folders as a run would leave them, with numbers that belong together."""
 
 import random
+import shutil
 from collections import Counter
 
 import pytest
@@ -189,26 +190,41 @@ def make_run(path, labels, *, source="fault_reports.csv", test_rows=201, accurac
     return folder
 
 
-@pytest.fixture
-def twelve(tmp_path):
-    """A run over 12 classes of fault reports."""
-    return make_run(tmp_path / "fault_reports-lora-1", FAULTS)
-
-
-@pytest.fixture
-def many(tmp_path):
-    """A run over 77 classes and 3,080 test rows."""
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """The three runs, made once; a test gets a copy of its own."""
+    root = tmp_path_factory.mktemp("runs")
     labels = [f"{FAULTS[n % 12].replace(' ', '_')}_of_unit_{n // 12 + 1}" for n in range(77)]
-    return make_run(tmp_path / "many", labels, test_rows=3080, accuracy=0.9, steps=2000)
+    return {
+        "twelve": make_run(root / "fault_reports-lora-1", FAULTS),
+        "many": make_run(root / "many", labels, test_rows=3080, accuracy=0.9, steps=1000),
+        "chinese": make_run(
+            root / "维修记录-lora-1",
+            ["机械故障", "电气故障"],
+            source="维修记录.csv",
+            test_rows=120,
+            sentence=lambda truth: CHINESE[truth] + CHINESE[2],
+        ),
+    }
+
+
+def copy(folder, root):
+    return RunFolder.open(shutil.copytree(folder.path, root / folder.name))
 
 
 @pytest.fixture
-def chinese(tmp_path):
+def twelve(made, tmp_path):
+    """A run over 12 classes of fault reports."""
+    return copy(made["twelve"], tmp_path)
+
+
+@pytest.fixture
+def many(made, tmp_path):
+    """A run over 77 classes and 3,080 test rows."""
+    return copy(made["many"], tmp_path)
+
+
+@pytest.fixture
+def chinese(made, tmp_path):
     """A run over two classes of Chinese texts."""
-    return make_run(
-        tmp_path / "维修记录-lora-1",
-        ["机械故障", "电气故障"],
-        source="维修记录.csv",
-        test_rows=120,
-        sentence=lambda truth: CHINESE[truth] + CHINESE[2],
-    )
+    return copy(made["chinese"], tmp_path)

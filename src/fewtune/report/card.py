@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from fewtune.record.folder import RunFolder
+from fewtune.report import evidence, words
 from fewtune.report import facts as told
-from fewtune.report import words
 from fewtune.report.facts import Facts, part
 from fewtune.report.markdown import cell, plain, scores_table, table
 
@@ -124,9 +124,9 @@ def _scores(facts: Facts) -> str:
     scored = scores_table(facts)
     if not scored:
         return ""
-    gain = "\n".join(map(plain, told.gain_words(facts)))
+    gain = "\n".join(map(plain, evidence.gain_words(facts)))
     text = f"## Scores\n\nOn the test rows, with 95 % intervals.\n\n{scored}"
-    if classes := told.classes(facts):
+    if classes := evidence.classes(facts):
         rows = [
             [cell(str(one["label"])), words.count(one.get("rows"))]
             + [words.number("f1", one.get(key)) for key in ("precision", "recall", "f1")]
@@ -145,7 +145,7 @@ def _limits(facts: Facts) -> list[str]:
         limits.append(
             f"The scores rest on {words.several(test, 'test row')} like the training rows."
         )
-    few = [one for one in told.classes(facts) if (one.get("rows") or 0) < FEW]
+    few = [one for one in evidence.classes(facts) if (one.get("rows") or 0) < FEW]
     if few:
         names = ", ".join(cell(str(one["label"])) for one in few[:10])
         more = f" and {len(few) - 10} more" if len(few) > 10 else ""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from fewtune.record.folder import RunFolder
+from fewtune.report import evidence, words
 from fewtune.report import facts as told
-from fewtune.report import words
 from fewtune.report.facts import Facts
 
 CELL = 80  # characters of a user's text in a table
@@ -17,7 +17,7 @@ def markdown(folder: RunFolder) -> str:
     """Verdict, scores, gain, confusions, rows and warnings of a run."""
     facts = told.gather(folder)
     parts = [f"# {plain(folder.name)}", plain(_verdict(facts)), scores_table(facts)]
-    if gain := told.gain_words(facts):
+    if gain := evidence.gain_words(facts):
         parts.append("## Gain\n\n" + "\n".join(map(plain, gain)))
     if confused := _confusions(facts):
         parts.append("## Most frequent confusions\n\n" + confused)
@@ -31,10 +31,10 @@ def markdown(folder: RunFolder) -> str:
 
 def scores_table(facts: Facts, metrics: Sequence[str] | None = None) -> str:
     """Every block of scores with its intervals; nothing before the run is scored."""
-    blocks = told.blocks(facts)
+    blocks = evidence.blocks(facts)
     if not blocks:
         return ""
-    metrics = metrics or told.metrics_of(facts)
+    metrics = metrics or evidence.metrics_of(facts)
     names = [
         words.metric_name(one) + (" ↓" if words.lower_is_better(one) else "") for one in metrics
     ]
@@ -75,6 +75,6 @@ def _verdict(facts: Facts) -> str:
 
 
 def _confusions(facts: Facts) -> str:
-    pairs = told.confused_pairs(*told.matrix_of(facts))[:10]
+    pairs = evidence.confused_pairs(*evidence.matrix_of(facts))[:10]
     rows = [[cell(one["truth"]), cell(one["said"]), str(one["rows"])] for one in pairs]
     return table(["truth", "said", "rows"], rows) if rows else ""

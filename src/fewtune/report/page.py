@@ -9,8 +9,8 @@ from typing import Any
 from fewtune.base.files import write_atomic
 from fewtune.record.folder import RunFolder
 from fewtune.record.trouble import writing
+from fewtune.report import evidence, pictures, words
 from fewtune.report import facts as told
-from fewtune.report import pictures, words
 from fewtune.report.facts import Facts, part
 
 
@@ -65,22 +65,24 @@ def _head(facts: Facts) -> dict[str, Any]:
 def _evidence(facts: Facts) -> dict[str, Any]:
     from markupsafe import Markup
 
-    dots = told.dots_of(facts)
+    dots = evidence.dots_of(facts)
     return {
         "primary": facts.primary,
         "dots": Markup(pictures.dots(dots, facts.primary)) if dots else "",
-        "blocks": told.blocks(facts),
-        "metrics": told.metrics_of(facts),
-        "gain": told.gain_words(facts),
-        "gains": told.gains(facts),
+        "blocks": evidence.blocks(facts),
+        "metrics": evidence.metrics_of(facts),
+        "gain": evidence.gain_words(facts),
+        "gains": evidence.gains(facts),
         "curves": [Markup(one) for one in _curves(facts) if one],
     }
 
 
 def _curves(facts: Facts) -> list[str]:
     """Loss on the left, of training and validation; the primary metric on the right."""
-    loss = told.training_loss(facts)
-    lines = [pictures.Line("validation", told.validation(facts, "log_loss"), "valid", marked=True)]
+    loss = evidence.training_loss(facts)
+    lines = [
+        pictures.Line("validation", evidence.validation(facts, "log_loss"), "valid", marked=True)
+    ]
     if len(loss) > 60:
         lines.insert(0, pictures.Line("", pictures.thinned(loss), "raw"))
         lines.insert(
@@ -92,7 +94,7 @@ def _curves(facts: Facts) -> list[str]:
     drawn = [pictures.curves(lines, "loss over the steps")]
     if key != "log_loss":
         name = f"{words.metric_name(key)} on the validation rows"
-        line = pictures.Line(name, told.validation(facts, key), "valid", marked=True)
+        line = pictures.Line(name, evidence.validation(facts, key), "valid", marked=True)
         drawn.append(pictures.curves([line], name, percent=words.is_share(key)))
     return drawn
 
@@ -100,17 +102,17 @@ def _curves(facts: Facts) -> list[str]:
 def _errors(facts: Facts) -> dict[str, Any]:
     from markupsafe import Markup
 
-    labels, matrix = told.matrix_of(facts)
-    many = len(labels) > told.CLASSES_IN_TABLE
+    labels, matrix = evidence.matrix_of(facts)
+    many = len(labels) > evidence.CLASSES_IN_TABLE
     draw = pictures.compact_confusion if many else pictures.confusion
-    mistakes, wrong = told.mistakes(facts)
+    mistakes, wrong = evidence.mistakes(facts)
     return {
         "matrix": Markup(draw(labels, matrix)) if labels else "",
         "labels": len(labels),
         "many_classes": many,
-        "pairs": told.confused_pairs(labels, matrix) if many else [],
-        "classes": told.classes(facts),
-        "classes_shown": told.CLASSES_IN_TABLE,
+        "pairs": evidence.confused_pairs(labels, matrix) if many else [],
+        "classes": evidence.classes(facts),
+        "classes_shown": evidence.CLASSES_IN_TABLE,
         "mistakes": mistakes,
         "wrong": wrong,
         "predicted": len(facts.predictions),

@@ -137,7 +137,7 @@ def duration(seconds: float | None) -> str:
     """A length of time.
 
     >>> duration(0.42), duration(12.3), duration(133), duration(7300)
-    ('0.4 s', '12 s', '2 min 13 s', '2 h 2 min')
+    ('0.4 s', '12 s', '2 min 13 s', '2 h 1 min')
     """
     if seconds is None:
         return NONE
@@ -223,7 +223,7 @@ def width(text: str, size: float) -> float:
     """About how wide a sans-serif text is, in the unit of its size.
 
     >>> round(width("水泵", 10)), round(width("pump", 10))
-    (20, 23)
+    (20, 26)
     """
     return size * sum(_ems(letter) for letter in text)
 
