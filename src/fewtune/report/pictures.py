@@ -73,8 +73,10 @@ def dots(rows: Sequence[Dot], metric: str) -> str:
         parts += [
             _text(left - 16, y + 5, name, f"name end {kind}", row.name),
             _line(x(row.low), y, x(row.high), y, f"reach {kind}"),
+            # Ends taller than the dot, so that a narrow interval is not hidden behind it.
+            *(_line(x(end), y - 9, x(end), y + 9, f"stop {kind}") for end in (row.low, row.high)),
             f'<circle class="dot {kind}" cx="{x(row.value):.1f}" cy="{y:.1f}" '
-            f'r="{7 if row.ours else 5.5}"/>',
+            f'r="{6.5 if row.ours else 5}"/>',
             _text(right + 80, y + 5, words.number(metric, row.value), f"number end {kind}"),
             _text(right + 96, y + 5, words.interval(metric, _score(row)), "tick"),
         ]
