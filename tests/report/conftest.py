@@ -175,8 +175,8 @@ def make_run(path, labels, *, source="fault_reports.csv", test_rows=201, accurac
              sentence=None, finished=True):  # fmt: skip
     chance = random.Random(0)
     sentence = sentence or (lambda _: " ".join(chance.choices(WORDS, k=chance.randint(6, 40))))
-    rows = {"read": 817 + test_rows, "kept": 802 + test_rows, "quarantined": 15, "fixed": 41, "truncated": 0,
-            "train": 802, "valid": 0, "test": test_rows}  # fmt: skip
+    rows = {"read": 817 + test_rows, "kept": 802 + test_rows, "quarantined": 15, "fixed": 41,
+            "truncated": 0, "train": 802, "valid": 0, "test": test_rows}  # fmt: skip
     folder = RunFolder.create(path, plan_of(path.name, source))
     folder.write_data(data_of(labels, source, {k: rows[k] for k in list(rows)[:5]}))
     folder.write_environment(environment())

@@ -176,6 +176,18 @@ def test_a_part_without_scores_is_left_out_without_harm(twelve, missing):
         assert "Fine-tuning helped" in read(page_of(twelve))
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "p", "tone"),
+    [(0.01, 0.09, 0.01, "good"), (0.01, 0.09, 0.06, "open"), (-0.02, 0.05, 0.4, "open"),
+     (-0.09, -0.01, 0.01, "bad")],
+)  # fmt: skip
+def test_the_colour_beside_the_verdict_follows_interval_and_p(twelve, low, high, p, tone):
+    scores = twelve.scores
+    scores["gain"].update(low=low, high=high, p=p)
+    twelve.write_scores(scores)
+    assert f'<p class="verdict {tone}">' in page_of(twelve)
+
+
 def test_numbers_that_are_none_are_dashes(twelve):
     scores = twelve.scores
     scores["test"]["macro_f1"] = {"value": None, "low": None, "high": None}

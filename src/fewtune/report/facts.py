@@ -122,6 +122,8 @@ def tone(facts: Facts) -> str:
         return "open"
     if gain.get("low") is None or gain.get("high") is None:
         return "none"
+    if (gain.get("p") or 0) >= 0.05:  # corrected for several comparisons: it can outweigh `low`
+        return "open"
     return "good" if gain["low"] > 0 else "bad" if gain["high"] < 0 else "open"
 
 
