@@ -23,6 +23,9 @@ class DataOptions(Options):
     )
     strict: bool = option(False, "stop at the first broken row instead of setting it aside")
     test_share: float = option(0.2, "share of the rows held out without --test", gt=0, lt=1)
+    valid_share: float | None = option(
+        None, "share of the training rows kept for validation without --valid", gt=0, lt=1
+    )
     max_characters: int = option(20_000, "longer texts are cut here", ge=100)
 
     @field_validator("map", mode="before")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fewtune.base.errors import UsageError, did_you_mean
+from fewtune.base.errors import UsageError, one_of
 from fewtune.base.options import build
 from fewtune.methods.adapter import Adapter
 from fewtune.methods.base import Method, options_of, pick
@@ -49,24 +49,31 @@ def parse(name: str, given: Mapping[str, Any]) -> Method:
     """
     names = [part.strip() for part in name.split("+")]
     unknown = [n for n in names if n not in METHODS]
-    if unknown:
-        hint = did_you_mean(unknown[0], METHODS)
-        raise UsageError(f"method: one of {', '.join(METHODS)}; got {unknown[0]!r}.{hint}")
-    classes = [METHODS[n] for n in names]
+    wrong = [one_of("method", n, METHODS) for n in unknown]
+    classes = [METHODS[n] for n in dict.fromkeys(names) if n in METHODS]
     alone = [c.name for c in classes if not c.needs_steps]
     if len(names) > 1 and alone:
-        raise UsageError(f"method: `{alone[0]}` trains nothing, so it cannot be part of {name!r}.")
+        wrong.append(f"method: `{alone[0]}` trains nothing, so it cannot be part of {name!r}.")
     if len(set(names)) < len(names):
-        raise UsageError(f"method: a part stands twice in {name!r}.")
+        wrong.append(f"method: a part stands twice in {name!r}.")
     owners = options_of(METHODS.values())
+    # an unknown method may have any of the options, so only a known one is told what it lacks
     foreign = [
-        f"{key}: `{name}` has no such option; {', '.join(owners[key])} has."
-        for key in given
-        if key in owners and not set(owners[key]) & set(names)
+        key for key in given if key in owners and not unknown and not {*owners[key]} & {*names}
     ]
-    if foreign:
-        raise UsageError("\n".join(foreign))
-    members = build(classes, given)
+    wrong += [
+        f"{key}: `{name}` has no such option; it belongs to {', '.join(owners[key])}."
+        for key in foreign
+    ]
+    try:
+        members = build(
+            METHODS.values() if unknown else classes,
+            {key: value for key, value in given.items() if key not in foreign},
+        )
+    except UsageError as error:
+        wrong.append(str(error))
+    if wrong:
+        raise UsageError("\n".join(wrong))
     return members[0] if len(members) == 1 else Hybrid(members=tuple(members))  # type: ignore[return-value,arg-type]
 
 

@@ -38,7 +38,7 @@ class Method(Options):
         scene: one clause on when to use it, for tables.
         needs_model: False for a candidate without a neural model.
         needs_steps: False where the start of the head is the whole fit.
-        adds_parts: True where switching the added parts off gives the base model back.
+        adds_parts: True where what trains stands beside the base's own weights.
         merges: True where `merge` leaves a plain model that computes the same.
     """
 
@@ -60,7 +60,7 @@ class Method(Options):
         raise NotImplementedError
 
     def switch(self, model: PooledModel, on: bool) -> None:
-        """Turn the added parts off or on again; only where `adds_parts`."""
+        """Turn the added parts off or on again; only where `restores`."""
 
     def merge(self, model: PooledModel) -> PooledModel | None:
         """The same function as a plain model, or None where there is none."""
@@ -85,6 +85,11 @@ class Method(Options):
     def rate_factor(self, parameter: str) -> float:
         """What the learning rate of a parameter is multiplied by."""
         return 1.0
+
+    @property
+    def restores(self) -> bool:
+        """True where switching the added parts off gives the base model back."""
+        return self.adds_parts
 
     def parts(self) -> tuple[Method, ...]:
         """The methods this one is made of; itself, unless a hybrid."""

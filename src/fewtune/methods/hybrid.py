@@ -35,7 +35,13 @@ class Hybrid(Method):
         return "+".join(part.name for part in self.members)
 
     def refuses(self, model: PooledModel) -> str | None:
-        """The first part's reason."""
+        """The first part's reason; or two soft prompts, which would each wrap the other."""
+        prompts = [part.name for part in self.members if isinstance(part, SoftPrompt)]
+        if len(prompts) > 1:
+            return (
+                f"{' and '.join(prompts)} would each stand before the text and the model has room "
+                f"for one soft prompt; try `{prompts[0]}` alone, or with `lora`."
+            )
         reasons = ((part, part.refuses(model)) for part in self.parts())
         return next((f"{part.name}: {reason}" for part, reason in reasons if reason), None)
 
@@ -44,6 +50,11 @@ class Hybrid(Method):
         for part in self.parts():
             model = part.attach(model)
         return model
+
+    @property
+    def restores(self) -> bool:
+        """Every part can be switched off."""
+        return all(part.restores for part in self.members)
 
     @property
     def plain(self) -> bool:

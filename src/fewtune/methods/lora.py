@@ -35,8 +35,8 @@ class LoRA(InjectedMethod):
     loraplus_lr_ratio: float = option(1.0, "rate of B over the rate of A", ge=1)
 
     @property
-    def adds(self) -> bool:
-        """PiSSA moves part of W into A and B: switched off, the rest of W is left."""
+    def restores(self) -> bool:
+        """Not PiSSA, which moves part of W into A and B: switched off, the rest of W is left."""
         return self.init_lora_weights != "pissa"
 
     def config(self, model: PooledModel) -> Any:

@@ -5,10 +5,36 @@ Joachims 1998 for the features, and a second of work: on short technical text it
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewtune.base.options import option
 from fewtune.methods.base import Method
+
+if TYPE_CHECKING:
+    from fewtune.methods.artefact import About
+
+CODE = '''import json
+
+from safetensors.numpy import load_file
+from scipy.sparse import hstack
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+LABELS = {labels!r}
+KINDS = {kinds!r}
+numbers = load_file("ngrams.safetensors")  # weight (classes, n-grams), bias (classes)
+vectorizers = []
+for kind, ngrams in json.load(open("ngrams.json", encoding="utf-8")).items():
+    vocabulary = {{ngram: i for i, ngram in enumerate(ngrams)}}
+    vectorizers.append(TfidfVectorizer(**KINDS[kind], sublinear_tf=True, vocabulary=vocabulary))
+    vectorizers[-1].idf_ = numbers[f"idf.{{kind}}"]
+
+
+def predict(texts):
+    """The label of each text."""
+    found = hstack([v.transform(list(texts)) for v in vectorizers]).tocsr()
+    logits = found @ numbers["weight"].T + numbers["bias"]
+    return [LABELS[i] for i in logits.argmax(axis=1)]
+'''
 
 
 class Tfidf(Method):
@@ -19,4 +45,14 @@ class Tfidf(Method):
     needs_model: ClassVar[bool] = False
     needs_steps: ClassVar[bool] = False
 
-    tfidf_c: float = option(30.0, "inverse strength of the regularisation", gt=0)
+    tfidf_c: float = option(10.0, "inverse strength of the regularisation", gt=0)
+
+    def code(self, about: About) -> str:
+        """scikit-learn's vectorizer, one regression a class."""
+        return CODE.format(labels=about.labels, kinds=_kinds())
+
+
+def _kinds() -> dict[str, dict[str, Any]]:
+    from fewtune.models.ngrams import KINDS
+
+    return KINDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,3 +203,20 @@ def _max_length(folder: Path, config: dict[str, Any], options: ModelOptions) -> 
             f"max_length: the model has {limit} positions; got {options.max_length}."
         )
     return min(wanted, limit)
+
+
+def load_saved_tokenizer(folder: Path) -> Any:
+    """The tokenizer of an artefact, padding on the right as it was saved."""
+    return _transformers().AutoTokenizer.from_pretrained(folder)
+
+
+def count_parameters(source: Source) -> int | None:
+    """Parameters in a safetensors folder, from the headers alone; None for other formats."""
+    from safetensors import safe_open
+
+    total = 0
+    for path in source.folder.glob("*.safetensors"):
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118  (not a mapping)
+                total += math.prod(file.get_slice(name).get_shape())
+    return total or None

@@ -121,14 +121,14 @@ def lowest_trained_block(backbone: nn.Module) -> int:
     The number of blocks, where only parts behind the blocks are trained.
     """
     family = family_of(backbone)
-    lowest = len(blocks_of(backbone))
+    lowest = backbone.config.num_hidden_layers  # type: ignore[union-attr]
     for name, parameter in backbone.named_parameters():
         if not parameter.requires_grad:
             continue
         if name.startswith(f"{family.blocks}."):
             lowest = min(lowest, int(name.removeprefix(f"{family.blocks}.").split(".")[0]))
         elif not name.startswith((*family.after_blocks, "pooler")):
-            return 0
+            return 0  # the embeddings, or a soft prompt around the whole model
     return lowest
 
 

@@ -1,0 +1,92 @@
+"""A fit's numbers: what the user gave, else the measured default for method and size of data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fewtune.base.errors import UsageError
+from fewtune.methods.base import Method
+from fewtune.train.options import TrainOptions
+from fewtune.train.order import steps_per_epoch
+
+SMALL = 1000  # rows; below, the end of training is averaged and no accuracy stops it
+SNAPSHOTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Decided numbers of one fit.
+
+    Attributes:
+        options: TrainOptions without a None where a number is needed.
+        steps: optimiser steps.
+        head: the head's peak rate; `parts`: each part's, by method name.
+        reasons: why, one sentence a choice that was ours.
+    """
+
+    options: TrainOptions
+    steps: int
+    head: float
+    parts: dict[str, float]
+    reasons: tuple[str, ...]
+
+
+def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) -> Recipe:
+    """Fill in what was not given.
+
+    Args:
+        rows: training rows.
+        has_valid: whether there are validation rows to watch.
+
+    Raises:
+        UsageError: early stopping without anything to watch.
+    """
+    if (options.early_stopping_patience or options.load_best_model_at_end) and not has_valid:
+        raise UsageError(
+            "early stopping and the best step need validation rows; give --valid FILE or "
+            "--valid_share 0.1, or leave them out."
+        )
+    budget, reasons = method.budget(rows), []
+    epochs = options.num_train_epochs
+    per_epoch = steps_per_epoch(
+        rows, options.per_device_train_batch_size, options.gradient_accumulation_steps
+    )
+    if options.max_steps is None and epochs is None:
+        epochs = budget.epochs
+        reasons.append(
+            f"{epochs:g} epochs: the measured default of `{method.spell()}` for {rows:,} rows."
+        )
+    steps = options.max_steps or max(1, math.ceil((epochs or 1) * per_epoch))
+    parts = {p.name: options.learning_rate or p.budget(rows).learning_rate for p in method.parts()}
+    if options.learning_rate is None:
+        told = ", ".join(f"{rate:g} for `{name}`" for name, rate in parts.items())
+        reasons.append(f"learning rate {told}: the measured default.")
+    head = options.head_learning_rate or 10 * (options.learning_rate or 0)
+    best = options.load_best_model_at_end
+    if best is None:
+        best = options.early_stopping_patience is not None
+    average = options.average_last
+    if average is None:
+        average = SNAPSHOTS if rows < SMALL and not best else 0
+        if average:
+            reasons.append(
+                f"the weights of {average} points in the last fifth are averaged: {rows:,} rows "
+                "are too few to tell a best step from a lucky one."
+            )
+    filled = options.model_copy(
+        update={"average_last": average, "load_best_model_at_end": best, "max_steps": steps}
+    )
+    return Recipe(filled, steps, head or budget.head_learning_rate, parts, tuple(reasons))
+
+
+def too_cautious(method: Method, options: TrainOptions, rows: int) -> str | None:
+    """A sentence where the given rate is far below what was measured for the method."""
+    usual = method.budget(rows).learning_rate
+    given = options.learning_rate
+    if given is None or given > usual / 3 or not method.needs_steps:
+        return None
+    return (
+        f"learning_rate {given:g} is {usual / given:.0f} times below the {usual:g} that was "
+        f"measured best for `{method.spell()}` at this size; expect too little to be learned."
+    )

@@ -1,0 +1,84 @@
+"""A saved artefact that answers: what `predict`, `evaluate` and every test of a run go through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from fewtune.methods.artefact import About
+from fewtune.tasks.classify import Classify
+
+if TYPE_CHECKING:
+    from fewtune.methods.base import Method
+    from fewtune.models.device import Machine
+    from fewtune.models.pooled import PooledModel
+
+
+class Predictor(Protocol):
+    """Labels and their probabilities for texts."""
+
+    about: About
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """(texts, classes), float64, rows sum to 1."""
+        ...
+
+
+class NeuralPredictor:
+    """A saved model with its tokenizer."""
+
+    def __init__(
+        self, about: About, model: PooledModel, tokenizer: Any, machine: Machine, rows: int = 64
+    ) -> None:
+        self.about = about
+        self.model = model
+        self.tokenizer = tokenizer
+        self.machine = machine
+        self.rows = rows
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """(texts, classes); the best class is that of float32 arithmetic."""
+        from fewtune.models.infer import settled_logits
+        from fewtune.models.probe import softmax
+
+        task = Classify(tuple(self.about.labels))
+        encoded = task.encode(texts, self.tokenizer, self.about.max_length)
+        return softmax(settled_logits(self.model, encoded, self.machine, self.rows))
+
+
+class NgramPredictor:
+    """A saved TF-IDF model."""
+
+    def __init__(self, about: About, folder: Path) -> None:
+        from fewtune.models.ngrams import NgramModel
+
+        self.about = about
+        self.model = NgramModel.load(folder)
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """(texts, classes)."""
+        return self.model.probabilities(list(texts))
+
+
+def load_predictor(folder: Path, device: str = "auto", bf16: bool | None = None) -> Predictor:
+    """Rebuild the artefact in `model/` of a run.
+
+    Raises:
+        FewtuneError: it is no artefact of fewtune, or its base model is gone or another one.
+    """
+    from fewtune.methods import parse
+
+    about = About.read(folder)
+    method: Method = parse(about.method, about.options)
+    if not method.needs_model:
+        return NgramPredictor(about, folder)
+    from fewtune.models.device import find_machine
+    from fewtune.models.load import load_saved_tokenizer
+
+    model = method.load(folder, about)
+    return NeuralPredictor(
+        about, model, load_saved_tokenizer(folder), find_machine(device, bf16)
+    )

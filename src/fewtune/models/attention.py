@@ -1,0 +1,54 @@
+"""Which attention kernel is faster here: measured once, then written into the plan."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+import torch
+from torch import nn
+
+from fewtune.models.device import Machine
+from fewtune.models.pooled import PooledModel
+
+KERNELS = ("eager", "sdpa")
+
+
+def choose_attention(model: PooledModel, machine: Machine, rows: int, tokens: int) -> str:
+    """Time a forward and backward pass with each kernel and keep the faster one.
+
+    On CPU in bfloat16 the fused kernel's backward is slow (297 against 497 ms a step at 128 tokens
+    on the machine of docs/log.md), in float32 and on CUDA it is fast; so it is measured.
+
+    Args:
+        model: prepared for training; its gradients are left empty.
+        rows, tokens: shape of a typical batch.
+    """
+    seconds = {kernel: _seconds(model, machine, kernel, rows, tokens) for kernel in KERNELS}
+    best = min(seconds, key=lambda kernel: seconds[kernel])
+    set_attention(model, best)
+    return best
+
+
+def set_attention(model: nn.Module, kernel: str) -> None:
+    """Use a kernel in every part that has the choice."""
+    for module in model.modules():
+        if hasattr(module, "set_attn_implementation"):
+            module.set_attn_implementation(kernel)  # type: ignore[operator]
+            return
+
+
+def _seconds(model: PooledModel, machine: Machine, kernel: str, rows: int, tokens: int) -> float:
+    set_attention(model, kernel)
+    ids = torch.full((rows, tokens), 5, device=machine.device)
+    mask = torch.ones_like(ids)
+    mask[0, -1] = 0  # padding somewhere, as in real batches
+    times = []
+    for _ in range(3):  # the first warms up
+        start = perf_counter()
+        with machine.autocast():
+            model(ids, mask).logsumexp(1).sum().backward()
+        if machine.device == "cuda":
+            torch.cuda.synchronize()
+        times.append(perf_counter() - start)
+        model.zero_grad(set_to_none=True)
+    return min(times[1:])

@@ -1,0 +1,73 @@
+"""Run a model over rows without gradients: features, logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fewtune.models.batches import Encoded, by_length
+from fewtune.models.device import Machine, frozen_in_bf16
+from fewtune.models.pooled import PooledModel
+
+
+@torch.inference_mode()
+def features(model: PooledModel, rows: Encoded, machine: Machine, size: int = 64) -> np.ndarray:
+    """Pooled features of every row, (rows, width), float32."""
+    return _run(model, rows, machine, size, model.features)
+
+
+@torch.inference_mode()
+def logits(model: PooledModel, rows: Encoded, machine: Machine, size: int = 64) -> np.ndarray:
+    """Logits of every row, (rows, classes), float32."""
+    return _run(model, rows, machine, size, model)
+
+
+def settled_logits(
+    model: PooledModel, rows: Encoded, machine: Machine, size: int = 64
+) -> np.ndarray:
+    """Logits whose argmax is that of float32 arithmetic, at nearly the price of bfloat16.
+
+    bfloat16 moves a logit a little; only where the two best classes are closer than that can the
+    label change. The largest move is measured on a sample of rows, and every row whose lead is
+    smaller than four times that is computed again in float32.
+    """
+    if not machine.bf16:
+        return logits(model, rows, machine, size)
+    quick = logits(model, rows, machine, size)
+    sample = np.linspace(0, len(rows) - 1, num=min(64, len(rows))).astype(int)
+    exact = logits(model, rows.take(sample), machine.exactly(), size)
+    moved = float(np.abs(_centred(quick[sample]) - _centred(exact)).max())
+    best = np.sort(quick, axis=1)
+    close = np.flatnonzero(best[:, -1] - best[:, -2] < 4 * moved)
+    quick[sample] = exact
+    if len(close):
+        quick[close] = logits(model, rows.take(close), machine.exactly(), size)
+    return quick
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    """Without the row's mean: a shift of every logit changes nothing."""
+    return values - values.mean(axis=1, keepdims=True)
+
+
+def _run(
+    model: PooledModel,
+    rows: Encoded,
+    machine: Machine,
+    size: int,
+    forward: Callable[[Tensor, Tensor], Tensor],
+) -> np.ndarray:
+    model.eval().to(machine.device)
+    out: np.ndarray | None = None
+    with frozen_in_bf16(model, machine), machine.autocast():
+        for chosen in by_length(rows.lengths, size):
+            ids, mask = (t.to(machine.device) for t in rows.batch(chosen))
+            values = forward(ids, mask).float().cpu().numpy()
+            if out is None:
+                out = np.empty((len(rows), values.shape[1]), dtype=np.float32)
+            out[chosen] = values
+    assert out is not None
+    return out

@@ -1,0 +1,119 @@
+"""TF-IDF of word and character n-grams with logistic regression: the candidate without a network.
+
+Kept as JSON (the n-grams) and safetensors (their weights), never as a pickle. Character n-grams
+make it work for Chinese, which has no spaces, and for part numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewtune.base.files import write_json
+
+KINDS: dict[str, dict[str, Any]] = {
+    "word": {"analyzer": "word", "ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b"},
+    "characters": {"analyzer": "char_wb", "ngram_range": (1, 4)},
+}
+USUAL = 10.0
+WORDS, NUMBERS = "ngrams.json", "ngrams.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class NgramModel:
+    """One logistic regression a class: `sigmoid(tfidf(text) @ weight.T + bias)`, made to sum to 1.
+
+    `vectorizers` are fitted scikit-learn ones, one a kind; `weight` is (classes, n-grams).
+    """
+
+    vectorizers: dict[str, Any]
+    weight: np.ndarray
+    bias: np.ndarray
+
+    def probabilities(self, texts: list[str]) -> np.ndarray:
+        """(texts, classes)."""
+        from scipy.special import expit
+
+        each = expit(self.features(texts) @ self.weight.T + self.bias)
+        return each / each.sum(axis=1, keepdims=True)
+
+    def features(self, texts: list[str]) -> Any:
+        """A sparse (texts, n-grams) matrix, each kind scaled to length 1."""
+        from scipy.sparse import hstack
+
+        return hstack([v.transform(texts) for v in self.vectorizers.values()]).tocsr()
+
+    def save(self, folder: Path) -> None:
+        """Write `ngrams.json` and `ngrams.safetensors`."""
+        from safetensors.numpy import save_file
+
+        write_json(
+            folder / WORDS,
+            {
+                kind: sorted(v.vocabulary_, key=v.vocabulary_.get)
+                for kind, v in self.vectorizers.items()
+            },
+        )
+        numbers = {f"idf.{kind}": v.idf_ for kind, v in self.vectorizers.items()}
+        numbers |= {"weight": np.ascontiguousarray(self.weight), "bias": self.bias}
+        save_file(numbers, str(folder / NUMBERS))
+
+    @staticmethod
+    def load(folder: Path) -> NgramModel:
+        """Read what `save` wrote."""
+        from safetensors.numpy import load_file
+
+        numbers = load_file(str(folder / NUMBERS))
+        words = json.loads((folder / WORDS).read_text(encoding="utf-8"))
+        vectorizers = {}
+        for kind, ngrams in words.items():
+            vectorizers[kind] = _vectorizer(kind, {ngram: i for i, ngram in enumerate(ngrams)})
+            vectorizers[kind].idf_ = numbers[f"idf.{kind}"]
+        return NgramModel(vectorizers, numbers["weight"], numbers["bias"])
+
+
+def fit_ngrams(
+    texts: list[str],
+    labels: np.ndarray,
+    classes: int,
+    c: float = USUAL,
+    weights: np.ndarray | None = None,
+) -> NgramModel:
+    """Fit on training texts.
+
+    Args:
+        texts: (rows).
+        labels: (rows,) class indices; every class occurs.
+        c: inverse strength of the L2 penalty.
+        weights: (classes,) class weights.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    vectorizers = {kind: _vectorizer(kind) for kind in KINDS}
+    for vectorizer in vectorizers.values():
+        vectorizer.fit(texts)
+    found = NgramModel(vectorizers, np.zeros((classes, 1)), np.zeros(classes)).features(texts)
+    each_row = None if weights is None else weights[labels]
+    # One against the rest in the dual: 10 to 30 times faster here than the multinomial primal,
+    # which has a weight for every class and n-gram, and as accurate (docs/log.md).
+    one = LogisticRegression(C=c, solver="liblinear", dual=True, tol=1e-2, random_state=0)
+    fitted = []
+    for k in range(1 if classes == 2 else classes):
+        one.fit(found, labels == (1 if classes == 2 else k), each_row)
+        fitted.append((one.coef_[0].copy(), float(one.intercept_[0])))
+    weight, bias = np.stack([w for w, _ in fitted]), np.array([b for _, b in fitted])
+    if classes == 2:
+        weight, bias = np.concatenate([-weight, weight]), np.concatenate([-bias, bias])
+    return NgramModel(vectorizers, weight, bias)
+
+
+def _vectorizer(kind: str, vocabulary: dict[str, int] | None = None) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(
+        **KINDS[kind], sublinear_tf=True, dtype=np.float64, vocabulary=vocabulary
+    )

@@ -1,0 +1,1 @@
+"""Rank 11: the order of the stages, in one place."""

@@ -1,0 +1,145 @@
+"""A job: everything the user decided, checked at once, before anything is read or loaded."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fewtune.base.errors import UsageError, one_of
+from fewtune.base.options import Options, build, unknown_option
+from fewtune.data.options import DataOptions
+from fewtune.evaluate.options import EvaluateOptions
+from fewtune.methods import METHODS, parse
+from fewtune.methods.base import options_of
+from fewtune.models.options import ModelOptions
+from fewtune.record.options import RunOptions
+from fewtune.train.options import TrainOptions
+
+#: Which options belong to which section of the plan; the method has its own.
+SECTIONS: dict[str, type[Options]] = {
+    "data": DataOptions,
+    "model": ModelOptions,
+    "train": TrainOptions,
+    "evaluate": EvaluateOptions,
+    "run": RunOptions,
+}
+AUTO = "auto"
+TASKS = ("classify",)
+
+#: The recipe that many guides give for small data. What the user gives wins.
+CAUTIOUS: dict[str, Any] = {
+    "learning_rate": 1e-5,
+    "per_device_train_batch_size": 8,
+    "num_train_epochs": 3,
+    "early_stopping_patience": 1,
+    "weight_decay": 0.01,
+    "max_grad_norm": 1.0,
+    "warmup_ratio": 0.1,
+    "lora_r": 8,
+    "lora_alpha": 32,
+    "lora_dropout": 0.1,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do, in sections that the rooms obey.
+
+    Attributes:
+        path: the training file.
+        task: a key of TASKS.
+        method: `auto` or a method as spelled; `method_options`: those given for it.
+        given: what the user gave, flat, for the command that runs the job again.
+    """
+
+    path: str
+    task: str
+    method: str
+    method_options: Mapping[str, Any]
+    given: Mapping[str, Any]
+    data: DataOptions
+    model: ModelOptions
+    train: TrainOptions
+    evaluate: EvaluateOptions
+    run: RunOptions
+
+    @property
+    def command(self) -> str:
+        """What to type to run the job again."""
+        return " ".join(["fewtune train", shlex.quote(self.path), *map(_flag, self.given.items())])
+
+    def sections(self) -> dict[str, dict[str, Any]]:
+        """Every section's options as plain values, for the plan."""
+        return {name: getattr(self, name).model_dump() for name in SECTIONS}
+
+
+def make_job(path: str, given: Mapping[str, Any]) -> Job:
+    """Check everything the user said.
+
+    Args:
+        path: the training file.
+        given: options by name, flat, as flags and files have them; None means not given.
+
+    Raises:
+        UsageError: every mistake at once, one a line.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    plain = dict(given)
+    task, method = plain.pop("task", TASKS[0]), str(plain.pop("method", AUTO))
+    wrong = [] if task in TASKS else [one_of("task", task, TASKS)]
+    own = options_of(METHODS.values())
+    known = {name for cls in SECTIONS.values() for name in cls.model_fields} | own.keys()
+    wrong += [unknown_option(name, {*known, "task", "method"}) for name in plain if name not in known]
+    plain = {name: value for name, value in plain.items() if name in known}
+    options = {name: value for name, value in plain.items() if name in own}
+    if plain.get("preset") == "cautious":
+        plain, options = _cautious(plain, options, method, own)
+    built: list[Any] = []
+    for attempt in (
+        lambda: parse("lora" if method == AUTO else method, {} if method == AUTO else options),
+        lambda: built.extend(
+            build(SECTIONS.values(), {n: v for n, v in plain.items() if n not in own})
+        ),
+    ):
+        try:
+            attempt()
+        except UsageError as error:
+            wrong.append(str(error))
+    if method == AUTO and options:
+        wrong.append(f"{', '.join(options)}: only with --method NAME.")
+    if wrong:
+        raise UsageError("\n".join(wrong))
+    return Job(path, task, method, options, given, *built)
+
+
+def job_of_plan(plan: Mapping[str, Any]) -> Job:
+    """The job that a run folder's plan describes."""
+    data = dict(plan["data"])
+    path = data.pop("path")
+    method = dict(plan["method"])
+    name = method.pop("name")
+    sections = {"data": data} | {name: plan[name] for name in SECTIONS if name != "data"}
+    built = [SECTIONS[name](**sections[name]) for name in SECTIONS]
+    return Job(path, plan["task"], name, method, plan["options"], *built)  # type: ignore[arg-type]
+
+
+def _cautious(
+    plain: dict[str, Any], options: dict[str, Any], method: str, own: Mapping[str, list[str]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    parts = set(method.split("+"))
+    for_method = {n: v for n, v in CAUTIOUS.items() if n in own and parts & set(own[n])}
+    for_loop = {n: v for n, v in CAUTIOUS.items() if n not in own}
+    if "valid" not in plain:
+        for_loop["valid_share"] = 0.1  # early stopping watches rows that are not trained on
+    return for_loop | plain, for_method | options
+
+
+def _flag(item: tuple[str, Any]) -> str:
+    name, value = item
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    if isinstance(value, Mapping):
+        value = ",".join(f"{k}={v}" for k, v in value.items())
+    return f"--{name} {shlex.quote(str(value))}"

@@ -1,0 +1,401 @@
+"""The journey of the data: read, split, plan, baselines, fit, save, evaluate, record.
+
+Everything that happens is told as an event; who listens (terminal, Python, page) changes nothing.
+Closing the generator cancels the run, which can then be resumed from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from fewtune.base.errors import UsageError
+from fewtune.base.events import Event, tell
+from fewtune.base.files import fingerprint, replacing
+from fewtune.choose.method import default_method
+from fewtune.choose.recipe import Recipe, decide, too_cautious
+from fewtune.data.load import Dataset, given_back, load
+from fewtune.data.row import Row
+from fewtune.methods import METHODS, parse
+from fewtune.methods.base import Method
+from fewtune.pipeline.job import AUTO, Job, job_of_plan
+from fewtune.record.environment import environment
+from fewtune.record.folder import RunFolder
+from fewtune.record.names import default_name
+from fewtune.record.trouble import writing
+from fewtune.tasks.classify import Classify
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fewtune.models.load import Source
+
+RUNS = Path("runs")
+
+
+@dataclass
+class Run:
+    """A run on its way: what is known so far.
+
+    Attributes:
+        chosen: what was measured or decided, as it stands in the plan.
+        baselines: name -> probabilities on the test rows, (rows, classes).
+        seconds: by stage.
+    """
+
+    job: Job
+    folder: RunFolder
+    data: Dataset
+    method: Method
+    source: Source | None
+    begun: float
+    reasons: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    chosen: dict[str, Any] = field(default_factory=dict)
+    baselines: dict[str, np.ndarray] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.job.run.seed
+
+
+def start(job: Job) -> tuple[RunFolder, Iterator[Event]]:
+    """Make the run folder of a job and give the events that carry it out.
+
+    Nothing is loaded before the first event is asked for. A run that is finished already gives no
+    events, unless the job says `again`; one that was begun goes on.
+
+    Raises:
+        UsageError, FewtuneError: the job is impossible, or its folder is another run's.
+    """
+    begun = perf_counter()
+    data = load(job.path, Classify.reads, job.data, job.run.seed)
+    data = _with_valid_rows(data, job)
+    method, source, reasons = _choose(job)
+    mark = _fingerprint(job, data, method, source)
+    path = Path(job.run.output or RUNS / default_name(job.path, method.spell(), RUNS, mark))
+    folder = RunFolder.create(path, _plan(job, path.name, method, reasons, mark))
+    if folder.state == "finished" and not job.run.again:
+        folder.close()
+        return folder, iter(())
+    if folder.state != "resumable" or job.run.again:
+        folder.start_anew()
+    chosen = dict(folder.plan.get("chosen") or {})
+    run = Run(job, folder, data, method, source, begun, reasons, chosen=chosen)
+    return folder, _told(run)
+
+
+def resume(path: Path) -> tuple[RunFolder, Iterator[Event]]:
+    """Go on with a run: from its checkpoint, or anew where there is none.
+
+    Raises:
+        UsageError: it is no run.
+        FewtuneError: its data or its base model have changed.
+    """
+    begun = perf_counter()
+    folder = RunFolder.open(path)
+    if folder.state == "finished":
+        return folder, iter(())
+    folder.lock()
+    plan = folder.plan
+    job = job_of_plan(plan)
+    method, source, reasons = _choose(job)
+    if folder.data:
+        data = given_back(job.path, Classify.reads, job.data, folder.data)
+    else:
+        data = _with_valid_rows(load(job.path, Classify.reads, job.data, job.run.seed), job)
+    if _fingerprint(job, data, method, source) != plan["fingerprint"]:
+        raise UsageError(
+            f"{path}: the files or the base model of this run have changed since it was planned, "
+            "so it cannot go on as the same run; start a new one."
+        )
+    if folder.state != "resumable":
+        folder.start_anew()
+    chosen = dict(plan.get("chosen") or {})
+    return folder, _told(Run(job, folder, data, method, source, begun, reasons, chosen=chosen))
+
+
+def _told(run: Run) -> Iterator[Event]:
+    """The stages in their order; every event is written down before it is handed on."""
+    with run.folder:
+        for event in _stages(run):
+            if event.name == "warned":
+                run.warnings.append(event["message"])
+            run.folder.append(event)
+            yield event
+
+
+def _stages(run: Run) -> Iterator[Event]:
+    yield tell("started", run=str(run.folder.path), command=run.job.command)
+    with writing(run.folder.path):
+        run.folder.write_environment(environment())
+    yield from _read(run)
+    yield from (_neural if run.method.needs_model else _ngrams)(run)
+    yield from _score(run)
+
+
+def _read(run: Run) -> Iterator[Event]:
+    data = run.data
+    run.folder.write_data(data.as_json())
+    yield tell("read", **data.ledger.counts(), files={k: v["path"] for k, v in data.files.items()})
+    for note in data.notes:
+        yield tell("warned", message=note)
+    sizes = {part: len(data.part(part)) for part in ("train", "valid", "test")}
+    yield tell("split", **sizes, classes=len(data.labels), how=data.split["how"])
+
+
+def _task(run: Run) -> Classify:
+    from fewtune.tasks.classify import balanced_weights
+
+    task = Classify(run.data.labels, None, run.job.train.label_smoothing_factor)
+    if run.job.train.class_weights == "none":
+        return task
+    weights = balanced_weights(task.targets(run.data.train), len(task.labels))
+    return Classify(task.labels, weights, task.label_smoothing)
+
+
+def _simple_baselines(run: Run, task: Classify) -> Iterator[Event]:
+    """What costs nothing and knows little; the fitted n-grams are also the method `tfidf`."""
+    import numpy as np
+
+    from fewtune.models.ngrams import fit_ngrams
+
+    targets = task.targets(run.data.train)
+    run.baselines["majority"] = task.majority(targets, len(run.data.test))
+    yield _baseline(run, task, "majority")
+    begun = perf_counter()
+    options = run.method if not run.method.needs_model else METHODS["tfidf"]()
+    weights = None if task.class_weights is None else np.array(task.class_weights)
+    run.facts["ngrams"] = fit_ngrams(
+        texts(run.data.train),
+        targets,
+        len(task.labels),
+        options.tfidf_c,  # type: ignore[attr-defined]
+        weights,
+    )
+    run.baselines["tfidf"] = run.facts["ngrams"].probabilities(texts(run.data.test))
+    run.seconds["tfidf"] = perf_counter() - begun
+    yield _baseline(run, task, "tfidf")
+
+
+def _ngrams(run: Run) -> Iterator[Event]:
+    """The candidate without a neural model."""
+    from fewtune.methods.artefact import About
+
+    task = _task(run)
+    begun = perf_counter()
+    run.seconds["before_first_step"] = begun - run.begun
+    yield from _simple_baselines(run, task)
+    model = run.facts["ngrams"]
+    run.seconds["train"] = perf_counter() - begun
+    with writing(run.folder.model), replacing(run.folder.model) as place:
+        place.mkdir()
+        model.save(place)
+        about = About(task.name, run.method.spell(), run.method.model_dump(), list(task.labels))
+        about.write(place)
+    run.facts |= {"trainable": model.weight.size + model.bias.size, "about": about}
+    run.facts["total"] = run.facts["trainable"]
+    yield tell("saved", kind=run.method.spell(), bytes=size_of(run.folder.model))
+
+
+def _neural(run: Run) -> Iterator[Event]:
+    """Plan, baselines, fit and artefact of a neural candidate."""
+    from fewtune.pipeline.neural import Neural
+
+    assert run.source is not None
+    task, data = _task(run), run.data
+    neural = Neural(run.job, run.method, task, run.source, run.chosen)
+    yield from _simple_baselines(run, task)
+    neural.load(data.train)
+    yield from _truncated(run, neural.rows.truncated)
+    probe = neural.fit_probe()
+    run.baselines["probe"] = neural.probe_probabilities(probe, neural.encode(data.test))
+    yield _baseline(run, task, "probe")
+    if not run.method.needs_steps:
+        probe = yield from _tuned_probe(run, neural)
+    starts_at_zero = run.job.train.start_head == "zero" and run.method.needs_steps
+    neural.start(None if starts_at_zero else probe)
+    run.facts["trainable"], run.facts["total"] = neural.counts()
+    recipe = _decide(run)
+    if run.method.needs_steps:
+        neural.measure()
+    yield from _planned(run, recipe)
+    begun = perf_counter()
+    run.seconds["before_first_step"] = begun - run.begun
+    if run.method.needs_steps:
+        for event in neural.fit(recipe, data.valid, run.folder.checkpoints):
+            if event.name == "trained":
+                run.facts["tokens"] = event["tokens"]
+            yield event
+    run.seconds["train"] = perf_counter() - begun
+    with writing(run.folder.model), replacing(run.folder.model) as place:
+        place.mkdir()
+        run.facts["about"] = neural.save(place)
+    yield tell("saved", kind=run.method.spell(), bytes=size_of(run.folder.model))
+
+
+def _tuned_probe(run: Run, neural: Any) -> Iterator[Event]:
+    """For the method `probe`: its one number is chosen on folds, written down and replayed."""
+    from fewtune.data.splits import stratified_folds
+    from fewtune.models.probe import fit_probe
+
+    if "probe_c" in run.chosen:
+        return fit_probe(
+            neural.features, neural.targets, len(neural.task.labels), run.chosen["probe_c"]
+        )
+    folds = stratified_folds([row["label"] for row in run.data.train], 5, run.seed)
+    probe, losses = neural.tuned_probe(folds)
+    run.chosen["probe_c"] = probe.c
+    told = ", ".join(f"{loss:.3f} at {c:g}" for c, loss in losses.items())
+    run.reasons.append(
+        f"C = {probe.c:g}: the lowest log-loss of {len(losses)} settings on {len(folds)} folds "
+        f"of the training rows ({told})."
+    )
+    return probe
+    yield  # a generator like every stage
+
+
+def _decide(run: Run) -> Recipe:
+    recipe = decide(run.method, run.job.train, len(run.data.train), bool(run.data.valid))
+    if run.method.needs_steps:
+        run.reasons += recipe.reasons
+    return recipe
+
+
+def _planned(run: Run, recipe: Recipe) -> Iterator[Event]:
+    if run.method.needs_steps:
+        run.chosen |= {"steps": recipe.steps, "rates": {"head": recipe.head, **recipe.parts}}
+        run.chosen["average_last"] = recipe.options.average_last
+    plan = run.folder.plan | {"chosen": dict(run.chosen), "reasons": list(run.reasons)}
+    run.folder.write_plan(plan)
+    rows = len(run.data.train)
+    if warning := too_cautious(run.method, run.job.train, rows):
+        yield tell("warned", message=warning)
+    yield tell(
+        "planned",
+        method=run.method.spell(),
+        trainable=run.facts["trainable"],
+        total=run.facts["total"],
+        reasons=list(run.reasons),
+        **run.chosen,
+    )
+
+
+def _truncated(run: Run, rows: Sequence[int]) -> Iterator[Event]:
+    from fewtune.data.ledger import Entry
+
+    ledger = run.data.ledger
+    for at in rows:
+        origin = run.data.train[at].origin
+        ledger.truncated.append(Entry(origin, "truncated-text", "longer than the model reads"))
+    if rows:
+        run.folder.write_data(run.data.as_json())
+        share = len(rows) / len(run.data.train)
+        yield tell(
+            "warned",
+            message=f"{len(rows)} training rows ({share:.1%}) are longer than the model reads and "
+            "are cut at the end; --max_length sets the limit.",
+        )
+
+
+def _baseline(run: Run, task: Classify, name: str) -> Event:
+    truth = task.targets(run.data.test)
+    right = run.baselines[name].argmax(1) == truth
+    return tell("baseline", baseline=name, accuracy=float(right.mean()))
+
+
+def _score(run: Run) -> Iterator[Event]:
+    """Everything that is said about the test rows, from the saved and reloaded artefact."""
+    from fewtune.pipeline.scoring import finish
+
+    yield from finish(run, _task(run))
+
+
+def _choose(job: Job) -> tuple[Method, Source | None, list[str]]:
+    """The method and the pretrained folder, looked at but not loaded."""
+    if job.method == "tfidf":
+        return parse(job.method, job.method_options), None, []
+    from fewtune.models.load import count_parameters, find
+
+    source = find(job.model)
+    if job.method != AUTO:
+        return parse(job.method, job.method_options), source, []
+    name, reason = default_method(count_parameters(source) or 0)
+    return parse(name, {}), source, [reason]
+
+
+def _with_valid_rows(data: Dataset, job: Job) -> Dataset:
+    """Keep a share of the training rows for validation, where asked for."""
+    from dataclasses import replace
+
+    from fewtune.data.load import same_text, stratum
+    from fewtune.data.splits import stratified_holdout
+
+    if data.valid or not job.data.valid_share:
+        return data
+    train, held = stratified_holdout(
+        [stratum(row) for row in data.train],
+        job.data.valid_share,
+        job.run.seed + 1,
+        [same_text(row) for row in data.train],
+    )
+    how = f"{data.split['how']}; {len(held)} training rows kept for validation"
+    return replace(
+        data,
+        train=tuple(data.train[i] for i in train),
+        valid=tuple(data.train[i] for i in held),
+        split={**data.split, "how": how},
+    )
+
+
+def _fingerprint(job: Job, data: Dataset, method: Method, source: Source | None) -> str:
+    """The same for the same job on the same files: the output folder does not matter."""
+    from fewtune.methods.artefact import fingerprint_of
+
+    sections = job.sections()
+    for name in ("output", "again"):
+        sections["run"].pop(name)
+    files = [told["fingerprint"] for told in data.files.values()]
+    base = fingerprint_of(source.folder) if source else ""
+    return fingerprint(repr(sections), method.spell(), method.model_dump_json(), base, *files)
+
+
+def _plan(
+    job: Job, name: str, method: Method, reasons: Sequence[str], mark: str
+) -> Mapping[str, Any]:
+    from fewtune import __version__
+
+    sections = job.sections()
+    sections["data"] = {"path": job.path, **sections["data"]}
+    return {
+        "fewtune": __version__,
+        "name": name,
+        "task": job.task,
+        "command": job.command,
+        "options": dict(job.given),
+        "method": {"name": method.spell(), **_own_options(method)},
+        **sections,
+        "chosen": {},
+        "reasons": list(reasons),
+        "fingerprint": mark,
+    }
+
+
+def _own_options(method: Method) -> dict[str, Any]:
+    return {k: v for part in method.parts() for k, v in part.model_dump().items()}
+
+
+def texts(rows: Sequence[Row]) -> list[str]:
+    """The rows' texts."""
+    return [row["text"] for row in rows]
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
