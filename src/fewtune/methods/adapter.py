@@ -10,7 +10,7 @@ unchanged.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from fewtune.base.options import option
 from fewtune.methods.base import Method, replace, turn_on
@@ -41,13 +41,16 @@ class Adapter(Method):
     def attach(self, model: PooledModel) -> PooledModel:
         """Wrap the chosen layers of every block."""
         from fewtune.methods.bottleneck import ParallelAdapter, SerialAdapter, Tap
-        from fewtune.models.parts import blocks_of, family_of
+        from fewtune.models.parts import blocks_of, config_of, family_of
 
         backbone = model.backbone
-        family, width = family_of(backbone), backbone.config.hidden_size  # type: ignore[union-attr]
-        bottleneck = max(1, width // self.reduction_factor)
-        size = {"width": width, "bottleneck": bottleneck}
-        made = {"function": self.non_linearity, "scale": self.adapter_scale, **size}
+        family, width = family_of(backbone), config_of(backbone).hidden_size
+        made: dict[str, Any] = {
+            "width": width,
+            "bottleneck": max(1, width // self.reduction_factor),
+            "function": self.non_linearity,
+            "scale": self.adapter_scale,
+        }
         for block in blocks_of(backbone):
             out = block.get_submodule(family.feed_forward_out)
             if self.adapter_type == "parallel":

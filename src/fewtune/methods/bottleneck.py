@@ -18,13 +18,11 @@ class SerialAdapter(nn.Module):
         self.inner = inner
         self.scale = scale
         self.active = True
-        self.bottleneck = nn.Sequential(
-            nn.Linear(width, bottleneck), FUNCTIONS[function](), nn.Linear(bottleneck, width)
-        )
-        nn.init.normal_(self.bottleneck[0].weight, std=0.01)
-        nn.init.zeros_(self.bottleneck[0].bias)
-        nn.init.zeros_(self.bottleneck[2].weight)
-        nn.init.zeros_(self.bottleneck[2].bias)
+        down, up = nn.Linear(width, bottleneck), nn.Linear(bottleneck, width)
+        nn.init.normal_(down.weight, std=0.01)
+        for zero in (down.bias, up.weight, up.bias):
+            nn.init.zeros_(zero)
+        self.bottleneck = nn.Sequential(down, FUNCTIONS[function](), up)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, tokens, in) -> (batch, tokens, width)."""

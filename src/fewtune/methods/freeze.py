@@ -29,7 +29,9 @@ class Freeze(WholeModel):
 
         total = len(blocks_of(model.backbone))
         if self.layers > total:
-            return f"the model has {total} blocks; got layers={self.layers}, so give {total} or fewer."
+            return (
+                f"the model has {total} blocks; got layers={self.layers}, so give {total} or fewer."
+            )
         return None
 
     def attach(self, model: PooledModel) -> PooledModel:

@@ -48,7 +48,7 @@ class LoRA(InjectedMethod):
         return LoraConfig(
             task_type="FEATURE_EXTRACTION",
             r=self.lora_r,
-            lora_alpha=self.lora_alpha or 2 * self.lora_r,
+            lora_alpha=self.lora_alpha or 2 * self.lora_r,  # type: ignore[arg-type]  # a float is fine
             lora_dropout=self.lora_dropout,
             use_rslora=self.use_rslora,
             use_dora=self.use_dora,

@@ -79,6 +79,4 @@ def load_predictor(folder: Path, device: str = "auto", bf16: bool | None = None)
     from fewtune.models.load import load_saved_tokenizer
 
     model = method.load(folder, about)
-    return NeuralPredictor(
-        about, model, load_saved_tokenizer(folder), find_machine(device, bf16)
-    )
+    return NeuralPredictor(about, model, load_saved_tokenizer(folder), find_machine(device, bf16))

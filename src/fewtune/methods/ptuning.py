@@ -33,6 +33,6 @@ class PTuning(SoftPrompt):
         shape = self.shape(model)
         return PromptEncoderConfig(
             **shape,
-            encoder_reparameterization_type=self.encoder_reparameterization_type,  # type: ignore[arg-type]
+            encoder_reparameterization_type=self.encoder_reparameterization_type,
             encoder_hidden_size=self.encoder_hidden_size or shape["token_dim"],
         )

@@ -8,12 +8,15 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fewtune.base.errors import FewtuneError
 from fewtune.models.options import ModelOptions
 from fewtune.models.parts import FAMILIES
-from fewtune.models.pooled import PooledModel, Pooling
+from fewtune.models.pooling import Mode, Pooling
+
+if TYPE_CHECKING:
+    from fewtune.models.pooled import PooledModel
 
 MINILM = "minilm"
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "tokenizer*")
@@ -75,6 +78,8 @@ def load_pooled(source: Source, classes: int, options: ModelOptions) -> PooledMo
     transformers = _transformers()
     import torch
 
+    from fewtune.models.pooled import PooledModel
+
     backbone = transformers.AutoModel.from_pretrained(
         source.folder,
         dtype=torch.float32,
@@ -119,7 +124,7 @@ def _folder(options: ModelOptions) -> Path:
 def _from_hub(name: str) -> Path:
     """A snapshot of a hub id: the local cache first, the network only if that lacks it."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(FILES), local_files_only=True))
@@ -127,7 +132,7 @@ def _from_hub(name: str) -> Path:
         pass
     try:
         return Path(snapshot_download(name, allow_patterns=list(FILES)))
-    except (LocalEntryNotFoundError, HFValidationError, HubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
         raise FewtuneError(
             f"model: {name!r} is no folder here and could not be had from the hub "
             f"({type(error).__name__}); give a folder, a hub id, or `{MINILM}`."
@@ -185,7 +190,7 @@ def _pooling(folder: Path, causal: bool) -> Pooling:
         raise FewtuneError(
             f"{folder} pools by {mode!r}; fewtune pools by mean, cls, max or lasttoken."
         )
-    return Pooling(mode, normalize="Normalize" in kinds)
+    return Pooling(cast(Mode, mode), normalize="Normalize" in kinds)
 
 
 def _max_length(folder: Path, config: dict[str, Any], options: ModelOptions) -> int:

@@ -7,7 +7,7 @@ one block.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import FewtuneError
 
@@ -84,13 +84,18 @@ FAMILIES: dict[str, Family] = {
 }
 
 
+def config_of(backbone: nn.Module) -> Any:
+    """The pretrained model's configuration, through whatever wraps it."""
+    return backbone.config
+
+
 def family_of(backbone: nn.Module) -> Family:
     """The family of a transformers model.
 
     Raises:
         FewtuneError: the family has no row in FAMILIES.
     """
-    kind = backbone.config.model_type  # type: ignore[union-attr]
+    kind = config_of(backbone).model_type
     if kind not in FAMILIES:
         raise FewtuneError(
             f"{type(backbone).__name__} is of the family {kind!r}, which fewtune does not know; "
@@ -121,7 +126,7 @@ def lowest_trained_block(backbone: nn.Module) -> int:
     The number of blocks, where only parts behind the blocks are trained.
     """
     family = family_of(backbone)
-    lowest = backbone.config.num_hidden_layers  # type: ignore[union-attr]
+    lowest: int = config_of(backbone).num_hidden_layers
     for name, parameter in backbone.named_parameters():
         if not parameter.requires_grad:
             continue

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from fewtune.models.batches import Encoded, by_length
 from fewtune.models.device import Machine, frozen_in_bf16
-from fewtune.models.parts import blocks_of
+from fewtune.models.parts import blocks_of, config_of
 from fewtune.models.pooled import PooledModel
 
 IN_MEMORY = 2 * 2**30  # bytes; a larger cache is memory-mapped
@@ -95,7 +95,7 @@ def fill_trunk(
         folder: where a cache too large for memory is mapped.
     """
     lengths = rows.lengths
-    width = model.backbone.config.hidden_size  # type: ignore[union-attr]
+    width = config_of(model.backbone).hidden_size
     dtype = torch.bfloat16 if machine.bf16 else torch.float32
     states = _room(int(lengths.sum()), width, dtype, folder)
     trunk = Trunk(first, lengths, states)

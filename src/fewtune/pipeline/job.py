@@ -91,7 +91,9 @@ def make_job(path: str, given: Mapping[str, Any]) -> Job:
     wrong = [] if task in TASKS else [one_of("task", task, TASKS)]
     own = options_of(METHODS.values())
     known = {name for cls in SECTIONS.values() for name in cls.model_fields} | own.keys()
-    wrong += [unknown_option(name, {*known, "task", "method"}) for name in plain if name not in known]
+    wrong += [
+        unknown_option(name, {*known, "task", "method"}) for name in plain if name not in known
+    ]
     plain = {name: value for name, value in plain.items() if name in known}
     options = {name: value for name, value in plain.items() if name in own}
     if plain.get("preset") == "cautious":

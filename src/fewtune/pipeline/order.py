@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fewtune.models.load import Source
+    from fewtune.models.probe import Probe
+    from fewtune.pipeline.neural import Neural
 
 RUNS = Path("runs")
 
@@ -218,7 +220,7 @@ def _neural(run: Run) -> Iterator[Event]:
     run.baselines["probe"] = neural.probe_probabilities(probe, neural.encode(data.test))
     yield _baseline(run, task, "probe")
     if not run.method.needs_steps:
-        probe = yield from _tuned_probe(run, neural)
+        probe = _tuned_probe(run, neural)
     starts_at_zero = run.job.train.start_head == "zero" and run.method.needs_steps
     neural.start(None if starts_at_zero else probe)
     run.facts["trainable"], run.facts["total"] = neural.counts()
@@ -240,7 +242,7 @@ def _neural(run: Run) -> Iterator[Event]:
     yield tell("saved", kind=run.method.spell(), bytes=size_of(run.folder.model))
 
 
-def _tuned_probe(run: Run, neural: Any) -> Iterator[Event]:
+def _tuned_probe(run: Run, neural: Neural) -> Probe:
     """For the method `probe`: its one number is chosen on folds, written down and replayed."""
     from fewtune.data.splits import stratified_folds
     from fewtune.models.probe import fit_probe
@@ -258,7 +260,6 @@ def _tuned_probe(run: Run, neural: Any) -> Iterator[Event]:
         f"of the training rows ({told})."
     )
     return probe
-    yield  # a generator like every stage
 
 
 def _decide(run: Run) -> Recipe:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from fewtune.models.batches import Encoded
-    from fewtune.models.pooled import PooledModel
 
 UNKNOWN = -1  # the index of a label that the training rows do not have
 

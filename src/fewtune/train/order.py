@@ -1,6 +1,8 @@
-"""The order of the rows: a pure function of seed and epoch, so that a resumed run meets the same."""
+"""The order of the rows: a pure function of seed and epoch, so a resumed run meets the same."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -34,4 +36,4 @@ def epoch_batches(
 
 def steps_per_epoch(rows: int, rows_per_batch: int, accumulation: int) -> int:
     """Optimiser steps in one pass over the rows."""
-    return -(-(-(-rows // rows_per_batch)) // accumulation)
+    return math.ceil(math.ceil(rows / rows_per_batch) / accumulation)

@@ -23,17 +23,22 @@ Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Work(Protocol):
-    """Rows to learn from; the loop knows nothing else about the task.
+    """Rows to learn from; the loop knows nothing else about the task."""
 
-    Attributes:
-        lengths: (rows,) tokens of each row.
-        cached_bytes: size of what is cached, 0 without a cache.
-        first: the lowest block that runs.
-    """
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row, (rows,)."""
+        ...
 
-    lengths: np.ndarray
-    cached_bytes: int
-    first: int
+    @property
+    def cached_bytes(self) -> int:
+        """Size of what is cached, 0 without a cache."""
+        ...
+
+    @property
+    def first(self) -> int:
+        """The lowest block that runs."""
+        ...
 
     def ready(self) -> AbstractContextManager[None]:
         """A context in which `loss` may be called."""
