@@ -35,17 +35,17 @@ trainer = Trainer(
         seed=args.seed,
     ),
     train_dataset=Dataset.from_dict({"text": texts, "label": labels}),
-    eval_dataset=Dataset.from_dict({"text": test_texts, "label": test_labels}),
 )
 with Stopwatch() as train:
     trainer.train()
 with Stopwatch() as evaluation:
-    scores = trainer.evaluate()
+    # not trainer.evaluate(): it fetches its accuracy from the Hub
+    right = [a == b for a, b in zip(model.predict(test_texts), test_labels, strict=True)]
 by_default = steps("oversampling")
 tell(
     train,
     evaluation,
-    scores["accuracy"],
+    sum(right) / len(right),
     "torch setfit sentence-transformers transformers",
     steps=done,
     default_steps=by_default,
