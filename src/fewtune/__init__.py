@@ -1,8 +1,23 @@
 """fewtune: fine-tune a pretrained model on few labelled examples, with evidence that it worked.
 
->>> import fewtune
->>> run = fewtune.train("examples/fault_reports.csv")        # doctest: +SKIP
->>> run.verdict, run.predict(["pump DE brg hot, vib 9 mm/s"])  # doctest: +SKIP
+import fewtune
+run = fewtune.train("examples/fault_reports.csv", method="probe")
+print(run.verdict)
+print(run.predict(["pump DE brg hot, vib 9 mm/s"]))
 """
 
+from fewtune.api import Model, Run, evaluate, load, predict, resume, train
+from fewtune.base.errors import FewtuneError, UsageError
+
 __version__ = "0.1.0"
+__all__ = [
+    "FewtuneError",
+    "Model",
+    "Run",
+    "UsageError",
+    "evaluate",
+    "load",
+    "predict",
+    "resume",
+    "train",
+]

@@ -1,0 +1,5 @@
+"""`python -m fewtune`."""
+
+from fewtune.cli import main
+
+main()

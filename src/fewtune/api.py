@@ -1,0 +1,177 @@
+"""The Python face: the same names and options as the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fewtune.base.errors import UsageError
+from fewtune.base.events import Event
+
+if TYPE_CHECKING:
+    from fewtune.methods.predictor import Predictor
+    from fewtune.record.folder import RunFolder
+
+Listener = Callable[[Event], None]
+
+
+class Model:
+    """A saved artefact, loaded when it is first asked.
+
+    Attributes:
+        path: the artefact's folder, `model/` of a run.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"Model({str(self.path)!r})"
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """The loaded artefact."""
+        from fewtune.methods.predictor import load_predictor
+
+        return load_predictor(self.path)
+
+    @property
+    def labels(self) -> list[str]:
+        """Class names in the order of the probabilities."""
+        return list(self.predictor.about.labels)
+
+    def predict(self, texts: Sequence[str] | str) -> list[dict[str, Any]]:
+        """The label of each text and the probability of every class.
+
+        Args:
+            texts: one text or several.
+
+        Returns:
+            One `{"prediction": label, "probability": {label: share}}` a text.
+        """
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if not texts:
+            return []
+        return [
+            {
+                "prediction": self.labels[int(one.argmax())],
+                "probability": {
+                    label: round(float(p), 6) for label, p in zip(self.labels, one, strict=True)
+                },
+            }
+            for one in self.predictor.probabilities(texts)
+        ]
+
+
+class Run(Model):
+    """A run: its folder, its scores, its model.
+
+    Attributes:
+        folder: the run folder, from which everything else is read.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        super().__init__(folder.model)
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder.path)!r}, {self.folder.state})"
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What `fewtune train --json` prints."""
+        return self.folder.scores
+
+    @property
+    def verdict(self) -> str:
+        """Whether it worked, in one sentence."""
+        return self.scores.get("verdict", "")
+
+    def report(self) -> Path:
+        """Write report.html anew from the folder and give its path."""
+        from fewtune.report.page import write_report
+
+        return write_report(self.folder)
+
+    def evaluate(self, data: str | Path, **options: Any) -> dict[str, Any]:
+        """Score the model on other rows; see `fewtune.evaluate`."""
+        return evaluate(self, data, **options)
+
+
+def train(data: str | Path, *, listen: Listener | None = None, **options: Any) -> Run:
+    """Fine-tune on a file of labelled rows and prove the gain.
+
+    Args:
+        data: csv, tsv, json, jsonl, parquet or xlsx file with a text and a label column.
+        listen: called with every event of the run.
+        options: those of `fewtune train`, by the same names: `model`, `method`, `output`, `seed`,
+            `learning_rate`, `lora_r`, ...
+
+    Returns:
+        The finished run. The same job on the same files is not computed twice.
+
+    Raises:
+        UsageError: wrong options; every mistake at once.
+        FewtuneError: the job is impossible; a sentence says why.
+    """
+    from fewtune.pipeline.job import make_job
+    from fewtune.pipeline.order import start
+
+    folder, events = start(make_job(str(data), options))
+    return _heard(folder, events, listen)
+
+
+def resume(run: str | Path, *, listen: Listener | None = None) -> Run:
+    """Go on with a run that was stopped; a finished one is given back as it is.
+
+    Args:
+        run: the run folder.
+        listen: called with every event.
+    """
+    from fewtune.pipeline.order import resume as resume_run
+
+    folder, events = resume_run(Path(run))
+    return _heard(folder, events, listen)
+
+
+def load(path: str | Path) -> Run | Model:
+    """A run folder as a `Run`, or an artefact's folder (`model/` of a run) as a `Model`."""
+    from fewtune.methods.artefact import ABOUT
+    from fewtune.record.folder import RunFolder
+
+    return Model(path) if (Path(path) / ABOUT).exists() else Run(RunFolder.open(path))
+
+
+def predict(run: Run | Model | str | Path, texts: Sequence[str] | str) -> list[dict[str, Any]]:
+    """`load(run).predict(texts)`."""
+    model = run if isinstance(run, Model) else load(run)
+    return model.predict(texts)
+
+
+def evaluate(run: Run | Model | str | Path, data: str | Path, **options: Any) -> dict[str, Any]:
+    """Score a saved model on labelled rows.
+
+    Args:
+        run: a run, an artefact, or the path of one.
+        data: a file with the columns the model was trained on.
+        options: `text`, `label`, `map`, `encoding`, `format`, `strict`, `positive`, `bootstrap`,
+            `seed`.
+
+    Returns:
+        `{"run", "data", "task", "method", "primary", "rows", "test", "per_class", "confusion"}`.
+    """
+    from fewtune.pipeline.evaluation import evaluate_file
+
+    model = run if isinstance(run, Model) else load(run)
+    return evaluate_file(model.path, model.predictor, str(data), options)
+
+
+def _heard(folder: RunFolder, events: Iterator[Event], listen: Listener | None) -> Run:
+    for event in events:
+        if listen:
+            listen(event)
+    if folder.state != "finished":
+        raise UsageError(f"{folder.path}: the run did not finish; `fewtune resume` goes on.")
+    return Run(folder)

@@ -1,0 +1,86 @@
+"""Rank 13: the terminal's door. It parses, draws and streams; it decides nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import NoReturn
+
+from fewtune.base.errors import FewtuneError, UsageError, one_of
+from fewtune.cli.commands import COMMANDS, Command
+
+
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and leave with its exit code: 0, 1 for a failed job, 2 for wrong usage."""
+    words = list(sys.argv[1:] if words is None else words)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not debug:
+        sys.excepthook = _hide_traceback
+    try:
+        sys.exit(_run(words) or 0)
+    except FewtuneError as error:
+        if debug:
+            raise
+        print(f"fewtune: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _run(words: list[str]) -> int | None:
+    from cyclopts import CycloptsError
+
+    name = words[0] if words else "--help"
+    if not name.startswith("-") and name not in COMMANDS:
+        raise UsageError(one_of("command", name, COMMANDS))
+    app = _app(name)
+    try:
+        return app(words or ["--help"], exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise UsageError(f"{_plain(str(error))} `fewtune {name} --help` lists what is.") from None
+
+
+def _app(name: str):
+    """The program with one command in full: the others' flags are not built, to answer at once."""
+    from cyclopts import App
+
+    from fewtune.cli.flags import with_signature
+
+    app = App(
+        name="fewtune",
+        help="Fine-tune a pretrained model on few labelled examples, and prove that it worked.",
+        version=_version,
+        help_format="plaintext",
+    )
+    for key, command in COMMANDS.items():
+        parameters = command.parameters() if key == name else []
+        app.command(with_signature(command.run, parameters), name=key, help=command.help)
+    return app
+
+
+def _version() -> str:
+    from fewtune import __version__
+
+    return __version__
+
+
+def _plain(message: str) -> str:
+    """Cyclopts' sentence without its frame, ending in a full stop."""
+    message = " ".join(message.split()).replace("Command ", "").strip()
+    return message if message.endswith((".", "?")) else f"{message}."
+
+
+def _hide_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("fewtune: interrupted; `fewtune runs` shows what was kept.", file=sys.stderr)
+        return
+    print(
+        f"fewtune: an error that fewtune did not expect: {kind.__name__}: {error}. "
+        "Run again with --debug for the place, and please report it.",
+        file=sys.stderr,
+    )
+
+
+__all__ = ["COMMANDS", "Command", "main"]

@@ -1,0 +1,233 @@
+"""The commands: what each takes, and the function behind it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fewtune.base.errors import UsageError, one_of
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command's function, one line of help, and its parameters (built when it is called)."""
+
+    run: Callable[..., int | None]
+    help: str
+    parameters: Callable[[], list[inspect.Parameter]]
+
+
+def train(data: str, **given: Any) -> int | None:
+    """The main job."""
+    from fewtune import api
+
+    door, options = _door(given)
+    run = api.train(data, listen=door.listen, **options)
+    door.finish(run)
+    return None
+
+
+def resume(run: str, **given: Any) -> int | None:
+    """Go on with a stopped run."""
+    from fewtune import api
+
+    door, _ = _door(given)
+    door.finish(api.resume(run, listen=door.listen))
+    return None
+
+
+def evaluate(run: str, data: str, **given: Any) -> int | None:
+    """Score a run's model on another file."""
+    from fewtune import api
+
+    door, options = _door(given)
+    door.show_evaluation(api.evaluate(run, data, **options))
+    return None
+
+
+def predict(run: str, source: str, **given: Any) -> int | None:
+    """Label a text or the rows of a file."""
+    from fewtune.cli.predicting import predict_source
+
+    door, options = _door(given)
+    return predict_source(run, source, door, options)
+
+
+def runs(*words: str, **given: Any) -> int | None:
+    """List, show, compare or remove runs."""
+    from fewtune.cli import runs as verbs
+
+    door, options = _door(given)
+    verb, rest = (words[0], words[1:]) if words else ("list", ())
+    if verb not in verbs.VERBS:
+        raise UsageError(one_of("runs", verb, verbs.VERBS))
+    verbs.run_verb(verb, list(rest), Path(options.get("root") or "runs"), door)
+    return None
+
+
+def report(run: str, **given: Any) -> int | None:
+    """Write report.html anew."""
+    from fewtune.record.folder import RunFolder
+    from fewtune.report.page import write_report
+
+    door, _ = _door(given)
+    path = write_report(RunFolder.open(run))
+    door.say({"report": str(path)}, f"{path}")
+    return None
+
+
+def env(**given: Any) -> int | None:
+    """Versions and machine."""
+    from fewtune.record.environment import environment
+
+    door, _ = _door(given)
+    found = environment()
+    door.say(found, "\n".join(f"{key}: {_flat(value)}" for key, value in found.items()))
+    return None
+
+
+def config(**given: Any) -> int | None:
+    """A commented file with every option of `train`, or their JSON schema."""
+    from fewtune.cli.template import schema, template
+
+    door, options = _door(given)
+    if options.get("schema") or door.json:
+        print(json.dumps(schema(), ensure_ascii=False, indent=1))
+    else:
+        print(template(), end="")
+    return None
+
+
+# ---- what each takes
+
+
+def _common() -> list[inspect.Parameter]:
+    from fewtune.cli.flags import keyword
+
+    return [
+        keyword("config", "YAML file with options; flags win over it"),
+        keyword("json", "one JSON object on stdout, everything else on stderr", is_bool=True),
+        keyword("quiet", "no progress", is_bool=True),
+    ]
+
+
+def _train_parameters() -> list[inspect.Parameter]:
+    from fewtune.cli.flags import argument, keyword, parameters
+    from fewtune.methods import METHODS
+    from fewtune.pipeline.job import SECTIONS, TASKS
+
+    methods = ", ".join(METHODS)
+    groups: dict[str, list[Any]] = {f"Options: {name}": [cls] for name, cls in SECTIONS.items()}
+    groups |= {f"Method: {name}": [cls] for name, cls in METHODS.items()}
+    return [
+        argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
+        keyword("method", f"auto, one of {methods}, or several joined by + [default: auto]"),
+        keyword("task", f"one of {', '.join(TASKS)} [default: {TASKS[0]}]"),
+        *_common(),
+        *parameters(groups),
+    ]
+
+
+def _evaluate_parameters() -> list[inspect.Parameter]:
+    from fewtune.cli.flags import argument, parameters
+    from fewtune.data.options import DataOptions
+    from fewtune.evaluate.options import EvaluateOptions
+
+    return [
+        argument("run", "a run folder, or a model/ folder"),
+        argument("data", "a file with the same columns as the training file"),
+        *_common(),
+        *parameters({"Options: data": [DataOptions], "Options: evaluate": [EvaluateOptions]}),
+    ]
+
+
+def _predict_parameters() -> list[inspect.Parameter]:
+    from fewtune.cli.flags import argument, keyword
+
+    return [
+        argument("run", "a run folder, or a model/ folder"),
+        argument("source", "a file with a text column, or the text itself"),
+        keyword("text", "the column that holds the text"),
+        keyword("output", "write to this .csv or .jsonl file instead of the terminal"),
+        *_common(),
+    ]
+
+
+def _runs_parameters() -> list[inspect.Parameter]:
+    from fewtune.cli.flags import argument, keyword
+
+    return [
+        argument("words", "list · show RUN · diff RUN RUN · rm RUN...", many=True),
+        keyword("root", "the folder that holds the runs [default: runs]"),
+        *_common(),
+    ]
+
+
+def _one(name: str, help: str) -> Callable[[], list[inspect.Parameter]]:
+    def build() -> list[inspect.Parameter]:
+        from fewtune.cli.flags import argument
+
+        return [argument(name, help), *_common()]
+
+    return build
+
+
+def _config_parameters() -> list[inspect.Parameter]:
+    from fewtune.cli.flags import keyword
+
+    return [keyword("schema", "the JSON schema instead", is_bool=True), *_common()]
+
+
+COMMANDS: dict[str, Command] = {
+    "train": Command(
+        train, "fine-tune on a file of labelled rows: the main job", _train_parameters
+    ),
+    "evaluate": Command(evaluate, "score a run's model on another file", _evaluate_parameters),
+    "predict": Command(predict, "label a text, or the rows of a file", _predict_parameters),
+    "runs": Command(runs, "list, show, compare or remove runs", _runs_parameters),
+    "report": Command(report, "write a run's report.html anew", _one("run", "a run folder")),
+    "resume": Command(resume, "go on with a run that was stopped", _one("run", "a run folder")),
+    "env": Command(env, "versions and machine", _common),
+    "config": Command(config, "a commented file with every option", _config_parameters),
+}
+
+
+# ---- common steps
+
+
+def _door(given: Mapping[str, Any]):
+    """The terminal as asked for, and the options: those of the file, then the flags over them."""
+    from fewtune.cli.screen import Screen
+
+    given = {name: value for name, value in given.items() if value is not None}
+    options = _file(given.pop("config", None)) | given
+    door = Screen(json=bool(options.pop("json", False)), quiet=bool(options.pop("quiet", False)))
+    return door, options
+
+
+def _file(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    import yaml
+
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UsageError(f"config: {path} cannot be read ({error.strerror}).") from error
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        raise UsageError(f"config: {path} is not valid YAML{line}.") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"config: {path} must hold `name: value` lines; `fewtune config` shows.")
+    return found
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,87 @@
+"""`fewtune predict`: a text, or a file's rows, to the terminal, CSV or JSONL."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fewtune.base.errors import UsageError
+from fewtune.base.files import write_atomic
+from fewtune.cli.screen import Screen
+
+
+def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, Any]) -> int:
+    """Label `source`; a name that is a file, or looks like one, is read as a file."""
+    from fewtune import api
+
+    output = options.get("output")
+    if output and Path(output).suffix not in WRITERS:
+        raise UsageError(f"output: a name ending in {' or '.join(WRITERS)}; got {output!r}.")
+    rows = _rows(source, options)
+    model = api.load(run)
+    found = model.predict([row["text"] for row in rows])
+    labelled = [
+        {"prediction": one["prediction"], **row, "probability": one["probability"]}
+        for row, one in zip(rows, found, strict=True)
+    ]
+    if output:
+        write_atomic(Path(output), WRITERS[Path(output).suffix](labelled))
+        screen.say({"output": output, "rows": len(labelled)}, f"{len(labelled):,} rows: {output}")
+    elif screen.json:
+        print(json.dumps(labelled, ensure_ascii=False))
+    elif Path(source).is_file():
+        print(as_csv(labelled), end="")
+    else:
+        print(_one(labelled[0]))
+    return 0
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """Prediction, origin, text, and a column `p(label)` for each class."""
+    text = io.StringIO()
+    labels = list(rows[0]["probability"]) if rows else []
+    writer = csv.writer(text, lineterminator="\n")
+    own = [name for name in ("prediction", "origin", "text") if rows and name in rows[0]]
+    writer.writerow([*own, *(f"p({label})" for label in labels)])
+    for row in rows:
+        writer.writerow([*(row[name] for name in own), *row["probability"].values()])
+    return text.getvalue()
+
+
+def as_jsonl(rows: list[dict[str, Any]]) -> str:
+    """One object a line."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+WRITERS = {".csv": as_csv, ".jsonl": as_jsonl}
+
+
+def _rows(source: str, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The texts to label, each with where it stood."""
+    path = Path(source)
+    looks_like_file = path.suffix in (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
+    if not looks_like_file and not _is_file(path):
+        return [{"text": source}]
+    from fewtune.data.columns import Role
+    from fewtune.data.options import DataOptions
+    from fewtune.data.read import read_rows
+
+    table = read_rows(path, [Role("text")], DataOptions(text=options.get("text")))
+    return [{"origin": str(row.origin), "text": row["text"]} for row in table.rows]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a text longer than a file name may be
+        return False
+
+
+def _one(row: Mapping[str, Any], most: int = 5) -> str:
+    ranked = sorted(row["probability"].items(), key=lambda item: -item[1])[:most]
+    wide = max(len(label) for label, _ in ranked)
+    return "\n".join(f"{label:<{wide}}  {share:6.1%}" for label, share in ranked)

@@ -1,0 +1,135 @@
+"""`fewtune runs`: list, show, diff, rm."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fewtune.base.errors import UsageError
+from fewtune.cli.screen import Screen
+from fewtune.record.folder import RunFolder
+
+
+def run_verb(verb: str, words: list[str], root: Path, screen: Screen) -> None:
+    """Carry out one of VERBS.
+
+    Raises:
+        UsageError: too few or too many words, or no such run.
+    """
+    least, most, function = VERBS[verb]
+    if not least <= len(words) <= most:
+        wanted = str(least) if least == most else f"at least {least}"
+        raise UsageError(f"runs {verb}: {wanted} run(s) to name; got {len(words)}.")
+    function(words, root, screen)
+
+
+def _list(words: list[str], root: Path, screen: Screen) -> None:
+    from rich.table import Table
+
+    from fewtune.record.index import list_runs
+
+    found = list_runs(root)
+    if screen.json:
+        print(json.dumps([asdict(one) for one in found], ensure_ascii=False))
+        return
+    if not found:
+        print(f"no runs in {root}/; `fewtune train DATA` makes one.")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in ("run", "method", "model", "rows", "score (95 %)", "state", "seconds"):
+        table.add_column(head, justify="right" if head in ("rows", "seconds") else "left")
+    for one in found:
+        score = "-"
+        if one.value is not None and one.low is not None and one.high is not None:
+            score = f"{one.primary} {one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
+        seconds = "-" if one.seconds is None else f"{one.seconds:.0f}"
+        model = Path(one.model or "-").name
+        rows = "-" if one.rows is None else f"{one.rows:,}"
+        table.add_row(one.name, one.method or "-", model, rows, score, one.state, seconds)
+    screen.out.print(table)
+
+
+def _show(words: list[str], root: Path, screen: Screen) -> None:
+    from fewtune.report.markdown import markdown
+
+    folder = open_run(words[0], root)
+    nearest = _nearest(folder)
+    if screen.json:
+        found = {"plan": folder.plan, "scores": folder.scores, "state": folder.state}
+        print(json.dumps(found | {"virtual_tokens": nearest}, ensure_ascii=False, default=str))
+        return
+    from rich.markdown import Markdown
+
+    screen.out.print(Markdown(markdown(folder)))
+    if nearest:
+        print("\nVirtual tokens and the words nearest to them (cosine):")
+        for number, words_near in enumerate(nearest, 1):
+            told = ", ".join(f"{one['word']} {one['cosine']:.2f}" for one in words_near)
+            print(f"  {number:>3}  {told}")
+
+
+def _nearest(folder: RunFolder) -> list[list[dict[str, Any]]]:
+    from fewtune.methods.soft_prompt import NEAREST
+
+    path = folder.model / NEAREST
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def _diff(words: list[str], root: Path, screen: Screen) -> None:
+    from rich.table import Table
+
+    from fewtune.record.index import diff, paired
+
+    a, b = (open_run(word, root) for word in words)
+    found, both = diff(a, b), paired(a, b)
+    if screen.json:
+        told = {"differences": [asdict(d) for d in found], "paired": both and asdict(both)}
+        print(json.dumps(told, ensure_ascii=False, default=str))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for head in ("", a.name, b.name):
+        table.add_column(head)
+    for one in found:
+        table.add_row(one.name, _shown(one.a), _shown(one.b))
+    screen.out.print(table)
+    if both:
+        print(
+            f"On the same {both.rows:,} test rows {b.name} is {both.difference * 100:+.1f} points "
+            f"({both.low * 100:.1f} to {both.high * 100:.1f}) from {a.name}; p = {both.p:.2g}."
+        )
+    else:
+        print("The two were scored on different test rows, so they cannot be paired row by row.")
+
+
+def _remove(words: list[str], root: Path, screen: Screen) -> None:
+    from fewtune.record.index import remove_run
+
+    for word in words:
+        remove_run(root, word)
+    screen.say({"removed": words}, f"removed {', '.join(words)}")
+
+
+def open_run(name: str, root: Path) -> RunFolder:
+    """A run by its folder, or by its name in `root`."""
+    return RunFolder.open(name if Path(name).is_dir() else root / name)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict) and {"value", "low", "high"} <= value.keys():
+        return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+#: Verb -> least and most names, and the function.
+VERBS: dict[str, tuple[int, int, Callable[[list[str], Path, Screen], None]]] = {
+    "list": (0, 0, _list),
+    "show": (1, 1, _show),
+    "diff": (2, 2, _diff),
+    "rm": (1, 1000, _remove),
+}
+
+
+__all__ = ["VERBS", "open_run", "run_verb"]

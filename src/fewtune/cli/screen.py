@@ -1,0 +1,215 @@
+"""What the terminal shows: progress on stderr, the result on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fewtune.base.events import Event
+
+if TYPE_CHECKING:
+    from fewtune.api import Run
+
+SHOWN = ("accuracy", "macro_f1", "log_loss")
+
+
+class Screen:
+    """A listener of events, and the printer of results.
+
+    Attributes:
+        json: stdout carries one JSON object and nothing else.
+        quiet: stderr carries warnings and errors only.
+    """
+
+    def __init__(self, json: bool = False, quiet: bool = False) -> None:
+        from rich.console import Console
+
+        self.json = json
+        self.quiet = quiet
+        self.err = Console(stderr=True, highlight=False)
+        self.out = Console(highlight=False)
+        self._bar: Any = None
+        self._heard = 0
+
+    # ---- while it runs
+
+    def listen(self, event: Event) -> None:
+        """Show an event."""
+        self._heard += 1
+        if event.name == "warned":
+            self._line("note", event["message"], style="yellow", always=True)
+        elif not self.quiet:
+            show = getattr(self, f"_on_{event.name}", None)
+            if show:
+                show(event)
+
+    def _line(self, head: str, text: str, style: str = "", always: bool = False) -> None:
+        if self.quiet and not always:
+            return
+        from rich.padding import Padding
+        from rich.table import Table
+
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(width=9, style=style or "bold")
+        grid.add_column(overflow="fold", style=style)
+        grid.add_row(head, text)
+        (self._bar.console if self._bar else self.err).print(Padding(grid, (0, 0)), markup=False)
+
+    def _on_read(self, event: Event) -> None:
+        said = f"{event['read']:,} rows: {event['kept']:,} kept"
+        for name in ("quarantined", "fixed", "truncated"):
+            said += f", {event[name]:,} {name}" if event[name] else ""
+        self._line("read", said)
+
+    def _on_split(self, event: Event) -> None:
+        valid = f", {event['valid']:,} validation" if event["valid"] else ""
+        self._line(
+            "split",
+            f"{event['train']:,} training{valid}, {event['test']:,} test rows · "
+            f"{event['classes']} classes · {event['how']}",
+        )
+
+    def _on_baseline(self, event: Event) -> None:
+        self._line("baseline", f"{event['baseline']}: {event['accuracy']:.1%} right")
+
+    def _on_planned(self, event: Event) -> None:
+        share = event["trainable"] / max(1, event["total"])
+        self._line(
+            "plan",
+            f"{event['method']}: {event['trainable']:,} of {event['total']:,} parameters train "
+            f"({share:.2%}) · {event['device']}, {'bfloat16' if event['bf16'] else 'float32'}"
+            + (f", {event['attention']} attention" if "attention" in event.fields else ""),
+        )
+        for reason in event["reasons"]:
+            self._line("", reason, style="dim")
+
+    def _on_cached(self, event: Event) -> None:
+        mib = event["bytes"] / 2**20
+        self._line("cache", f"{event['blocks']} frozen blocks ran once; {mib:,.0f} MiB kept")
+
+    def _on_step(self, event: Event) -> None:
+        if self._bar is None:
+            self._bar = self._make_bar(event["steps"])
+        self._bar.update(
+            self._task,
+            completed=event["step"],
+            loss=f"loss {event['loss']:.3f}",
+            rate=f"{event['rows_per_second']:,.0f} rows/s",
+        )
+
+    def _make_bar(self, steps: int) -> Any:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        bar = Progress(
+            TextColumn("[bold]train    "),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[rate]}"),
+            Remaining(),
+            console=self.err,
+            refresh_per_second=4,
+        )
+        self._task = bar.add_task("train", total=steps, loss="", rate="")
+        bar.start()
+        return bar
+
+    def _on_validated(self, event: Event) -> None:
+        told = ", ".join(f"{name} {value:.4g}" for name, value in event["scores"].items())
+        self._line("valid", f"step {event['step']}: {told}")
+
+    def _on_checkpoint(self, event: Event) -> None:
+        self._line("saved", f"checkpoint of step {event['step']}", style="dim")
+
+    def _on_stopped(self, event: Event) -> None:
+        self._line("stop", f"after step {event['step']}: {event['reason']}")
+
+    def _on_trained(self, event: Event) -> None:
+        self.close()
+        self._line("trained", f"{event['steps']} steps in {event['seconds']:.1f} s")
+
+    def close(self) -> None:
+        """Take the bar down."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    # ---- the result
+
+    def say(self, value: Any, text: str) -> None:
+        """A result: as JSON where asked for, else as text."""
+        if self.json:
+            print(json.dumps(value, ensure_ascii=False))
+        else:
+            print(text)
+
+    def finish(self, run: Run) -> None:
+        """A finished run: scores beside baselines, the verdict, where things are."""
+        self.close()
+        scores = run.scores
+        if not self._heard and not self.json:
+            again = "--again computes it anew"
+            self._line("note", f"{run.folder.path} is finished already; {again}.", always=True)
+        if self.json:
+            print(json.dumps(scores, ensure_ascii=False))
+            return
+        self.out.print(self._table(scores))
+        self.out.print(scores["verdict"], markup=False, soft_wrap=False)
+        self.out.print()
+        path = run.folder.path
+        for what, where in (
+            ("report", path / "report.html"),
+            ("model", path / "model"),
+            ("try it", f'fewtune predict {path} "some text"'),
+        ):
+            self.out.print(f"{what:8}{where}", markup=False, soft_wrap=True)
+
+    def _table(self, scores: Mapping[str, Any]) -> Any:
+        from rich.table import Table
+
+        table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
+        table.add_column(f"on {scores['rows']['test']:,} test rows")
+        for metric in SHOWN:
+            table.add_column(metric.replace("_", " "), justify="right")
+        rows = [*scores["baselines"].items(), (scores["method"], scores["test"])]
+        for name, block in rows:
+            own = name == scores["method"]
+            table.add_row(
+                name,
+                *(_cell(metric, block.get(metric)) for metric in SHOWN),
+                style="bold" if own else "",
+            )
+        return table
+
+    def show_evaluation(self, found: Mapping[str, Any]) -> None:
+        """The scores of `evaluate`."""
+        if self.json:
+            print(json.dumps(found, ensure_ascii=False))
+            return
+        from rich.table import Table
+
+        counts = found["rows"]
+        print(f"{Path(found['data']).name}: {counts['read']:,} rows, {counts['kept']:,} kept")
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        for metric, value in found["test"].items():
+            table.add_row(metric, _cell(metric, value))
+        self.out.print(table)
+
+
+def _cell(metric: str, value: Mapping[str, float] | None) -> str:
+    """`71.4 % (62.5 to 79.0)`; losses and correlations keep their scale."""
+    if value is None:
+        return "-"
+    numbers = value["value"], value["low"], value["high"]
+    if metric in ("log_loss", "mcc", "ece"):
+        return "{:.3f} ({:.3f} to {:.3f})".format(*numbers)
+    return "{:.1f} % ({:.1f} to {:.1f})".format(*(100 * n for n in numbers))
+
+
+def eprint(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr)

@@ -1,0 +1,42 @@
+"""`fewtune config`: every option of `train` with its help, as YAML or as JSON schema."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import create_model
+
+from fewtune.methods import METHODS
+from fewtune.pipeline.job import AUTO, SECTIONS, TASKS
+
+
+def template() -> str:
+    """YAML in which every option stands commented out with its default."""
+    lines = [
+        "# fewtune train DATA --config this-file.yaml        (flags win over the file)",
+        "",
+        f"# method: {AUTO}        # auto, one of {', '.join(METHODS)}, or several with +",
+        f"# task: {TASKS[0]}",
+    ]
+    for name, cls in [*SECTIONS.items(), *METHODS.items()]:
+        fields = {key: field for key, field in cls.model_fields.items() if field.description}
+        if fields:
+            kind = "only with method " if name in METHODS else ""
+            lines += ["", f"# ---- {kind}{name}"]
+        for key, field in fields.items():
+            # JSON is YAML, and writes null, true and quotes as YAML has them
+            lines.append(f"# {key}: {json.dumps(field.default)}        # {field.description}")
+    return "\n".join(lines) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of such a file."""
+    fields: dict[str, Any] = {
+        name: (field.annotation, field)
+        for cls in [*SECTIONS.values(), *METHODS.values()]
+        for name, field in cls.model_fields.items()
+    }
+    fields |= {"method": (str, AUTO), "task": (str, TASKS[0])}
+    made = create_model("train", __config__={"extra": "forbid"}, **fields)
+    return made.model_json_schema()
