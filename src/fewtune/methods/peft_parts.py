@@ -6,6 +6,7 @@ every call goes through `keeping_gradients`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,7 +89,8 @@ class PeftMethod(Method):
         from safetensors.torch import load_file
 
         model = load_base(about)
-        peft_model = PeftModel.from_pretrained(model.backbone, str(folder))
+        with quiet_peft():
+            peft_model = PeftModel.from_pretrained(model.backbone, str(folder))
         model = self.loaded(model, peft_model)
         model.head.load_state_dict(load_file(str(folder / HEAD)))
         return model.requires_grad_(False).eval()
@@ -191,6 +193,17 @@ def tuner_layers(model: nn.Module) -> dict[str, Any]:
 def keeping_gradients(model: nn.Module) -> Iterator[None]:
     """Undo the freezing that a call into PEFT does to what was already on."""
     on = [p for p in model.parameters() if p.requires_grad]
-    yield
+    with quiet_peft():
+        yield
     for parameter in on:
         parameter.requires_grad_(True)
+
+
+@contextmanager
+def quiet_peft() -> Iterator[None]:
+    """Without PEFT's doubts about hybrids, and transformers' words to PEFT's authors."""
+    with warnings.catch_warnings():
+        for doubt in ("You are trying to modify a model", "Already found a `peft_config`"):
+            warnings.filterwarnings("ignore", doubt)
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        yield
