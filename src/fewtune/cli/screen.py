@@ -174,7 +174,7 @@ class Screen:
         table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
         table.add_column(f"on {scores['rows']['test']:,} test rows")
         for metric in SHOWN:
-            table.add_column(metric.replace("_", " "), justify="right")
+            table.add_column(metric.replace("_", " "), justify="right", no_wrap=True)
         rows = [*scores["baselines"].items(), (scores["method"], scores["test"])]
         for name, block in rows:
             own = name == scores["method"]
@@ -201,13 +201,13 @@ class Screen:
 
 
 def _cell(metric: str, value: Mapping[str, float] | None) -> str:
-    """`71.4 % (62.5 to 79.0)`; losses and correlations keep their scale."""
+    """`71.4 % (62.5-79.0)`; losses and correlations keep their scale."""
     if value is None:
         return "-"
     numbers = value["value"], value["low"], value["high"]
     if metric in ("log_loss", "mcc", "ece"):
-        return "{:.3f} ({:.3f} to {:.3f})".format(*numbers)
-    return "{:.1f} % ({:.1f} to {:.1f})".format(*(100 * n for n in numbers))
+        return "{:.3f} ({:.2f}-{:.2f})".format(*numbers)
+    return "{:.1f} % ({:.1f}-{:.1f})".format(*(100 * n for n in numbers))
 
 
 def eprint(text: str) -> None:

@@ -40,7 +40,7 @@ class SoftPrompted(nn.Module):
 def nearest_words(backbone: SoftPrompted, tokenizer: Any, count: int = 3) -> list[list[dict]]:
     """For each virtual token the vocabulary's nearest words by cosine, nearest first."""
     prompt = backbone.peft_model.get_prompt(batch_size=1)[0].float()  # type: ignore[operator]
-    words: Tensor = backbone.peft_model.word_embeddings.weight.float()  # type: ignore[assignment,operator,union-attr]
+    words: Tensor = backbone.peft_model.word_embeddings.weight.float()  # type: ignore[assignment,union-attr]
     cosine = nn.functional.normalize(prompt, dim=-1) @ nn.functional.normalize(words, dim=-1).T
     values, ids = cosine.topk(count, dim=1)  # (virtual tokens, count)
     return [

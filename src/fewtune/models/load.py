@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -101,6 +102,8 @@ def _transformers() -> Any:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)
+    # one library's notes to another about their next versions
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers|peft")
     return transformers
 
 
