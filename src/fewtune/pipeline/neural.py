@@ -16,7 +16,7 @@ from fewtune.methods.artefact import About, fingerprint_of
 from fewtune.methods.base import Method, Prepared, prepare
 from fewtune.models.attention import choose_attention, set_attention
 from fewtune.models.batches import Encoded
-from fewtune.models.device import Machine, find_machine, threads
+from fewtune.models.device import Machine, find_machine, keep_freed_memory, threads
 from fewtune.models.infer import features, logits
 from fewtune.models.load import MINILM, Source, load_pooled, load_tokenizer
 from fewtune.models.pooled import PooledModel
@@ -50,6 +50,7 @@ class Neural:
         import torch
 
         options = self.job.model
+        keep_freed_memory()
         torch.set_num_threads(int(self.chosen.setdefault("threads", threads())))
         found = find_machine(
             self.chosen.get("device", options.device), self.chosen.get("bf16", options.bf16)

@@ -29,6 +29,7 @@ from fewtune.train.optimiser import Rates, finish_gradients, make_optimiser, set
 from fewtune.train.options import TrainOptions
 from fewtune.train.order import epoch_batches, steps_per_epoch
 from fewtune.train.schedule import factor
+from fewtune.train.tables import Tables
 from fewtune.train.work import Work
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -88,6 +89,7 @@ def run_fit(fit: Fit) -> Iterator[Event]:
     model, options = fit.model, fit.options
     model.to(fit.machine.device)
     optimiser = make_optimiser(fit.prepared, fit.rates, options, fit.machine.device)
+    tables = Tables(model, fit.machine.device)
     progress = load_checkpoint(fit.folder, model, optimiser) or Progress()
     begun = saved = perf_counter()
     with (
@@ -96,7 +98,7 @@ def run_fit(fit: Fit) -> Iterator[Event]:
         interruptions() as asked_to_stop,
     ):
         for batch in _batches(fit, progress.step):
-            yield _step(fit, optimiser, progress, batch)
+            yield _step(fit, optimiser, tables, progress, batch)
             if fit.validate and _due(fit, progress.step):
                 yield from _validated(fit, progress)
             if asked_to_stop() or _save_now(fit, progress.step, saved):
@@ -122,7 +124,11 @@ def run_fit(fit: Fit) -> Iterator[Event]:
 
 
 def _step(
-    fit: Fit, optimiser: torch.optim.Optimizer, progress: Progress, batches: list[np.ndarray]
+    fit: Fit,
+    optimiser: torch.optim.Optimizer,
+    tables: Tables,
+    progress: Progress,
+    batches: list[np.ndarray],
 ) -> Event:
     """One optimiser step over the rows of several passes."""
     begun, options, step = perf_counter(), fit.options, progress.step
@@ -139,11 +145,13 @@ def _step(
     if not math.isfinite(total):
         _not_a_number(fit, step)
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    norm = finish_gradients(parameters, weight, options.max_grad_norm)
+    norm = finish_gradients(tables.gradients(parameters), weight, options.max_grad_norm)
     if not math.isfinite(norm):
         _not_a_number(fit, step)
+    tables.spread(parameters)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
+    tables.clear()
     progress.step += 1
     progress.tokens += int(sum(fit.work.lengths[rows].sum() for rows in batches))
     if progress.step in snapshot_steps(fit.steps, options.average_last or 0):

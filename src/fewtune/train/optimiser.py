@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fewtune.methods.base import Prepared
 from fewtune.train.options import TrainOptions
@@ -53,13 +53,12 @@ def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> None:
 
 
 @torch.no_grad()
-def finish_gradients(parameters: list[nn.Parameter], weight: float, max_norm: float) -> float:
+def finish_gradients(gradients: list[Tensor], weight: float, max_norm: float) -> float:
     """Divide summed gradients by the batch's weight and clip them, in one pass at most.
 
     Returns:
         The norm of the divided gradients before clipping.
     """
-    gradients = [p.grad for p in parameters if p.grad is not None]
     norm = float(torch.nn.utils.get_total_norm(gradients, foreach=True)) / weight
     scale = 1.0 / weight
     if 0 < max_norm < norm:
