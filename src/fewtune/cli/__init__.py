@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import NoReturn
 
-from fewtune.base.errors import FewtuneError, UsageError, one_of
+from fewtune.base.errors import FewtuneError, Interrupted, UsageError, one_of
 from fewtune.cli.commands import COMMANDS, Command
 
 
@@ -25,6 +25,11 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
             raise
         print(f"fewtune: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("fewtune: interrupted; `fewtune runs` shows what was kept.", file=sys.stderr)
+        sys.exit(Interrupted.exit_code)
 
 
 def _run(words: list[str]) -> int | None:
@@ -73,9 +78,6 @@ def _plain(message: str) -> str:
 def _hide_traceback(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        print("fewtune: interrupted; `fewtune runs` shows what was kept.", file=sys.stderr)
-        return
     print(
         f"fewtune: an error that fewtune did not expect: {kind.__name__}: {error}. "
         "Run again with --debug for the place, and please report it.",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.base.errors import UsageError, one_of
+from fewtune.base.options import unknown_option
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ def train(data: str, **given: Any) -> int | None:
     from fewtune import api
 
     door, options = _door(given)
-    run = api.train(data, listen=door.listen, **options)
+    with door:
+        run = api.train(data, listen=door.listen, **options)
     door.finish(run)
     return None
 
@@ -35,8 +37,10 @@ def resume(run: str, **given: Any) -> int | None:
     """Go on with a stopped run."""
     from fewtune import api
 
-    door, _ = _door(given)
-    door.finish(api.resume(run, listen=door.listen))
+    door, _ = _door(given, "resume")
+    with door:
+        found = api.resume(run, listen=door.listen)
+    door.finish(found)
     return None
 
 
@@ -53,7 +57,7 @@ def predict(run: str, source: str, **given: Any) -> int | None:
     """Label a text or the rows of a file."""
     from fewtune.cli.predicting import predict_source
 
-    door, options = _door(given)
+    door, options = _door(given, "predict")
     return predict_source(run, source, door, options)
 
 
@@ -61,7 +65,7 @@ def runs(*words: str, **given: Any) -> int | None:
     """List, show, compare or remove runs."""
     from fewtune.cli import runs as verbs
 
-    door, options = _door(given)
+    door, options = _door(given, "runs")
     verb, rest = (words[0], words[1:]) if words else ("list", ())
     if verb not in verbs.VERBS:
         raise UsageError(one_of("runs", verb, verbs.VERBS))
@@ -74,7 +78,7 @@ def report(run: str, **given: Any) -> int | None:
     from fewtune.record.folder import RunFolder
     from fewtune.report.page import write_report
 
-    door, _ = _door(given)
+    door, _ = _door(given, "report")
     path = write_report(RunFolder.open(run))
     door.say({"report": str(path)}, f"{path}")
     return None
@@ -84,7 +88,7 @@ def env(**given: Any) -> int | None:
     """Versions and machine."""
     from fewtune.record.environment import environment
 
-    door, _ = _door(given)
+    door, _ = _door(given, "env")
     found = environment()
     door.say(found, "\n".join(f"{key}: {_flat(value)}" for key, value in found.items()))
     return None
@@ -94,7 +98,7 @@ def config(**given: Any) -> int | None:
     """A commented file with every option of `train`, or their JSON schema."""
     from fewtune.cli.template import schema, template
 
-    door, options = _door(given)
+    door, options = _door(given, "config")
     if options.get("schema") or door.json:
         print(json.dumps(schema(), ensure_ascii=False, indent=1))
     else:
@@ -199,12 +203,20 @@ COMMANDS: dict[str, Command] = {
 # ---- common steps
 
 
-def _door(given: Mapping[str, Any]):
-    """The terminal as asked for, and the options: those of the file, then the flags over them."""
+def _door(given: Mapping[str, Any], command: str | None = None):
+    """The terminal as asked for, and the options: those of the file, then the flags over them.
+
+    With `command`, the file's names are checked against its flags; the other commands check them
+    together with the values, to tell all mistakes at once.
+    """
     from fewtune.cli.screen import Screen
 
     given = {name: value for name, value in given.items() if value is not None}
-    options = _file(given.pop("config", None)) | given
+    from_file = _file(given.pop("config", None))
+    known = {one.name for one in COMMANDS[command].parameters()} if command else {*from_file}
+    if wrong := [unknown_option(name, known) for name in from_file if name not in known]:
+        raise UsageError("\n".join(wrong))
+    options = from_file | given
     door = Screen(json=bool(options.pop("json", False)), quiet=bool(options.pop("quiet", False)))
     return door, options
 
@@ -218,13 +230,15 @@ def _file(path: str | None) -> dict[str, Any]:
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise UsageError(f"config: {path} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"config: {path} is not UTF-8 text; save it as that.") from error
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
         raise UsageError(f"config: {path} is not valid YAML{line}.") from error
     if not isinstance(found, dict):
         raise UsageError(f"config: {path} must hold `name: value` lines; `fewtune config` shows.")
-    return found
+    return {str(name): value for name, value in found.items()}  # YAML reads `on:` as a truth
 
 
 def _flat(value: Any) -> str:

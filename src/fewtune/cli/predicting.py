@@ -33,7 +33,7 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
         screen.say({"output": output, "rows": len(labelled)}, f"{len(labelled):,} rows: {output}")
     elif screen.json:
         print(json.dumps(labelled, ensure_ascii=False))
-    elif Path(source).is_file():
+    elif _is_file(Path(source)):
         print(as_csv(labelled), end="")
     else:
         print(_one(labelled[0]))

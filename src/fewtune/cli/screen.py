@@ -34,6 +34,12 @@ class Screen:
         self._bar: Any = None
         self._heard = 0
 
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()  # an error must not leave the cursor hidden
+
     # ---- while it runs
 
     def listen(self, event: Event) -> None:

@@ -70,7 +70,9 @@ def load_predictor(folder: Path, device: str = "auto", bf16: bool | None = None)
         FewtuneError: it is no artefact of fewtune, or its base model is gone or another one.
     """
     from fewtune.methods import parse
+    from fewtune.models.waiting import wait_passively
 
+    wait_passively()
     about = About.read(folder)
     method: Method = parse(about.method, about.options)
     if not method.needs_model:

@@ -61,7 +61,7 @@ def find(options: ModelOptions) -> Source:
 
 def load_tokenizer(source: Source) -> Any:
     """The tokenizer, padding on the right; a missing padding token borrows the end token."""
-    transformers = _transformers()
+    transformers = import_transformers()
     tokenizer = transformers.AutoTokenizer.from_pretrained(source.folder)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
@@ -76,7 +76,7 @@ def load_tokenizer(source: Source) -> Any:
 
 def load_pooled(source: Source, classes: int, options: ModelOptions) -> PooledModel:
     """The backbone in float32, its pooling, and a head of zeros."""
-    transformers = _transformers()
+    transformers = import_transformers()
     import torch
 
     from fewtune.models.pooled import PooledModel
@@ -94,7 +94,7 @@ def load_pooled(source: Source, classes: int, options: ModelOptions) -> PooledMo
     return PooledModel(backbone, source.pooling, classes).eval()
 
 
-def _transformers() -> Any:
+def import_transformers() -> Any:
     """transformers without its chatter: progress bars and advice belong to its own users."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import transformers
@@ -215,7 +215,7 @@ def _max_length(folder: Path, config: dict[str, Any], options: ModelOptions) -> 
 
 def load_saved_tokenizer(folder: Path) -> Any:
     """The tokenizer of an artefact, padding on the right as it was saved."""
-    return _transformers().AutoTokenizer.from_pretrained(folder)
+    return import_transformers().AutoTokenizer.from_pretrained(folder)
 
 
 def count_parameters(source: Source) -> int | None:

@@ -70,6 +70,7 @@ def out_of_fold(
     classes: int,
     folds: list[np.ndarray],
     settings: tuple[float, ...] = SETTINGS,
+    weights: np.ndarray | None = None,
 ) -> tuple[float, dict[float, float], np.ndarray]:
     """Choose the penalty on folds of the training rows.
 
@@ -78,6 +79,7 @@ def out_of_fold(
         labels: (rows,) class indices.
         folds: held-out row indices of each fold.
         settings: values of C to compare, by log-loss.
+        weights: (classes,) class weights of the fits and of the log-loss.
 
     Returns:
         The best C, the log-loss of each, and the best one's out-of-fold probabilities.
@@ -89,11 +91,16 @@ def out_of_fold(
             train = np.setdiff1d(np.arange(len(labels)), held)
             present = np.unique(labels[train])
             probe = fit_probe(
-                features[train], np.searchsorted(present, labels[train]), len(present), c
+                features[train],
+                np.searchsorted(present, labels[train]),
+                len(present),
+                c,
+                None if weights is None else weights[present],
             )
             out[held] = 1e-6  # a class that a fold's training rows lack is all but excluded
             out[np.ix_(held, present)] = probe.probabilities(features[held])
-        losses[c] = float(-np.log(out[np.arange(len(labels)), labels].clip(1e-12)).mean())
+        each = -np.log(out[np.arange(len(labels)), labels].clip(1e-12))
+        losses[c] = float(np.average(each, weights=None if weights is None else weights[labels]))
         kept[c] = out
     best = min(losses, key=lambda c: losses[c])
     return best, losses, kept[best]

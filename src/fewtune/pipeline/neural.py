@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fewtune.base.errors import UsageError
 from fewtune.base.events import Event, tell
 from fewtune.choose.recipe import Recipe
 from fewtune.data.row import Row
@@ -20,7 +21,7 @@ from fewtune.models.device import Machine, find_machine, keep_freed_memory, thre
 from fewtune.models.infer import features, logits
 from fewtune.models.load import MINILM, Source, load_pooled, load_tokenizer
 from fewtune.models.pooled import PooledModel
-from fewtune.models.probe import Probe, fit_probe, out_of_fold, softmax
+from fewtune.models.probe import USUAL, Probe, fit_probe, out_of_fold, softmax
 from fewtune.pipeline.job import Job
 from fewtune.tasks.classify import Classify
 from fewtune.train.loop import Fit, run_fit
@@ -70,19 +71,28 @@ class Neural:
     def fit_probe(self) -> Probe:
         """Logistic regression on the untouched encoder's features of the training rows."""
         self.features = features(self.base, self.rows, self.machine)
-        weights = self.task.class_weights
+        return self.probe_at(USUAL)
+
+    def probe_at(self, c: float) -> Probe:
+        """The probe with a given penalty; `fit_probe` comes first."""
         return fit_probe(
-            self.features,
-            self.targets,
-            len(self.task.labels),
-            weights=None if weights is None else np.array(weights),
+            self.features, self.targets, len(self.task.labels), c, self._class_weights()
         )
 
     def tuned_probe(self, folds: list[np.ndarray]) -> tuple[Probe, dict[float, float]]:
         """The probe whose penalty was chosen on folds of the training rows."""
-        classes = len(self.task.labels)
-        best, losses, _ = out_of_fold(self.features, self.targets, classes, folds)
-        return fit_probe(self.features, self.targets, classes, best), losses
+        best, losses, _ = out_of_fold(
+            self.features,
+            self.targets,
+            len(self.task.labels),
+            folds,
+            weights=self._class_weights(),
+        )
+        return self.probe_at(best), losses
+
+    def _class_weights(self) -> np.ndarray | None:
+        weights = self.task.class_weights
+        return None if weights is None else np.array(weights)
 
     def probe_probabilities(self, probe: Probe, rows: Encoded) -> np.ndarray:
         """The probe's answer on other rows; before the fit, while the encoder is untouched."""
@@ -96,6 +106,8 @@ class Neural:
         set_dropout(self.base, self.job.train.dropout or 0.0)
         self.prepared: Prepared = prepare(self.base, self.method)
         self.model = self.prepared.model
+        if self.job.train.gradient_checkpointing:
+            recompute_activations(self.model)
         if probe is not None:
             with torch.no_grad():
                 self.model.head.weight.copy_(torch.from_numpy(probe.weight))
@@ -113,8 +125,6 @@ class Neural:
 
     def fit(self, recipe: Recipe, valid: Sequence[Row], folder: Path) -> Iterator[Event]:
         """Train; afterwards `model` holds the chosen weights."""
-        if self.job.train.gradient_checkpointing:
-            self.model.backbone.gradient_checkpointing_enable()  # type: ignore[operator]
         work = plan_work(
             self.model,
             self.rows,
@@ -191,6 +201,28 @@ class Validation:
             "log_loss": float(-np.log(own.clip(1e-12)).mean()),
             "accuracy": float((found.argmax(1) == self.targets).mean()),
         }
+
+
+def recompute_activations(model: PooledModel) -> None:
+    """Keep only what enters each block and compute the rest again for the gradients.
+
+    Raises:
+        UsageError: the model cannot, in a sentence.
+    """
+    if getattr(model.backbone, "forward_options", {}).get("use_cache"):
+        raise UsageError(
+            "gradient_checkpointing: a prefix is a filled cache, which is lost where activations "
+            "are computed again; leave it out, or try `ptuning`."
+        )
+    for module in model.modules():
+        if getattr(module, "supports_gradient_checkpointing", False):
+            module.gradient_checkpointing_enable()  # type: ignore[operator]
+            return
+    kind = type(model.backbone).__name__
+    raise UsageError(
+        f"gradient_checkpointing: {kind} cannot compute activations again; leave it out, or lower "
+        "per_device_train_batch_size."
+    )
 
 
 def set_dropout(model: PooledModel, share: float) -> None:

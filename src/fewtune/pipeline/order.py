@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fewtune.base.errors import UsageError
+from fewtune.base.errors import Interrupted, UsageError
 from fewtune.base.events import Event, tell
 from fewtune.base.files import fingerprint, replacing
 from fewtune.choose.method import default_method
@@ -21,6 +21,7 @@ from fewtune.data.load import Dataset, given_back, load
 from fewtune.data.row import Row
 from fewtune.methods import METHODS, parse
 from fewtune.methods.base import Method
+from fewtune.models.waiting import wait_passively
 from fewtune.pipeline.job import AUTO, Job, job_of_plan
 from fewtune.record.environment import environment
 from fewtune.record.folder import RunFolder
@@ -88,9 +89,7 @@ def start(job: Job) -> tuple[RunFolder, Iterator[Event]]:
         return folder, iter(())
     if folder.state != "resumable" or job.run.again:
         folder.start_anew()
-    chosen = dict(folder.plan.get("chosen") or {})
-    run = Run(job, folder, data, method, source, begun, reasons, chosen=chosen)
-    return folder, _told(run)
+    return folder, _told(_run(job, folder, data, method, source, begun))
 
 
 def resume(path: Path) -> tuple[RunFolder, Iterator[Event]]:
@@ -105,32 +104,53 @@ def resume(path: Path) -> tuple[RunFolder, Iterator[Event]]:
     if folder.state == "finished":
         return folder, iter(())
     folder.lock()
+    try:
+        return folder, _told(_taken_up(folder, begun))
+    except BaseException:
+        folder.close()
+        raise
+
+
+def _taken_up(folder: RunFolder, begun: float) -> Run:
     plan = folder.plan
     job = job_of_plan(plan)
-    method, source, reasons = _choose(job)
+    method, source, _ = _choose(job)
     if folder.data:
         data = given_back(job.path, Classify.reads, job.data, folder.data)
     else:
         data = _with_valid_rows(load(job.path, Classify.reads, job.data, job.run.seed), job)
     if _fingerprint(job, data, method, source) != plan["fingerprint"]:
         raise UsageError(
-            f"{path}: the files or the base model of this run have changed since it was planned, "
-            "so it cannot go on as the same run; start a new one."
+            f"{folder.path}: the files or the base model of this run have changed since it was "
+            "planned, so it cannot go on as the same run; start a new one."
         )
     if folder.state != "resumable":
         folder.start_anew()
-    chosen = dict(plan.get("chosen") or {})
-    return folder, _told(Run(job, folder, data, method, source, begun, reasons, chosen=chosen))
+    return _run(job, folder, data, method, source, begun)
+
+
+def _run(
+    job: Job, folder: RunFolder, data: Dataset, method: Method, source: Source | None, begun: float
+) -> Run:
+    """A run with what its plan says was chosen already, and why."""
+    plan = folder.plan
+    chosen, reasons = dict(plan.get("chosen") or {}), list(plan.get("reasons") or ())
+    return Run(job, folder, data, method, source, begun, reasons, chosen=chosen)
 
 
 def _told(run: Run) -> Iterator[Event]:
     """The stages in their order; every event is written down before it is handed on."""
+    wait_passively()
     with run.folder:
-        for event in _stages(run):
-            if event.name == "warned":
-                run.warnings.append(event["message"])
-            run.folder.append(event)
-            yield event
+        try:
+            for event in _stages(run):
+                if event.name == "warned":
+                    run.warnings.append(event["message"])
+                run.folder.append(event)
+                yield event
+        except Interrupted as error:
+            how = f"`fewtune resume {run.folder.path}` goes on."
+            raise Interrupted(f"{error} {how}") from error
 
 
 def _stages(run: Run) -> Iterator[Event]:
@@ -208,6 +228,7 @@ def _ngrams(run: Run) -> Iterator[Event]:
 
 def _neural(run: Run) -> Iterator[Event]:
     """Plan, baselines, fit and artefact of a neural candidate."""
+    from fewtune.models.own_head import answers_before
     from fewtune.pipeline.neural import Neural
 
     assert run.source is not None
@@ -217,8 +238,13 @@ def _neural(run: Run) -> Iterator[Event]:
     neural.load(data.train)
     yield from _truncated(run, neural.rows.truncated)
     probe = neural.fit_probe()
-    run.baselines["probe"] = neural.probe_probabilities(probe, neural.encode(data.test))
+    test = neural.encode(data.test)
+    run.baselines["probe"] = neural.probe_probabilities(probe, test)
     yield _baseline(run, task, "probe")
+    before = answers_before(run.source, test, task.labels, neural.machine)
+    if before is not None:
+        run.baselines["before"] = before
+        yield _baseline(run, task, "before")
     if not run.method.needs_steps:
         probe = _tuned_probe(run, neural)
     starts_at_zero = run.job.train.start_head == "zero" and run.method.needs_steps
@@ -245,12 +271,9 @@ def _neural(run: Run) -> Iterator[Event]:
 def _tuned_probe(run: Run, neural: Neural) -> Probe:
     """For the method `probe`: its one number is chosen on folds, written down and replayed."""
     from fewtune.data.splits import stratified_folds
-    from fewtune.models.probe import fit_probe
 
     if "probe_c" in run.chosen:
-        return fit_probe(
-            neural.features, neural.targets, len(neural.task.labels), run.chosen["probe_c"]
-        )
+        return neural.probe_at(run.chosen["probe_c"])
     folds = stratified_folds([row["label"] for row in run.data.train], 5, run.seed)
     probe, losses = neural.tuned_probe(folds)
     run.chosen["probe_c"] = probe.c
@@ -265,7 +288,8 @@ def _tuned_probe(run: Run, neural: Neural) -> Probe:
 def _decide(run: Run) -> Recipe:
     recipe = decide(run.method, run.job.train, len(run.data.train), bool(run.data.valid))
     if run.method.needs_steps:
-        run.reasons += recipe.reasons
+        # a resumed run brings its reasons along
+        run.reasons += [reason for reason in recipe.reasons if reason not in run.reasons]
     return recipe
 
 

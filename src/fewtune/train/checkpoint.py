@@ -8,7 +8,7 @@ optimiser's moments, the running mean, the best weights so far, and a few number
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from fewtune.base.errors import FewtuneError
 from fewtune.base.files import UNFINISHED, replacing, write_json
 from fewtune.models.weights import put_trained, trained_tensors
 from fewtune.train.average import Average
+
+NUMBERS = ("step", "best", "best_step", "since_best", "tokens")  # of Progress, kept as JSON
 
 
 @dataclass
@@ -50,8 +52,9 @@ def save_checkpoint(
     """Write `step-N` beside the older one, then remove the older one."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step-{progress.step:06d}"
-    numbers = asdict(progress) | {"averaged": progress.average.count}
-    del numbers["best_weights"], numbers["average"]
+    # not by asdict, which would copy every tensor
+    numbers = {name: getattr(progress, name) for name in NUMBERS}
+    numbers["averaged"] = progress.average.count
     try:
         with replacing(target) as place:
             place.mkdir()

@@ -35,14 +35,16 @@ class TrainOptions(Options):
     early_stopping_patience: int | None = option(
         None, "evaluations without improvement before the end; needs validation rows", ge=1
     )
-    metric_for_best_model: str = option("log_loss", "the metric that early stopping watches")
+    metric_for_best_model: Literal["log_loss", "accuracy"] = option(
+        "log_loss", "the metric that early stopping watches"
+    )
     load_best_model_at_end: bool | None = option(
         None, "keep the best evaluation's weights; by default with early stopping"
     )
     eval_steps: int | None = option(None, "steps between evaluations; default once an epoch", ge=1)
     average_last: int | None = option(
-        None, "average the weights of the last k evaluations' steps; 0 turns it off", ge=0
+        None, "average the weights of k steps in the last fifth; 0 turns it off", ge=0
     )
     cache_trunk: bool = option(True, "run blocks below the lowest trained one only once")
-    save_steps: int | None = option(None, "steps between checkpoints; default once an epoch", ge=1)
+    save_steps: int | None = option(None, "steps between checkpoints; default once a minute", ge=1)
     gradient_checkpointing: bool = option(False, "recompute activations to save memory")

@@ -76,19 +76,26 @@ class WholeRows:
         return self.trunk.first if self.trunk else 0
 
     def ready(self) -> AbstractContextManager[None]:
-        """With a trunk, its blocks stand in for the real ones."""
-        return self.trunk.replaying(self.model) if self.trunk else nullcontext()
+        """Nothing to do."""
+        return nullcontext()
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """One forward pass."""
-        if self.trunk:
-            self.trunk.choose(rows, self.machine.device)
+        """One forward pass; with a trunk, its blocks stand in for the real ones meanwhile.
+
+        Only meanwhile: validation rows are not in the trunk and need the blocks themselves.
+        """
         ids, mask = self.rows.batch(rows)
         targets = torch.from_numpy(self.targets[rows])
         ids, mask, targets = (_moved(t, self.machine.device) for t in (ids, mask, targets))
-        with self.machine.autocast():
+        with self._replaying(rows), self.machine.autocast():
             logits = self.model(ids, mask)
         return self.task_loss(logits, targets)
+
+    def _replaying(self, rows: np.ndarray) -> AbstractContextManager[None]:
+        if self.trunk is None:
+            return nullcontext()
+        self.trunk.choose(rows, self.machine.device)
+        return self.trunk.replaying(self.model)
 
 
 @dataclass
