@@ -105,8 +105,10 @@ def family_of(backbone: nn.Module) -> Family:
 
 
 def blocks_of(backbone: nn.Module) -> nn.ModuleList:
-    """The list of transformer blocks, first to last."""
-    return backbone.get_submodule(family_of(backbone).blocks)  # type: ignore[return-value]
+    """The list of transformer blocks, first to last, through whatever wraps the model."""
+    path = family_of(backbone).blocks
+    found = (m for name, m in backbone.named_modules() if f".{name}".endswith(f".{path}"))
+    return next(found)  # type: ignore[return-value]
 
 
 def in_last_blocks(backbone: nn.Module, count: int) -> set[str]:

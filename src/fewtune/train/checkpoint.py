@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import torch
@@ -74,6 +75,8 @@ def save_checkpoint(
         ) from error
     for old in _checkpoints(folder)[:-1]:
         _remove(old)
+    for half in folder.glob(f"step-*{UNFINISHED}"):  # of a process that was killed meanwhile
+        rmtree(half)
 
 
 def load_checkpoint(
@@ -133,8 +136,6 @@ def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _remove(folder: Path) -> None:
-    from shutil import rmtree
-
     # renamed first, so that a kill in the middle leaves nothing that looks whole
     gone = folder.rename(folder.with_name(folder.name + UNFINISHED))
     rmtree(gone)
