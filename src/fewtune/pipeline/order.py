@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fewtune.base.errors import Interrupted, UsageError
+from fewtune.base.errors import Interrupted, UsageError, one_of
 from fewtune.base.events import Event, tell
 from fewtune.base.files import fingerprint, replacing
 from fewtune.choose.method import default_method
@@ -81,6 +81,7 @@ def start(job: Job) -> tuple[RunFolder, Iterator[Event]]:
     data = load(job.path, Classify.reads, job.data, job.run.seed)
     data = _with_valid_rows(data, job)
     method, source, reasons = _choose(job)
+    _refuse_early(job, data, method)
     mark = _fingerprint(job, data, method, source)
     path = Path(job.run.output or RUNS / default_name(job.path, method.spell(), RUNS, mark))
     folder = RunFolder.create(path, _plan(job, path.name, method, reasons, mark))
@@ -236,9 +237,10 @@ def _neural(run: Run) -> Iterator[Event]:
     neural = Neural(run.job, run.method, task, run.source, run.chosen)
     yield from _simple_baselines(run, task)
     neural.load(data.train)
-    yield from _truncated(run, neural.rows.truncated)
+    yield from _truncated(run, "train", neural.rows.truncated)
     probe = neural.fit_probe()
     test = neural.encode(data.test)
+    yield from _truncated(run, "test", test.truncated)
     run.baselines["probe"] = neural.probe_probabilities(probe, test)
     yield _baseline(run, task, "probe")
     before = answers_before(run.source, test, task.labels, neural.machine)
@@ -286,7 +288,7 @@ def _tuned_probe(run: Run, neural: Neural) -> Probe:
 
 
 def _decide(run: Run) -> Recipe:
-    recipe = decide(run.method, run.job.train, len(run.data.train), bool(run.data.valid))
+    recipe = decide(run.method, run.job.train, len(run.data.train), _watchable(run.data))
     if run.method.needs_steps:
         # a resumed run brings its reasons along
         run.reasons += [reason for reason in recipe.reasons if reason not in run.reasons]
@@ -312,19 +314,20 @@ def _planned(run: Run, recipe: Recipe) -> Iterator[Event]:
     )
 
 
-def _truncated(run: Run, rows: Sequence[int]) -> Iterator[Event]:
+def _truncated(run: Run, part: str, rows: Sequence[int]) -> Iterator[Event]:
     from fewtune.data.ledger import Entry
 
-    ledger = run.data.ledger
+    ledger, whole = run.data.ledger, run.data.part(part)
     for at in rows:
-        origin = run.data.train[at].origin
+        origin = whole[at].origin
         ledger.truncated.append(Entry(origin, "truncated-text", "longer than the model reads"))
     if rows:
         run.folder.write_data(run.data.as_json())
-        share = len(rows) / len(run.data.train)
+        share = len(rows) / len(whole)
+        kind = "training" if part == "train" else part
         yield tell(
             "warned",
-            message=f"{len(rows)} training rows ({share:.1%}) are longer than the model reads and "
+            message=f"{len(rows)} {kind} rows ({share:.1%}) are longer than the model reads and "
             "are cut at the end; --max_length sets the limit.",
         )
 
@@ -350,9 +353,24 @@ def _choose(job: Job) -> tuple[Method, Source | None, list[str]]:
 
     source = find(job.model)
     if job.method != AUTO:
-        return parse(job.method, job.method_options), source, []
+        method = parse(job.method, job.method_options)
+        source.room(method.reserved_tokens)
+        return method, source, []
     name, reason = default_method(count_parameters(source) or 0)
     return parse(name, {}), source, [reason]
+
+
+def _refuse_early(job: Job, data: Dataset, method: Method) -> None:
+    """What would be refused later, said before there is a run folder."""
+    if method.needs_steps:
+        decide(method, job.train, len(data.train), _watchable(data))
+    if job.evaluate.positive is not None and job.evaluate.positive not in data.labels:
+        raise UsageError(one_of("positive", job.evaluate.positive, data.labels))
+
+
+def _watchable(data: Dataset) -> bool:
+    """Whether a validation row has a label that can be learned."""
+    return any(row.get("label") in data.labels for row in data.valid)
 
 
 def _with_valid_rows(data: Dataset, job: Job) -> Dataset:
