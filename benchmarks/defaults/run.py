@@ -35,16 +35,17 @@ from fewtune.train.optimiser import Rates
 from fewtune.train.options import TrainOptions
 from fewtune.train.work import plan_work
 
-GRID: dict[str, tuple[list[float], list[float]]] = {
-    "full": ([2e-5, 5e-5, 1e-4, 2e-4], [3, 6, 12]),
-    "lora": ([5e-4, 1e-3, 2e-3, 4e-3], [5, 10]),
-    "adapter": ([3e-4, 1e-3, 3e-3], [5, 10]),
-    "freeze": ([5e-5, 2e-4, 1e-3], [5, 10]),
-    "bitfit": ([5e-4, 2e-3, 5e-3], [5, 10]),
-    "ia3": ([5e-3, 2e-2, 5e-2], [5, 10]),
-    "prefix": ([3e-3, 1e-2, 3e-2], [10]),
-    "ptuning": ([3e-4, 1e-3, 3e-3], [10]),
-    "prompt": ([1e-2, 3e-2, 1e-1], [10]),
+#: method -> (rate, passes) to try.
+GRID: dict[str, list[tuple[float, float]]] = {
+    "full": [(5e-5, 6), (1e-4, 5), (1e-4, 10), (2e-4, 5)],
+    "lora": [(1e-3, 6), (2e-3, 6), (2e-3, 12), (4e-3, 6)],
+    "adapter": [(1e-3, 10), (3e-3, 10)],
+    "freeze": [(1e-4, 10), (5e-4, 10)],
+    "bitfit": [(1e-3, 10), (5e-3, 10)],
+    "ia3": [(1e-2, 10), (5e-2, 10)],
+    "prefix": [(1e-2, 10), (3e-2, 10)],
+    "ptuning": [(1e-3, 10), (5e-3, 10)],
+    "prompt": [(1e-2, 10), (1e-1, 10)],
 }
 OPTIONS = {"freeze": {"layers": 2}}
 
@@ -59,8 +60,7 @@ def main() -> None:
         bench = Bench(name, arguments.folds)
         for fold in range(arguments.folds):
             for method in arguments.methods.split(","):
-                rates, epochs = GRID[method]
-                for rate, passes, head in itertools.product(rates, epochs, arguments.heads):
+                for (rate, passes), head in itertools.product(GRID[method], arguments.heads):
                     key = (name, fold, method, rate, passes, head)
                     if key not in done:
                         line = {"key": key, **bench.trial(*key[1:])}

@@ -326,7 +326,7 @@ def test_the_cautious_preset_is_obeyed_where_nothing_else_is_said(train, monkeyp
     assert fit.validate is not None  # a tenth is kept, for early stopping to watch
     assert run.scores["rows"]["valid"] == 5
     (warning,) = [told for told in run.scores["warnings"] if "learning_rate" in told]
-    assert "1e-05 is 50 times below the 0.0005" in warning
+    assert "1e-05 is 200 times below the 0.002" in warning
 
 
 def test_early_stopping_without_rows_to_watch_is_refused(train):

@@ -56,6 +56,7 @@ def _app(name: str):
         help="Fine-tune a pretrained model on few labelled examples, and prove that it worked.",
         version=_version,
         help_format="plaintext",
+        suppress_keyboard_interrupt=False,  # main says what was kept
     )
     for key, command in COMMANDS.items():
         parameters = command.parameters() if key == name else []

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from fewtune.models.pooled import PooledModel
 
 
+MEASURED_ROWS = 1000  # the sizes at which rates and passes were measured end here
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """A method's measured default for a number of rows: rates (per step) and passes."""
@@ -40,6 +43,7 @@ class Method(Options):
         needs_steps: False where the start of the head is the whole fit.
         adds_parts: True where what trains stands beside the base's own weights.
         merges: True where `merge` leaves a plain model that computes the same.
+        rate: default learning rate; `head_rate` the head's, `passes` over up to 1,000 rows.
     """
 
     name: ClassVar[str]
@@ -48,8 +52,9 @@ class Method(Options):
     needs_steps: ClassVar[bool] = True
     adds_parts: ClassVar[bool] = False
     merges: ClassVar[bool] = False
-    rate: ClassVar[float] = 5e-5
-    passes: ClassVar[float] = 5
+    rate: ClassVar[float] = 1e-4
+    head_rate: ClassVar[float] = 1e-3
+    passes: ClassVar[float] = 6
 
     def refuses(self, model: PooledModel) -> str | None:
         """Why this method cannot be used on this model, as a full sentence; None if it can."""
@@ -79,8 +84,13 @@ class Method(Options):
         raise NotImplementedError
 
     def budget(self, rows: int) -> Budget:
-        """Default rates and passes for `rows` training rows; measured, see docs/log.md."""
-        return Budget(self.rate, 10 * self.rate, self.passes)
+        """Default rates and passes for `rows` training rows; measured, see docs/log.md.
+
+        Beyond MEASURED_ROWS the passes shrink with the square root of the rows, so that the steps
+        still grow; that is a rule and not a measurement.
+        """
+        shrunk = self.passes * min(1.0, (MEASURED_ROWS / rows) ** 0.5)
+        return Budget(self.rate, self.head_rate, round(max(2.0, shrunk), 1))
 
     def rate_factor(self, parameter: str) -> float:
         """What the learning rate of a parameter is multiplied by."""

@@ -23,7 +23,8 @@ class LoRA(InjectedMethod):
 
     name: ClassVar[str] = "lora"
     scene: ClassVar[str] = "larger models, one GPU; merges without a trace"
-    rate: ClassVar[float] = 5e-4
+    rate: ClassVar[float] = 2e-3
+    head_rate: ClassVar[float] = 1e-2
 
     lora_r: int = option(8, "rank of the update", ge=1)
     lora_alpha: float | None = option(None, "scale of the update; default 2r", gt=0)

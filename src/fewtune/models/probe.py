@@ -45,6 +45,7 @@ def fit_probe(
         weights: (classes,) class weights.
     """
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     shift = features.mean(0, dtype=np.float64)
     unit = np.allclose(np.linalg.norm(features[:32], axis=1), 1.0, atol=1e-2)
@@ -56,7 +57,9 @@ def fit_probe(
         tol=1e-3,
         class_weight=None if weights is None else dict(enumerate(weights)),
     )
-    model.fit((features - shift) / scale, labels)
+    # One thread: the problem is small, and BLAS threads that wait for one another spin.
+    with threadpool_limits(limits=1, user_api="blas"):
+        model.fit((features - shift) / scale, labels)
     weight, bias = model.coef_, model.intercept_
     if classes == 2:  # sklearn keeps one row for two classes
         weight, bias = np.stack([-weight[0], weight[0]]) / 2, np.stack([-bias[0], bias[0]]) / 2
