@@ -1,0 +1,83 @@
+"""Numbers that were not given are filled in with a reason; those that were are obeyed."""
+
+import pytest
+
+from fewtune.base.errors import UsageError
+from fewtune.choose.method import LARGE, default_method
+from fewtune.choose.recipe import SMALL, SNAPSHOTS, decide, too_cautious
+from fewtune.methods import METHODS, parse
+from fewtune.train.options import TrainOptions
+
+TRAINED = [name for name, method in METHODS.items() if method.needs_steps]
+
+
+def recipe(method="full", rows=500, has_valid=False, **options):
+    return decide(parse(method, {}), TrainOptions(**options), rows, has_valid)
+
+
+@pytest.mark.parametrize("name", [*TRAINED, "lora+adapter"])
+@pytest.mark.parametrize("rows", [10, 500, 10_000])
+def test_every_method_gets_steps_and_rates_at_every_size(name, rows):
+    found = recipe(name, rows)
+    assert found.steps >= 1
+    assert found.parts.keys() == set(name.split("+"))
+    assert all(rate > 0 for rate in [found.head, *found.parts.values()])
+    assert found.options.max_steps == found.steps
+    assert found.options.average_last is not None
+    assert found.options.load_best_model_at_end is not None
+    assert all(reason.endswith(".") for reason in found.reasons)
+
+
+def test_what_is_given_is_obeyed_and_needs_no_reason():
+    found = recipe(
+        "lora+adapter", learning_rate=2e-3, head_learning_rate=0.1, max_steps=7, average_last=0
+    )
+    assert (found.steps, found.head) == (7, 0.1)
+    assert found.parts == {"lora": 2e-3, "adapter": 2e-3}
+    assert found.reasons == ()
+
+
+def test_the_head_follows_a_given_rate():
+    assert recipe(learning_rate=1e-4).head == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "together", "steps"),
+    [(1, 1, 32), (2, 1, 64), (0.5, 1, 16), (1, 4, 8), (0.001, 1, 1)],
+)
+def test_epochs_become_steps(epochs, together, steps):
+    found = recipe(num_train_epochs=epochs, gradient_accumulation_steps=together)
+    assert found.steps == steps
+
+
+def test_few_rows_are_averaged_unless_the_best_step_is_kept():
+    assert recipe(rows=SMALL - 1).options.average_last == SNAPSHOTS
+    assert recipe(rows=SMALL).options.average_last == 0
+    watched = recipe(rows=SMALL - 1, has_valid=True, early_stopping_patience=2)
+    assert watched.options.average_last == 0
+    assert watched.options.load_best_model_at_end
+
+
+@pytest.mark.parametrize(
+    "options", [{"early_stopping_patience": 1}, {"load_best_model_at_end": True}]
+)
+def test_watching_without_validation_rows_is_refused(options):
+    with pytest.raises(UsageError, match="need validation rows"):
+        recipe(**options)
+
+
+def test_a_rate_far_below_the_measured_one_is_told():
+    method = parse("full", {})
+    usual = method.budget(500).learning_rate
+    assert too_cautious(method, TrainOptions(), 500) is None
+    assert too_cautious(method, TrainOptions(learning_rate=usual / 2), 500) is None
+    told = too_cautious(method, TrainOptions(learning_rate=usual / 10), 500)
+    assert "10 times below" in told
+    assert "`full`" in told
+
+
+def test_the_model_s_size_decides_between_full_and_lora():
+    assert default_method(LARGE)[0] == "full"
+    name, reason = default_method(LARGE + 1)
+    assert name == "lora"
+    assert "50 million" in reason
