@@ -157,7 +157,7 @@ def test_a_loss_that_is_no_number_is_told_with_step_and_checkpoint(bert, tmp_pat
     message = str(caught.value)
     assert "not a number at step 5 of 9" in message
     assert "the last good checkpoint is step-000004" in message
-    assert "learning_rate below 0.01" in message
+    assert "learning_rate below 0.005" in message
     assert "\n" not in message
 
 

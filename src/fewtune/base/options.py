@@ -14,7 +14,9 @@ from fewtune.base.errors import UsageError, did_you_mean
 class Options(BaseModel):
     """A stage's options: frozen, and unknown names are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False
+    )
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:

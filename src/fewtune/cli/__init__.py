@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -18,13 +20,19 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     words = [word for word in words if word != "--debug"]
     if not debug:
         sys.excepthook = _hide_traceback
+    _print_anything()
     try:
-        sys.exit(_run(words) or 0)
+        code = _run(words) or 0
+        sys.stdout.flush()
+        sys.exit(code)
     except FewtuneError as error:
         if debug:
             raise
         print(f"fewtune: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # `| head -1`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at its end
+        sys.exit(1)
     except KeyboardInterrupt:
         if debug:
             raise
@@ -42,7 +50,8 @@ def _run(words: list[str]) -> int | None:
     try:
         return app(words or ["--help"], exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        raise UsageError(f"{_plain(str(error))} `fewtune {name} --help` lists what is.") from None
+        place = "fewtune" if name.startswith("-") else f"fewtune {name}"
+        raise UsageError(f"{_plain(error)} `{place} --help` lists what is.") from None
 
 
 def _app(name: str):
@@ -70,9 +79,29 @@ def _version() -> str:
     return __version__
 
 
-def _plain(message: str) -> str:
+def _print_anything() -> None:
+    """Let a terminal that has no word for a character show its number, instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="fewtune-escape")
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """`\\u6f0f`, and a pair of them beyond the 65,536th character, so that JSON remains JSON."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4)), error.end
+
+
+codecs.register_error("fewtune-escape", _escape)
+
+
+def _plain(error: Exception) -> str:
     """Cyclopts' sentence without its frame, ending in a full stop."""
-    message = " ".join(message.split()).replace("Command ", "").strip()
+    if unused := getattr(error, "unused_tokens", None):
+        return f"{' '.join(unused)}: one word too many."
+    message = " ".join(str(error).split()).replace("Command ", "").strip()
     return message if message.endswith((".", "?")) else f"{message}."
 
 

@@ -217,8 +217,10 @@ def _door(given: Mapping[str, Any], command: str | None = None):
     if wrong := [unknown_option(name, known) for name in from_file if name not in known]:
         raise UsageError("\n".join(wrong))
     options = from_file | given
-    door = Screen(json=bool(options.pop("json", False)), quiet=bool(options.pop("quiet", False)))
-    return door, options
+    for name in ("json", "quiet"):
+        if not isinstance(value := options.setdefault(name, False), bool):
+            raise UsageError(f"{name}: yes or no; got {value!r}.")
+    return Screen(json=options.pop("json"), quiet=options.pop("quiet")), options
 
 
 def _file(path: str | None) -> dict[str, Any]:

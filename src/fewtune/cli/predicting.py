@@ -7,11 +7,13 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from fewtune.base.errors import UsageError
 from fewtune.base.files import write_atomic
 from fewtune.cli.screen import Screen
+from fewtune.record.trouble import writing
 
 
 def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, Any]) -> int:
@@ -21,7 +23,9 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
     output = options.get("output")
     if output and Path(output).suffix not in WRITERS:
         raise UsageError(f"output: a name ending in {' or '.join(WRITERS)}; got {output!r}.")
-    rows = _rows(source, options)
+    rows, notes = _rows(source, options)
+    for note in notes:
+        screen.note(note)
     model = api.load(run)
     found = model.predict([row["text"] for row in rows])
     labelled = [
@@ -29,11 +33,12 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
         for row, one in zip(rows, found, strict=True)
     ]
     if output:
-        write_atomic(Path(output), WRITERS[Path(output).suffix](labelled))
+        with writing(Path(output)):
+            write_atomic(Path(output), WRITERS[Path(output).suffix](labelled))
         screen.say({"output": output, "rows": len(labelled)}, f"{len(labelled):,} rows: {output}")
     elif screen.json:
         print(json.dumps(labelled, ensure_ascii=False))
-    elif _is_file(Path(source)):
+    elif "origin" in labelled[0]:
         print(as_csv(labelled), end="")
     else:
         print(_one(labelled[0]))
@@ -60,28 +65,32 @@ def as_jsonl(rows: list[dict[str, Any]]) -> str:
 WRITERS = {".csv": as_csv, ".jsonl": as_jsonl}
 
 
-def _rows(source: str, options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The texts to label, each with where it stood."""
+def _rows(source: str, options: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The texts to label, each with where it stood; and what the user should know."""
+    if not source.strip():
+        raise UsageError("the text to label is empty; give a text, or a file of texts.")
     path = Path(source)
     looks_like_file = path.suffix in (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
-    if not looks_like_file and not _is_file(path):
-        return [{"text": source}]
+    if not looks_like_file and not _exists(path):
+        return [{"text": source}], []
     from fewtune.data.columns import Role
     from fewtune.data.options import DataOptions
     from fewtune.data.read import read_rows
 
     table = read_rows(path, [Role("text")], DataOptions(text=options.get("text")))
-    return [{"origin": str(row.origin), "text": row["text"]} for row in table.rows]
+    rows = [{"origin": str(row.origin), "text": row["text"]} for row in table.rows]
+    return rows, table.notes
 
 
-def _is_file(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
-        return path.is_file()
-    except OSError:  # a text longer than a file name may be
+        return path.exists()
+    except (OSError, ValueError):  # a text longer than a file name may be, or with a zero byte
         return False
 
 
 def _one(row: Mapping[str, Any], most: int = 5) -> str:
     ranked = sorted(row["probability"].items(), key=lambda item: -item[1])[:most]
-    wide = max(len(label) for label, _ in ranked)
-    return "\n".join(f"{label:<{wide}}  {share:6.1%}" for label, share in ranked)
+    named = [(shorten(label, 60, placeholder="…"), share) for label, share in ranked]
+    wide = max(len(label) for label, _ in named)
+    return "\n".join(f"{label:<{wide}}  {share:6.1%}" for label, share in named)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fewtune.base.errors import UsageError
+from fewtune.base.errors import UsageError, did_you_mean
 from fewtune.cli.screen import Screen
 from fewtune.record.folder import RunFolder
 
@@ -105,9 +105,13 @@ def _diff(words: list[str], root: Path, screen: Screen) -> None:
 
 
 def _remove(words: list[str], root: Path, screen: Screen) -> None:
-    from fewtune.record.index import remove_run
+    from fewtune.record.index import remove_run, runs_in
 
-    for word in words:
+    known = [folder.name for folder in runs_in(root)]
+    if unknown := [word for word in words if word not in known]:
+        told = (f"{n}: there is no such run in {root}.{did_you_mean(n, known)}" for n in unknown)
+        raise UsageError("\n".join(told))
+    for word in dict.fromkeys(words):
         remove_run(root, word)
     screen.say({"removed": words}, f"removed {', '.join(words)}")
 

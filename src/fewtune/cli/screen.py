@@ -40,13 +40,17 @@ class Screen:
     def __exit__(self, *error: object) -> None:
         self.close()  # an error must not leave the cursor hidden
 
+    def note(self, text: str) -> None:
+        """Something the user should know, on stderr."""
+        self._line("note", text, style="yellow", always=True)
+
     # ---- while it runs
 
     def listen(self, event: Event) -> None:
         """Show an event."""
         self._heard += 1
         if event.name == "warned":
-            self._line("note", event["message"], style="yellow", always=True)
+            self.note(event["message"])
         elif not self.quiet:
             show = getattr(self, f"_on_{event.name}", None)
             if show:
@@ -158,7 +162,7 @@ class Screen:
         self.close()
         scores = run.scores
         if not self._heard and not self.json:
-            again = "--again computes it anew"
+            again = "`fewtune train` with --again computes it anew"
             self._line("note", f"{run.folder.path} is finished already; {again}.", always=True)
         if self.json:
             print(json.dumps(scores, ensure_ascii=False))
@@ -198,6 +202,8 @@ class Screen:
             return
         from rich.table import Table
 
+        for note in found["notes"]:
+            self.note(note)
         counts = found["rows"]
         print(f"{Path(found['data']).name}: {counts['read']:,} rows, {counts['kept']:,} kept")
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)

@@ -147,6 +147,7 @@ def find_columns(
     for unknown in asked.keys() - {r.name for r in roles} - ALIASES.keys():
         raise UsageError(one_of("map", unknown, [r.name for r in roles]))
     chosen = {r.name: _asked(sheet, file, r.name, asked[r.name]) for r in roles if r.name in asked}
+    _refuse_one_for_two(file, chosen)
     for name, column in (like or {}).items():
         if column in sheet.columns and name in {r.name for r in roles}:
             chosen.setdefault(name, column)
@@ -158,7 +159,23 @@ def find_columns(
     for role in roles:
         if role.required and role.name not in chosen:
             raise UsageError(_missing(sheet, file, role))
-    return {r.name: chosen[r.name] for r in roles if r.name in chosen}, notes
+    found = {r.name: chosen[r.name] for r in roles if r.name in chosen}
+    notes += [
+        f"{file} has a second column {column!r}, called '{column} (2)' here; {role} is read from "
+        "the first"
+        for role, column in found.items()
+        if f"{column} (2)" in sheet.columns
+    ]
+    return found, notes
+
+
+def _refuse_one_for_two(file: str, asked: Mapping[str, str]) -> None:
+    for column in asked.values():
+        if len(both := [role for role, name in asked.items() if name == column]) > 1:
+            raise UsageError(
+                f"{' and '.join(both)} would both be read from the column {column!r} of {file}; "
+                "name one column for each."
+            )
 
 
 def _asked(sheet: Sheet, file: str, role: str, column: str) -> str:

@@ -98,6 +98,7 @@ def load(
     split: dict[str, Any] = {"how": f"test rows are those of {options.test}"}
     if "test" not in parts and hold_out:
         parts["train"], parts["test"], split = _held_out(parts["train"], options.test_share, seed)
+        _refuse_untested(parts, options.test_share, given["train"].name)
     elif "test" not in parts:
         split = {"how": "no rows are held out"}
     ledger = Ledger()
@@ -111,7 +112,7 @@ def load(
     notes += [
         *_same_files(files),
         *_single_rows(tables["train"].rows),
-        *_unknown_labels(labels, parts),
+        *unknown_labels(labels, parts),
     ]
     columns = tables["train"].columns
     return Dataset(
@@ -250,6 +251,24 @@ def _refuse_hopeless(table: Table, roles: Sequence[Role], file: str) -> None:
             )
 
 
+def _refuse_untested(parts: Mapping[str, Sequence[Row]], share: float, file: str) -> None:
+    """Without a single row to test on nothing could be said about the model."""
+    if parts["test"]:
+        return
+    rows = parts["train"]
+    if round(share * len(rows)) == 0:
+        raise FewtuneError(
+            f"test_share: {share:g} of the {len(rows):,} usable rows of {file} is not one row to "
+            "test on; give a larger share, or --test FILE."
+        )
+    classes = len({stratum(row) for row in rows})
+    raise FewtuneError(
+        f"no row of {file} can be held out to test on: each of its {classes:,} classes has a "
+        "single row, or rows of one and the same text, and needs it to learn from; is the label "
+        "in another column (--label)? Else add rows, or give --test FILE."
+    )
+
+
 def _same_files(files: Mapping[str, Mapping[str, Any]]) -> list[str]:
     train = files["train"]["fingerprint"]
     return [
@@ -276,7 +295,8 @@ def _single_rows(train: Sequence[Row]) -> list[str]:
     return notes
 
 
-def _unknown_labels(labels: Sequence[str], parts: Mapping[str, Sequence[Row]]) -> list[str]:
+def unknown_labels(labels: Sequence[str], parts: Mapping[str, Sequence[Row]]) -> list[str]:
+    """A note where `valid` or `test` rows have labels that are not among the training labels."""
     known = set(labels)
     notes = []
     for part in ("valid", "test"):

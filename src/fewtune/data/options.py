@@ -32,8 +32,10 @@ class DataOptions(Options):
     @classmethod
     def _pairs(cls, value: object) -> object:
         """Take `a=b,c=d` as written on the command line."""
-        if not isinstance(value, str):
+        if isinstance(value, dict):
             return value
+        if not isinstance(value, str):
+            raise ValueError(f"role=column pairs with commas between; got {value!r}.")
         pairs = [part.partition("=") for part in value.split(",")]
         if not all(role.strip() and eq and column.strip() for role, eq, column in pairs):
             raise ValueError(f"role=column pairs with commas between; got {value!r}.")

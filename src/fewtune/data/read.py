@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -84,7 +85,8 @@ def read_rows(
     ledger.check()
     if not rows:
         raise FewtuneError(_nothing_left(source.name, ledger.quarantined[0], ledger.read))
-    return Table(rows, ledger, columns, [*sheet.notes, *chosen, *cleaner.notes(source.name)])
+    notes = [*sheet.notes, *chosen, *cleaner.notes(source.name), *_losses(source.name, ledger)]
+    return Table(rows, ledger, columns, notes)
 
 
 def open_source(path: Path, options: DataOptions, name: str | None = None) -> Source:
@@ -122,6 +124,24 @@ def _nothing_left(name: str, first: Entry, count: int) -> str:
         f"{name}: none of its {count:,} rows can be used; the first ({first.origin}): "
         f"{first.reason} [{first.code}]."
     )
+
+
+def _losses(name: str, ledger: Ledger) -> list[str]:
+    """What a user would miss later: rows set aside, and texts cut."""
+    notes = []
+    if aside := ledger.quarantined:
+        codes = Counter(entry.code for entry in aside).most_common()
+        why = ", ".join(f"{count:,} {code}" for code, count in codes)
+        notes.append(
+            f"{name}: {len(aside):,} of {ledger.read:,} rows are set aside ({why}); the first, "
+            f"{aside[0].origin}: {aside[0].reason}"
+        )
+    if cut := ledger.truncated:
+        notes.append(
+            f"{name}: {len(cut):,} texts are cut (--max_characters sets where); the first, "
+            f"{cut[0].origin}: {cut[0].reason}"
+        )
+    return notes
 
 
 # ---------------------------------------------------------------------------- values

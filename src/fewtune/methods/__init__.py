@@ -49,7 +49,7 @@ def parse(name: str, given: Mapping[str, Any]) -> Method:
     """
     names = [part.strip() for part in name.split("+")]
     unknown = [n for n in names if n not in METHODS]
-    wrong = [one_of("method", n, METHODS) for n in unknown]
+    wrong = [one_of("method", n, METHODS) for n in dict.fromkeys(unknown)]
     classes = [METHODS[n] for n in dict.fromkeys(names) if n in METHODS]
     alone = [c.name for c in classes if not c.needs_steps]
     if len(names) > 1 and alone:

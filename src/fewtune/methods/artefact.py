@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import FewtuneError
 from fewtune.base.files import fingerprint, write_json
-from fewtune.models.load import find, load_pooled, load_tokenizer
+from fewtune.models.load import find, load_pooled, load_tokenizer, loading
 from fewtune.models.options import ModelOptions
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class About:
         base: the model option that names the pretrained model, absolute where it is a folder.
         base_fingerprint: of the pretrained files, so that another base is noticed.
         pooling: mode and normalisation.
+        allow_pickle: whether the user allowed the base's weights to be a pickle.
     """
 
     task: str
@@ -44,7 +45,13 @@ class About:
     base: str = ""
     base_fingerprint: str = ""
     pooling: dict[str, Any] | None = None
+    allow_pickle: bool = False
     version: int = 1
+
+    @property
+    def base_options(self) -> ModelOptions:
+        """What finds the base again."""
+        return ModelOptions(model=self.base, allow_pickle=self.allow_pickle)
 
     def write(self, folder: Path) -> None:
         """Write `fewtune.json`."""
@@ -56,7 +63,8 @@ class About:
         path = folder / ABOUT
         if not path.exists():
             raise FewtuneError(f"{folder} has no {ABOUT}, so it is not a model that fewtune saved.")
-        return About(**json.loads(path.read_text(encoding="utf-8")))
+        with loading(folder, "model"):
+            return About(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def fingerprint_of(folder: Path) -> str:
@@ -64,9 +72,10 @@ def fingerprint_of(folder: Path) -> str:
 
     Reads a few kilobytes, so it is quick for any size; a safetensors header holds every tensor's
     name, shape and offset, and the first bytes of data catch other weights of the same shape.
+    Where there are pickles alone, they are what is looked at.
     """
     heads = []
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")):
         with open(path, "rb") as file:
             heads.append(file.read(256 * 1024))
         heads.append(str(path.stat().st_size).encode())
@@ -79,8 +88,11 @@ def load_base(about: About) -> PooledModel:
     Raises:
         FewtuneError: the base is gone, or is not the one that was trained on.
     """
-    options = ModelOptions(model=about.base)
-    source = find(options)
+    options = about.base_options
+    try:
+        source = find(options)
+    except FewtuneError as error:
+        raise FewtuneError(f"the base that this model was trained on is gone: {error}") from error
     if fingerprint_of(source.folder) != about.base_fingerprint:
         raise FewtuneError(
             f"The base model at {about.base} is not the one this model was trained on (its files "
@@ -91,7 +103,7 @@ def load_base(about: About) -> PooledModel:
 
 def save_tokenizer(about: About, folder: Path) -> None:
     """Copy the base's tokenizer into the artefact."""
-    load_tokenizer(find(ModelOptions(model=about.base))).save_pretrained(folder)
+    load_tokenizer(find(about.base_options)).save_pretrained(folder)
 
 
 def method_of(about: About, registry: dict[str, type[Method]]) -> Method:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from fewtune.methods.base import Budget, Method
+from fewtune.methods.ia3 import IA3
 from fewtune.methods.parts_file import load_parts, parts_code, save_parts
 from fewtune.methods.soft_prompt import SoftPrompt
 from fewtune.methods.whole import CODE, load_whole_model, save_whole_model
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Hybrid(Method):
-    """Methods attached in order, soft prompts last; each part keeps its own rate.
+    """Methods attached in order (`ia3` first, soft prompts last); each part keeps its own rate.
 
     Where every part merges the artefact is a plain model, else fewtune's own weights file.
     """
@@ -28,7 +29,7 @@ class Hybrid(Method):
 
     def parts(self) -> tuple[Method, ...]:
         """The parts in the order they attach."""
-        return tuple(sorted(self.members, key=lambda part: isinstance(part, SoftPrompt)))
+        return tuple(sorted(self.members, key=_turn))
 
     def spell(self) -> str:
         """`lora+adapter`."""
@@ -102,3 +103,8 @@ class Hybrid(Method):
     def reserved_tokens(self) -> int:
         """Positions that the text cannot use."""
         return sum(part.reserved_tokens for part in self.members)
+
+
+def _turn(part: Method) -> int:
+    """IA3 looks for plain layers, which LoRA hides; a soft prompt wraps whatever is there."""
+    return 2 * isinstance(part, SoftPrompt) - isinstance(part, IA3)

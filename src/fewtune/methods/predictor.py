@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fewtune.methods.artefact import About
+from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.methods.artefact import ABOUT, About
+from fewtune.models.load import loading
 from fewtune.tasks.classify import Classify
 
 if TYPE_CHECKING:
@@ -74,11 +76,15 @@ def load_predictor(folder: Path, device: str = "auto", bf16: bool | None = None)
 
     wait_passively()
     about = About.read(folder)
-    method: Method = parse(about.method, about.options)
-    if not method.needs_model:
-        return NgramPredictor(about, folder)
+    try:
+        method: Method = parse(about.method, about.options)
+    except UsageError as error:
+        raise FewtuneError(f"{folder / ABOUT} is damaged: {error}") from error
+    with loading(folder, "model"):
+        if not method.needs_model:
+            return NgramPredictor(about, folder)
+        model = method.load(folder, about)
     from fewtune.models.device import find_machine
     from fewtune.models.load import load_saved_tokenizer
 
-    model = method.load(folder, about)
     return NeuralPredictor(about, model, load_saved_tokenizer(folder), find_machine(device, bf16))

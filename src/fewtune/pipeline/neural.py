@@ -21,7 +21,7 @@ from fewtune.models.device import Machine, find_machine, keep_freed_memory, thre
 from fewtune.models.infer import features, logits
 from fewtune.models.load import MINILM, Source, load_pooled, load_tokenizer
 from fewtune.models.pooled import PooledModel
-from fewtune.models.probe import USUAL, Probe, fit_probe, out_of_fold, softmax
+from fewtune.models.probe import Probe, fit_probe, out_of_fold, softmax
 from fewtune.pipeline.job import Job
 from fewtune.tasks.classify import Classify
 from fewtune.train.loop import Fit, run_fit
@@ -59,22 +59,18 @@ class Neural:
         self.machine: Machine = found
         self.chosen |= {"device": found.device, "bf16": found.bf16}
         self.tokenizer = load_tokenizer(self.source)
-        self.max_length = self.source.max_length - self.method.reserved_tokens
+        self.max_length = self.source.room(self.method.reserved_tokens)
         self.rows: Encoded = self.encode(train)
         self.targets = self.task.targets(train)
         self.base: PooledModel = load_pooled(self.source, len(self.task.labels), options)
+        self.features = features(self.base, self.rows, self.machine)
 
     def encode(self, rows: Sequence[Row]) -> Encoded:
         """Token ids of rows."""
         return self.task.encode([row["text"] for row in rows], self.tokenizer, self.max_length)
 
-    def fit_probe(self) -> Probe:
-        """Logistic regression on the untouched encoder's features of the training rows."""
-        self.features = features(self.base, self.rows, self.machine)
-        return self.probe_at(USUAL)
-
     def probe_at(self, c: float) -> Probe:
-        """The probe with a given penalty; `fit_probe` comes first."""
+        """Logistic regression on the untouched encoder's features, with a given penalty."""
         return fit_probe(
             self.features, self.targets, len(self.task.labels), c, self._class_weights()
         )
@@ -118,7 +114,7 @@ class Neural:
         """Choose the attention kernel by a short measurement, or replay the choice."""
         given = self.chosen.get("attention", self.job.model.attention)
         if given == "auto":
-            typical = int(np.percentile(self.rows.lengths, 75)) + self.method.reserved_tokens
+            typical = int(np.percentile(self.rows.lengths, 75))
             given = choose_attention(self.model, self.machine, MEASURED_ROWS, max(typical, 2))
         set_attention(self.model, given)
         self.chosen["attention"] = given
@@ -169,6 +165,7 @@ class Neural:
             base=name if name == MINILM else str(self.source.folder.resolve()),
             base_fingerprint=fingerprint_of(self.source.folder),
             pooling={"mode": pooling.mode, "normalize": pooling.normalize},
+            allow_pickle=self.job.model.allow_pickle,
         )
 
     def save(self, folder: Path) -> About:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 import yaml
@@ -77,10 +78,12 @@ class RunFolder:
         """
         folder = cls(path)
         if not folder.path.is_dir():
-            raise UsageError(f"{path}: there is no such run folder; `fewtune runs` lists the runs.")
+            raise UsageError(
+                f"{folder.path}: there is no such run folder; `fewtune runs` lists the runs."
+            )
         if not is_run(folder.path):
             raise UsageError(
-                f"{path}: this is not a run folder, for it has no {PLAN}; "
+                f"{folder.path}: this is not a run folder, for it has no {PLAN}; "
                 "`fewtune runs` lists the runs."
             )
         return folder
@@ -176,7 +179,7 @@ class RunFolder:
     def state(self) -> State:
         """`finished`, `resumable` (a checkpoint is there) or `unfinished`."""
         last = self.last_event
-        if last and last.name == "finished" and self.scores.get("verdict"):
+        if last and last.name == "finished" and self._has_verdict():
             return "finished"
         return "resumable" if _has_checkpoint(self.checkpoints) else "unfinished"
 
@@ -231,6 +234,12 @@ class RunFolder:
 
     # ---- inside
 
+    def _has_verdict(self) -> bool:
+        try:
+            return bool(self.scores.get("verdict"))
+        except FewtuneError:  # damaged: the run is not whole, and can be made so again
+            return False
+
     def _refuse_foreign_files(self) -> None:
         """Refuse before anything is written, the lock file included."""
         if not self.path.is_dir() or is_run(self.path):
@@ -256,9 +265,13 @@ class RunFolder:
         if there != wanted or wanted is None:
             raise UsageError(
                 f"{self.path}: another run lives here (its fingerprint is {there}, this run's is "
-                f"{wanted}); choose another --output, or remove it with "
-                f"`fewtune runs rm {self.name}`."
+                f"{wanted}); choose another --output, or remove it with `{self._removal()}`."
             )
+
+    def _removal(self) -> str:
+        root = self.path.parent
+        place = "" if root.resolve() == Path("runs").resolve() else f" --root {quote(str(root))}"
+        return f"fewtune runs rm {quote(self.name)}{place}"
 
     def _write(self, name: str, text: str) -> None:
         with writing(self.path / name):
@@ -309,7 +322,7 @@ def _event(line: bytes) -> Event | None:
     if record is None or record.get("name") not in EVENTS:
         return None
     name, time = record.pop("name"), record.pop("time", 0.0)
-    return Event(name, record, time)
+    return Event(name, record, time if isinstance(time, int | float) else 0.0)
 
 
 def _object(line: bytes) -> dict[str, Any] | None:

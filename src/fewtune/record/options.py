@@ -11,7 +11,7 @@ class RunOptions(Options):
     """Where a run is kept and how it can be repeated."""
 
     output: str | None = option(None, "the run folder; default runs/<name>")
-    seed: int = option(0, "every random choice derives from it", ge=0)
+    seed: int = option(0, "every random choice derives from it", ge=0, lt=2**32)
     preset: Literal["cautious"] | None = option(
         None, "`cautious`: the guides' recipe for small data, instead of our measured defaults"
     )

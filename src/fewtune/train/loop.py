@@ -198,7 +198,7 @@ def _seed_noise(seed: int, step: int) -> None:
 def _not_a_number(fit: Fit, step: int) -> None:
     last = sorted(fit.folder.glob("step-*")) if fit.folder.is_dir() else []
     good = f"the last good checkpoint is {last[-1].name}" if last else "there is no checkpoint yet"
-    fastest = max([fit.rates.head, *fit.rates.parts.values()])
+    fastest = max(fit.rates.parts.values(), default=fit.rates.head)
     precision = " or --no-bf16" if fit.machine.bf16 else ""
     raise FewtuneError(
         f"the loss is not a number at step {step + 1} of {fit.steps}; {good}. "
