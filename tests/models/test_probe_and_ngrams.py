@@ -60,31 +60,43 @@ def test_features_of_length_one_are_only_centred():
 def test_the_penalty_is_chosen_by_the_lowest_loss_on_rows_held_out():
     features, labels = drawn(3)
     folds = np.array_split(np.random.default_rng(1).permutation(len(labels)), 5)
-    best, losses, out = out_of_fold(features, labels, 3, folds, (0.1, 1.0, 100.0))
-    assert best == min(losses, key=losses.get)
-    assert losses[best] == pytest.approx(-np.log(out[np.arange(len(labels)), labels]).mean())
+    tried, out = out_of_fold(features, labels, 3, folds, (0.1, 1.0, 100.0))
+    assert [one.log_loss for one in tried] == sorted(one.log_loss for one in tried)
+    best = tried[0]
+    assert best.log_loss == pytest.approx(-np.log(out[np.arange(len(labels)), labels]).mean())
     (held, *_) = folds
     train = np.setdiff1d(np.arange(len(labels)), held)
-    alone = fit_probe(features[train], labels[train], 3, best).probabilities(features[held])
-    np.testing.assert_allclose(out[held], alone)  # its rows were not among those it learnt
+    alone = fit_probe(features[train], labels[train], 3, best.c).at(best.temperature)
+    # its rows were not among those it learnt
+    np.testing.assert_allclose(out[held], alone.probabilities(features[held]))
 
 
-def test_a_class_that_a_fold_lacks_is_all_but_excluded_there():
+def test_a_setting_is_judged_at_its_best_temperature():
+    features, labels = drawn(3)
+    folds = np.array_split(np.arange(len(labels)), 4)
+    (tried, *_), out = out_of_fold(features, labels, 3, folds, (0.01,))
+    own = np.arange(len(labels)), labels
+    logits = np.log(out) * tried.temperature
+    for other in (0.5, 2.0):
+        assert tried.log_loss <= -np.log(softmax(logits / (tried.temperature * other))[own]).mean()
+    assert tried.temperature < 0.9  # so strong a penalty is timid by itself
+
+
+def test_a_class_that_a_fold_lacks_is_its_least_likely_one():
     features, labels = drawn(2, rows=40)
     labels[0] = 2  # one row
     folds = [np.arange(10), np.arange(10, 40)]
-    weights = np.array([1.0, 1.0, 5.0])
-    for given in (None, weights):
-        _, losses, out = out_of_fold(features, labels, 3, folds, (1.0,), given)
-        assert out[0, 2] == 1e-6
-        assert np.isfinite(losses[1.0])
+    for given in (None, np.array([1.0, 1.0, 5.0])):
+        (tried, *_), out = out_of_fold(features, labels, 3, folds, (1.0,), given)
+        assert out[0, 2] == out[0].min()
+        assert np.isfinite(tried.log_loss)
 
 
 def test_class_weights_move_the_chosen_loss():
     features, labels = drawn(3)
     folds = np.array_split(np.arange(len(labels)), 4)
-    plain = out_of_fold(features, labels, 3, folds)[1]
-    assert out_of_fold(features, labels, 3, folds, weights=np.array([9.0, 1.0, 1.0]))[1] != plain
+    plain = out_of_fold(features, labels, 3, folds)[0]
+    assert out_of_fold(features, labels, 3, folds, weights=np.array([9.0, 1.0, 1.0]))[0] != plain
 
 
 def test_softmax_holds_for_large_numbers():

@@ -7,7 +7,7 @@ one block.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fewtune.base.errors import FewtuneError
 
@@ -108,7 +108,7 @@ def blocks_of(backbone: nn.Module) -> nn.ModuleList:
     """The list of transformer blocks, first to last, through whatever wraps the model."""
     path = family_of(backbone).blocks
     found = (m for name, m in backbone.named_modules() if f".{name}".endswith(f".{path}"))
-    return next(found)  # type: ignore[return-value]
+    return cast("nn.ModuleList", next(found))
 
 
 def in_last_blocks(backbone: nn.Module, count: int) -> set[str]:

@@ -22,6 +22,10 @@ class Probe:
     bias: np.ndarray
     c: float
 
+    def at(self, temperature: float) -> Probe:
+        """The same ranking with logits divided by `temperature`."""
+        return Probe(self.weight / temperature, self.bias / temperature, self.c)
+
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """(rows, classes)."""
         return softmax(features @ self.weight.T + self.bias)
@@ -67,6 +71,15 @@ def fit_probe(
     return Probe(weight, bias - weight @ shift, c)
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One setting on folds: out-of-fold log-loss at the temperature that suits it best."""
+
+    c: float
+    temperature: float
+    log_loss: float
+
+
 def out_of_fold(
     features: np.ndarray,
     labels: np.ndarray,
@@ -74,39 +87,76 @@ def out_of_fold(
     folds: list[np.ndarray],
     settings: tuple[float, ...] = SETTINGS,
     weights: np.ndarray | None = None,
-) -> tuple[float, dict[float, float], np.ndarray]:
-    """Choose the penalty on folds of the training rows.
+) -> tuple[list[Tried], np.ndarray]:
+    """Compare penalties on folds of the training rows.
+
+    Each setting is judged at its own temperature (Guo et al. 2017, arXiv:1706.04599): a strong
+    penalty also makes every answer timid, and plain log-loss would take that for a fault of its
+    ranking (on BANKING77 it chose C = 300, three points of accuracy below C = 10).
 
     Args:
         features: (rows, width).
         labels: (rows,) class indices.
         folds: held-out row indices of each fold.
-        settings: values of C to compare, by log-loss.
+        settings: values of C to compare.
         weights: (classes,) class weights of the fits and of the log-loss.
 
     Returns:
-        The best C, the log-loss of each, and the best one's out-of-fold probabilities.
+        The settings, best first, and the best one's out-of-fold probabilities at its temperature;
+        rows in no fold keep equal shares.
     """
-    losses, kept = {}, {}
+    held = np.concatenate(folds)
+    each_weight = np.ones(len(held)) if weights is None else weights[labels[held]]
+    found = []
     for c in settings:
-        out = np.full((len(labels), classes), 1.0 / classes)
-        for held in folds:
-            train = np.setdiff1d(np.arange(len(labels)), held)
-            present = np.unique(labels[train])
-            probe = fit_probe(
-                features[train],
-                np.searchsorted(present, labels[train]),
-                len(present),
-                c,
-                None if weights is None else weights[present],
-            )
-            out[held] = 1e-6  # a class that a fold's training rows lack is all but excluded
-            out[np.ix_(held, present)] = probe.probabilities(features[held])
-        each = -np.log(out[np.arange(len(labels)), labels].clip(1e-12))
-        losses[c] = float(np.average(each, weights=None if weights is None else weights[labels]))
-        kept[c] = out
-    best = min(losses, key=lambda c: losses[c])
-    return best, losses, kept[best]
+        logits = _held_out_logits(features, labels, classes, folds, c, weights)
+        temperature, loss = _best_temperature(logits[held], labels[held], each_weight)
+        found.append((Tried(c, temperature, loss), logits))
+    found.sort(key=lambda one: one[0].log_loss)
+    best, logits = found[0]
+    return [tried for tried, _ in found], softmax(logits / best.temperature)
+
+
+def _held_out_logits(
+    features: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    folds: list[np.ndarray],
+    c: float,
+    weights: np.ndarray | None,
+) -> np.ndarray:
+    """Logits of every row by the fit that did not see it; 0 where a row is in no fold."""
+    logits = np.zeros((len(labels), classes))
+    for held in folds:
+        train = np.setdiff1d(np.arange(len(labels)), held)
+        present = np.unique(labels[train])
+        probe = fit_probe(
+            features[train],
+            np.searchsorted(present, labels[train]),
+            len(present),
+            c,
+            None if weights is None else weights[present],
+        )
+        own = features[held] @ probe.weight.T + probe.bias
+        # a class that a fold's training rows lack is as unlikely as its least likely one
+        logits[held] = own.min(axis=1, keepdims=True)
+        logits[np.ix_(held, present)] = own
+    return logits
+
+
+def _best_temperature(
+    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray
+) -> tuple[float, float]:
+    """What to divide logits by for the lowest log-loss, and that log-loss."""
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        shares = softmax(logits / np.exp(log_temperature))
+        own = shares[np.arange(len(labels)), labels].clip(1e-12)
+        return float(np.average(-np.log(own), weights=weights))
+
+    best = minimize_scalar(loss, bounds=(-4.0, 4.0), method="bounded", options={"xatol": 1e-2})
+    return float(np.exp(best.x)), float(best.fun)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

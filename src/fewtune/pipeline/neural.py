@@ -21,7 +21,7 @@ from fewtune.models.device import Machine, find_machine, keep_freed_memory, thre
 from fewtune.models.infer import features, logits
 from fewtune.models.load import MINILM, Source, load_pooled, load_tokenizer
 from fewtune.models.pooled import PooledModel
-from fewtune.models.probe import Probe, fit_probe, out_of_fold, softmax
+from fewtune.models.probe import Probe, Tried, fit_probe, out_of_fold, softmax
 from fewtune.pipeline.job import Job
 from fewtune.tasks.classify import Classify
 from fewtune.train.loop import Fit, run_fit
@@ -69,22 +69,23 @@ class Neural:
         """Token ids of rows."""
         return self.task.encode([row["text"] for row in rows], self.tokenizer, self.max_length)
 
-    def probe_at(self, c: float) -> Probe:
-        """Logistic regression on the untouched encoder's features, with a given penalty."""
-        return fit_probe(
+    def probe_at(self, c: float, temperature: float) -> Probe:
+        """Logistic regression on the untouched encoder's features, calibrated."""
+        probe = fit_probe(
             self.features, self.targets, len(self.task.labels), c, self._class_weights()
         )
+        return probe.at(temperature)
 
-    def tuned_probe(self, folds: list[np.ndarray]) -> tuple[Probe, dict[float, float]]:
-        """The probe whose penalty was chosen on folds of the training rows."""
-        best, losses, _ = out_of_fold(
+    def try_probes(self, folds: list[np.ndarray]) -> list[Tried]:
+        """Penalties compared on folds of the training rows, the best first."""
+        tried, _ = out_of_fold(
             self.features,
             self.targets,
             len(self.task.labels),
             folds,
             weights=self._class_weights(),
         )
-        return self.probe_at(best), losses
+        return tried
 
     def _class_weights(self) -> np.ndarray | None:
         weights = self.task.class_weights

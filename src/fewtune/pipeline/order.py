@@ -18,10 +18,11 @@ from fewtune.base.files import fingerprint, replacing
 from fewtune.choose.method import default_method
 from fewtune.choose.recipe import Recipe, decide, too_cautious
 from fewtune.data.load import Dataset, given_back, load
-from fewtune.data.row import Row
-from fewtune.methods import METHODS, parse
+from fewtune.methods import parse
 from fewtune.methods.base import Method
+from fewtune.models.saving import saving
 from fewtune.models.waiting import wait_passively
+from fewtune.pipeline.baselines import neural_baselines, simple_baselines, tuned_probe
 from fewtune.pipeline.job import AUTO, Job, job_of_plan
 from fewtune.record.environment import environment
 from fewtune.record.folder import RunFolder
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fewtune.models.load import Source
-    from fewtune.models.probe import Probe
-    from fewtune.pipeline.neural import Neural
 
 RUNS = Path("runs")
 
@@ -183,30 +182,6 @@ def _task(run: Run) -> Classify:
     return Classify(task.labels, weights, task.label_smoothing)
 
 
-def _simple_baselines(run: Run, task: Classify) -> Iterator[Event]:
-    """What costs nothing and knows little; the fitted n-grams are also the method `tfidf`."""
-    import numpy as np
-
-    from fewtune.models.ngrams import fit_ngrams
-
-    targets = task.targets(run.data.train)
-    run.baselines["majority"] = task.majority(targets, len(run.data.test))
-    yield _baseline(run, task, "majority")
-    begun = perf_counter()
-    options = run.method if not run.method.needs_model else METHODS["tfidf"]()
-    weights = None if task.class_weights is None else np.array(task.class_weights)
-    run.facts["ngrams"] = fit_ngrams(
-        texts(run.data.train),
-        targets,
-        len(task.labels),
-        options.tfidf_c,  # type: ignore[attr-defined]
-        weights,
-    )
-    run.baselines["tfidf"] = run.facts["ngrams"].probabilities(texts(run.data.test))
-    run.seconds["tfidf"] = perf_counter() - begun
-    yield _baseline(run, task, "tfidf")
-
-
 def _ngrams(run: Run) -> Iterator[Event]:
     """The candidate without a neural model."""
     from fewtune.methods.artefact import About
@@ -214,10 +189,10 @@ def _ngrams(run: Run) -> Iterator[Event]:
     task = _task(run)
     begun = perf_counter()
     run.seconds["before_first_step"] = begun - run.begun
-    yield from _simple_baselines(run, task)
+    yield from simple_baselines(run, task)
     model = run.facts["ngrams"]
     run.seconds["train"] = perf_counter() - begun
-    with writing(run.folder.model), replacing(run.folder.model) as place:
+    with writing(run.folder.model), saving(), replacing(run.folder.model) as place:
         place.mkdir()
         model.save(place)
         about = About(task.name, run.method.spell(), run.method.model_dump(), list(task.labels))
@@ -229,26 +204,18 @@ def _ngrams(run: Run) -> Iterator[Event]:
 
 def _neural(run: Run) -> Iterator[Event]:
     """Plan, baselines, fit and artefact of a neural candidate."""
-    from fewtune.models.own_head import answers_before
     from fewtune.pipeline.neural import Neural
 
     assert run.source is not None
     task, data = _task(run), run.data
     neural = Neural(run.job, run.method, task, run.source, run.chosen)
-    yield from _simple_baselines(run, task)
+    yield from simple_baselines(run, task)
     neural.load(data.train)
     yield from _truncated(run, "train", neural.rows.truncated)
-    probe = neural.fit_probe()
     test = neural.encode(data.test)
     yield from _truncated(run, "test", test.truncated)
-    run.baselines["probe"] = neural.probe_probabilities(probe, test)
-    yield _baseline(run, task, "probe")
-    before = answers_before(run.source, test, task.labels, neural.machine)
-    if before is not None:
-        run.baselines["before"] = before
-        yield _baseline(run, task, "before")
-    if not run.method.needs_steps:
-        probe = _tuned_probe(run, neural)
+    probe = tuned_probe(run, neural)
+    yield from neural_baselines(run, neural, probe, test)
     starts_at_zero = run.job.train.start_head == "zero" and run.method.needs_steps
     neural.start(None if starts_at_zero else probe)
     run.facts["trainable"], run.facts["total"] = neural.counts()
@@ -264,27 +231,10 @@ def _neural(run: Run) -> Iterator[Event]:
                 run.facts["tokens"] = event["tokens"]
             yield event
     run.seconds["train"] = perf_counter() - begun
-    with writing(run.folder.model), replacing(run.folder.model) as place:
+    with writing(run.folder.model), saving(), replacing(run.folder.model) as place:
         place.mkdir()
         run.facts["about"] = neural.save(place)
     yield tell("saved", kind=run.method.spell(), bytes=size_of(run.folder.model))
-
-
-def _tuned_probe(run: Run, neural: Neural) -> Probe:
-    """For the method `probe`: its one number is chosen on folds, written down and replayed."""
-    from fewtune.data.splits import stratified_folds
-
-    if "probe_c" in run.chosen:
-        return neural.probe_at(run.chosen["probe_c"])
-    folds = stratified_folds([row["label"] for row in run.data.train], 5, run.seed)
-    probe, losses = neural.tuned_probe(folds)
-    run.chosen["probe_c"] = probe.c
-    told = ", ".join(f"{loss:.3f} at {c:g}" for c, loss in losses.items())
-    run.reasons.append(
-        f"C = {probe.c:g}: the lowest log-loss of {len(losses)} settings on {len(folds)} folds "
-        f"of the training rows ({told})."
-    )
-    return probe
 
 
 def _decide(run: Run) -> Recipe:
@@ -330,12 +280,6 @@ def _truncated(run: Run, part: str, rows: Sequence[int]) -> Iterator[Event]:
             message=f"{len(rows)} {kind} rows ({share:.1%}) are longer than the model reads and "
             "are cut at the end; --max_length sets the limit.",
         )
-
-
-def _baseline(run: Run, task: Classify, name: str) -> Event:
-    truth = task.targets(run.data.test)
-    right = run.baselines[name].argmax(1) == truth
-    return tell("baseline", baseline=name, accuracy=float(right.mean()))
 
 
 def _score(run: Run) -> Iterator[Event]:
@@ -432,11 +376,6 @@ def _plan(
 
 def _own_options(method: Method) -> dict[str, Any]:
     return {k: v for part in method.parts() for k, v in part.model_dump().items()}
-
-
-def texts(rows: Sequence[Row]) -> list[str]:
-    """The rows' texts."""
-    return [row["text"] for row in rows]
 
 
 def size_of(folder: Path) -> int:

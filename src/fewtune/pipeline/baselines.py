@@ -1,0 +1,91 @@
+"""The baselines that every run is set beside, on the same test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from fewtune.base.events import Event, tell
+from fewtune.data.row import Row
+from fewtune.methods import METHODS
+from fewtune.tasks.classify import Classify
+
+if TYPE_CHECKING:
+    from fewtune.models.batches import Encoded
+    from fewtune.models.probe import Probe
+    from fewtune.pipeline.neural import Neural
+    from fewtune.pipeline.order import Run
+
+FOLDS = 5  # of the training rows, on which the probe's penalty is chosen
+
+
+def simple_baselines(run: Run, task: Classify) -> Iterator[Event]:
+    """What costs nothing and knows little; the fitted n-grams are also the method `tfidf`."""
+    import numpy as np
+
+    from fewtune.models.ngrams import fit_ngrams
+
+    targets = task.targets(run.data.train)
+    run.baselines["majority"] = task.majority(targets, len(run.data.test))
+    yield scored(run, task, "majority")
+    begun = perf_counter()
+    options = run.method if not run.method.needs_model else METHODS["tfidf"]()
+    weights = None if task.class_weights is None else np.array(task.class_weights)
+    run.facts["ngrams"] = fit_ngrams(
+        texts(run.data.train),
+        targets,
+        len(task.labels),
+        options.tfidf_c,  # type: ignore[attr-defined]
+        weights,
+    )
+    run.baselines["tfidf"] = run.facts["ngrams"].probabilities(texts(run.data.test))
+    run.seconds["tfidf"] = perf_counter() - begun
+    yield scored(run, task, "tfidf")
+
+
+def tuned_probe(run: Run, neural: Neural) -> Probe:
+    """The probe: its one number is chosen on folds, written down and replayed on a resume.
+
+    It is a baseline, the head's start, and the whole of the method `probe`. One penalty for all
+    data would not do: noisy labels want a strong one (MaintNet: accuracy .669 at C = 1, .612 at
+    30), many clean classes a weak one (BANKING77: .844 at 1, .877 at 30).
+    """
+    from fewtune.data.splits import stratified_folds
+
+    if "probe_c" not in run.chosen:
+        folds = stratified_folds([row["label"] for row in run.data.train], FOLDS, run.seed)
+        tried = neural.try_probes(folds)
+        settings = [one.c for one in tried]
+        run.chosen |= {"probe_c": tried[0].c, "probe_temperature": tried[0].temperature}
+        run.reasons.append(
+            f"probe: C = {tried[0].c:g} has the lowest log-loss ({tried[0].log_loss:.3f}) of "
+            f"{len(tried)} settings from {min(settings):g} to {max(settings):g} on {len(folds)} "
+            "folds of the training rows, each at its best temperature."
+        )
+    return neural.probe_at(run.chosen["probe_c"], run.chosen["probe_temperature"])
+
+
+def neural_baselines(run: Run, neural: Neural, probe: Probe, test: Encoded) -> Iterator[Event]:
+    """The probe, and the untouched model where its own head knows the classes."""
+    from fewtune.models.own_head import answers_before
+
+    assert run.source is not None
+    run.baselines["probe"] = neural.probe_probabilities(probe, test)
+    yield scored(run, neural.task, "probe")
+    before = answers_before(run.source, test, neural.task.labels, neural.machine)
+    if before is not None:
+        run.baselines["before"] = before
+        yield scored(run, neural.task, "before")
+
+
+def scored(run: Run, task: Classify, name: str) -> Event:
+    """How often a baseline is right, as an event."""
+    truth = task.targets(run.data.test)
+    right = run.baselines[name].argmax(1) == truth
+    return tell("baseline", baseline=name, accuracy=float(right.mean()))
+
+
+def texts(rows: Sequence[Row]) -> list[str]:
+    """The rows' texts."""
+    return [row["text"] for row in rows]
