@@ -16,7 +16,8 @@ class BitFit(WholeModel):
 
     name: ClassVar[str] = "bitfit"
     scene: ClassVar[str] = "encoders with biases, very little data"
-    rate: ClassVar[float] = 1e-3
+    rate: ClassVar[float] = 3e-3
+    head_rate: ClassVar[float] = 1e-2
 
     def refuses(self, model: PooledModel) -> str | None:
         """Llama and its kin have no biases."""

@@ -19,7 +19,8 @@ class IA3(InjectedMethod):
 
     name: ClassVar[str] = "ia3"
     scene: ClassVar[str] = "the fewest trained numbers that still merge"
-    rate: ClassVar[float] = 5e-3
+    rate: ClassVar[float] = 1e-2
+    head_rate: ClassVar[float] = 1e-2
 
     def config(self, model: PooledModel) -> Any:
         """IA3Config over keys, values and feed-forward outputs."""

@@ -25,6 +25,7 @@ class LoRA(InjectedMethod):
     scene: ClassVar[str] = "larger models, one GPU; merges without a trace"
     rate: ClassVar[float] = 2e-3
     head_rate: ClassVar[float] = 1e-2
+    passes: ClassVar[float] = 6
 
     lora_r: int = option(8, "rank of the update", ge=1)
     lora_alpha: float | None = option(None, "scale of the update; default 2r", gt=0)

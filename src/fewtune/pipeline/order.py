@@ -217,7 +217,7 @@ def _neural(run: Run) -> Iterator[Event]:
     probe = tuned_probe(run, neural)
     yield from neural_baselines(run, neural, probe, test)
     starts_at_zero = run.job.train.start_head == "zero" and run.method.needs_steps
-    neural.start(None if starts_at_zero else probe)
+    neural.start(None if starts_at_zero else run.method.head_start(probe))
     run.facts["trainable"], run.facts["total"] = neural.counts()
     recipe = _decide(run)
     if run.method.needs_steps:
