@@ -13,7 +13,7 @@ EVENTS: dict[str, str] = {
     "warned": "something the user should know: message",
     "split": "train, valid, test sizes and how they came about",
     "planned": "method, options and what was measured to choose them",
-    "baseline": "one baseline is scored: name, scores",
+    "baseline": "one baseline is scored: baseline, accuracy on the test rows",
     "cached": "the frozen trunk is in memory or on disk: rows, bytes, seconds",
     "step": "one optimiser step: step, steps, epoch, loss, learning_rate, rows_per_second",
     "validated": "scores on the validation rows: step, scores",

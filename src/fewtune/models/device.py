@@ -81,7 +81,9 @@ def keep_freed_memory() -> None:
 
 
 def threads() -> int:
-    """Threads for CPU work: the cores this process may use, not those of the whole machine."""
+    """Threads for CPU work: OMP_NUM_THREADS, else the cores this process may use."""
+    if given := os.environ.get("OMP_NUM_THREADS", ""):
+        return max(1, int(given.split(",")[0]))
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

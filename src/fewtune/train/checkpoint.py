@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from fewtune.base.errors import FewtuneError
 from fewtune.base.files import UNFINISHED, replacing, write_json
+from fewtune.models.saving import saving
 from fewtune.models.weights import put_trained, trained_tensors
 from fewtune.train.average import Average
 
@@ -51,13 +52,13 @@ def save_checkpoint(
     folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress
 ) -> None:
     """Write `step-N` beside the older one, then remove the older one."""
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"step-{progress.step:06d}"
     # not by asdict, which would copy every tensor
     numbers = {name: getattr(progress, name) for name in NUMBERS}
     numbers["averaged"] = progress.average.count
     try:
-        with replacing(target) as place:
+        folder.mkdir(parents=True, exist_ok=True)
+        with saving(), replacing(target) as place:
             place.mkdir()
             save_file(trained_tensors(model), place / "weights.safetensors")
             save_file(_moments(model, optimiser), place / "optimiser.safetensors")
@@ -69,11 +70,13 @@ def save_checkpoint(
                     save_file(_on_cpu(tensors), place / f"{name}.safetensors")
             write_json(place / "progress.json", numbers)
     except OSError as error:
+        before = checkpoints_in(folder)
+        kept = f"{before[-1].name} is whole" if before else "there is none before it"
         raise FewtuneError(
             f"the checkpoint of step {progress.step} could not be written to {folder} "
-            f"({error.strerror or error}); the one before it is whole. Make room and resume."
+            f"({error.strerror or error}); {kept}. Make room and resume."
         ) from error
-    for old in _checkpoints(folder)[:-1]:
+    for old in checkpoints_in(folder)[:-1]:
         _remove(old)
     for half in folder.glob(f"step-*{UNFINISHED}"):  # of a process that was killed meanwhile
         rmtree(half)
@@ -83,7 +86,7 @@ def load_checkpoint(
     folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer
 ) -> Progress | None:
     """Put the newest whole checkpoint into model and optimiser; None where there is none."""
-    found = _checkpoints(folder)
+    found = checkpoints_in(folder)
     if not found:
         return None
     place = found[-1]
@@ -104,7 +107,7 @@ def load_checkpoint(
     )
 
 
-def _checkpoints(folder: Path) -> list[Path]:
+def checkpoints_in(folder: Path) -> list[Path]:
     """Whole checkpoints, oldest first; a name that is still being written is not one."""
     if not folder.is_dir():
         return []

@@ -21,10 +21,15 @@ from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.events import Event, tell
 from fewtune.methods.base import Prepared
 from fewtune.models.device import Machine, frozen_in_bf16
-from fewtune.models.parts import blocks_of
+from fewtune.models.parts import blocks_of, lowest_trained_block
 from fewtune.models.weights import put_trained, trained_tensors
 from fewtune.train.average import snapshot_steps
-from fewtune.train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from fewtune.train.checkpoint import (
+    Progress,
+    checkpoints_in,
+    load_checkpoint,
+    save_checkpoint,
+)
 from fewtune.train.optimiser import Rates, finish_gradients, make_optimiser, set_rates
 from fewtune.train.options import TrainOptions
 from fewtune.train.order import epoch_batches, steps_per_epoch
@@ -94,10 +99,9 @@ def run_fit(fit: Fit) -> Iterator[Event]:
     begun = saved = perf_counter()
     with (
         frozen_in_bf16(model, fit.machine),
-        fit.work.ready(),
         interruptions() as asked_to_stop,
     ):
-        for batch in _batches(fit, progress.step):
+        for batch in _batches(fit, progress):
             yield _step(fit, optimiser, tables, progress, batch)
             if fit.validate and _due(fit, progress.step):
                 yield from _validated(fit, progress)
@@ -107,10 +111,9 @@ def run_fit(fit: Fit) -> Iterator[Event]:
                 yield tell("checkpoint", step=progress.step)
             if asked_to_stop():
                 raise Interrupted(f"stopped after step {progress.step} of {fit.steps}, all saved.")
-            if _out_of_patience(fit, progress):
-                reason = f"{options.metric_for_best_model} has not improved since step "
-                yield tell("stopped", step=progress.step, reason=f"{reason}{progress.best_step}")
-                break
+    if _out_of_patience(fit, progress):
+        reason = f"{options.metric_for_best_model} has not improved since step "
+        yield tell("stopped", step=progress.step, reason=f"{reason}{progress.best_step}")
     _choose_weights(fit, progress)
     model.eval()
     yield tell(
@@ -169,15 +172,17 @@ def _step(
     )
 
 
-def _batches(fit: Fit, done: int) -> Iterator[list[np.ndarray]]:
-    """The passes of every step that is still to come."""
-    options, per_epoch = fit.options, fit.epoch_steps
+def _batches(fit: Fit, progress: Progress) -> Iterator[list[np.ndarray]]:
+    """The passes of every step that is still to come; none once patience has run out."""
+    options, per_epoch, done = fit.options, fit.epoch_steps, progress.step
     together = options.gradient_accumulation_steps
     for epoch in range(done // per_epoch, math.ceil(fit.steps / per_epoch)):
         order = epoch_batches(
             fit.work.lengths, options.per_device_train_batch_size, fit.seed, epoch
         )
         for at in range(per_epoch):
+            if _out_of_patience(fit, progress):
+                return
             if done <= epoch * per_epoch + at < fit.steps:
                 yield order[at * together : (at + 1) * together]
 
@@ -186,7 +191,7 @@ def _train_mode(fit: Fit) -> None:
     """Dropout only where something trains: a frozen block computes the same at every step."""
     model = fit.prepared.model
     model.train()
-    for block in blocks_of(model.backbone)[: fit.work.first]:
+    for block in blocks_of(model.backbone)[: lowest_trained_block(model.backbone)]:
         block.eval()
 
 
@@ -196,7 +201,7 @@ def _seed_noise(seed: int, step: int) -> None:
 
 
 def _not_a_number(fit: Fit, step: int) -> None:
-    last = sorted(fit.folder.glob("step-*")) if fit.folder.is_dir() else []
+    last = checkpoints_in(fit.folder)
     good = f"the last good checkpoint is {last[-1].name}" if last else "there is no checkpoint yet"
     fastest = max(fit.rates.parts.values(), default=fit.rates.head)
     precision = " or --no-bf16" if fit.machine.bf16 else ""

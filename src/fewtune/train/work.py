@@ -40,10 +40,6 @@ class Work(Protocol):
         """The lowest block that runs."""
         ...
 
-    def ready(self) -> AbstractContextManager[None]:
-        """A context in which `loss` may be called."""
-        ...
-
     def loss(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Summed loss of the rows, and their summed weight."""
         ...
@@ -74,10 +70,6 @@ class WholeRows:
     def first(self) -> int:
         """The lowest block that runs."""
         return self.trunk.first if self.trunk else 0
-
-    def ready(self) -> AbstractContextManager[None]:
-        """Nothing to do."""
-        return nullcontext()
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """One forward pass; with a trunk, its blocks stand in for the real ones meanwhile.
@@ -121,10 +113,6 @@ class FeatureRows:
     def first(self) -> int:
         """No block runs."""
         return len(blocks_of(self.model.backbone))
-
-    def ready(self) -> AbstractContextManager[None]:
-        """Nothing to do."""
-        return nullcontext()
 
     def loss(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """The head alone."""
