@@ -138,10 +138,11 @@ def resume(run: str | Path, *, listen: Listener | None = None) -> Run:
 
 def load(path: str | Path) -> Run | Model:
     """A run folder as a `Run`, or an artefact's folder (`model/` of a run) as a `Model`."""
+    from fewtune.base.files import at
     from fewtune.methods.artefact import ABOUT
     from fewtune.record.folder import RunFolder
 
-    return Model(path) if (Path(path) / ABOUT).exists() else Run(RunFolder.open(path))
+    return Model(at(path)) if (at(path) / ABOUT).exists() else Run(RunFolder.open(path))
 
 
 def predict(run: Run | Model | str | Path, texts: Sequence[str] | str) -> list[dict[str, Any]]:

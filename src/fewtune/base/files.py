@@ -47,6 +47,11 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def at(path: str | Path) -> Path:
+    """The path, with the home folder for a `~/` that no shell has replaced (`--output=~/runs`)."""
+    return Path(path).expanduser() if str(path).startswith("~/") else Path(path)
+
+
 def fingerprint(*parts: str | bytes | Path) -> str:
     """SHA-256 over strings, bytes and the contents of files, as 16 hexadecimal digits.
 

@@ -100,7 +100,7 @@ codecs.register_error("fewtune-escape", _escape)
 def _plain(error: Exception) -> str:
     """Cyclopts' sentence without its frame, ending in a full stop."""
     if unused := getattr(error, "unused_tokens", None):
-        return f"{' '.join(unused)}: one word too many."
+        return f"{' '.join(unused)}: the command has no place for this."
     message = " ".join(str(error).split()).replace("Command ", "").strip()
     return message if message.endswith((".", "?")) else f"{message}."
 

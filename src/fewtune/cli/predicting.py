@@ -11,7 +11,7 @@ from textwrap import shorten
 from typing import Any
 
 from fewtune.base.errors import UsageError
-from fewtune.base.files import write_atomic
+from fewtune.base.files import at, write_atomic
 from fewtune.cli.screen import Screen
 from fewtune.record.trouble import writing
 
@@ -34,7 +34,7 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
     ]
     if output:
         with writing(Path(output)):
-            write_atomic(Path(output), WRITERS[Path(output).suffix](labelled))
+            write_atomic(at(output), WRITERS[Path(output).suffix](labelled))
         screen.say({"output": output, "rows": len(labelled)}, f"{len(labelled):,} rows: {output}")
     elif screen.json:
         print(json.dumps(labelled, ensure_ascii=False))
@@ -69,7 +69,7 @@ def _rows(source: str, options: Mapping[str, Any]) -> tuple[list[dict[str, Any]]
     """The texts to label, each with where it stood; and what the user should know."""
     if not source.strip():
         raise UsageError("the text to label is empty; give a text, or a file of texts.")
-    path = Path(source)
+    path = at(source)
     looks_like_file = path.suffix in (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
     if not looks_like_file and not _exists(path):
         return [{"text": source}], []

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.events import Event
@@ -174,7 +175,7 @@ class Screen:
         for what, where in (
             ("report", path / "report.html"),
             ("model", path / "model"),
-            ("try it", f'fewtune predict {path} "some text"'),
+            ("try it", f'fewtune predict {quote(str(path))} "some text"'),
         ):
             self.out.print(f"{what:8}{where}", markup=False, soft_wrap=True)
 
@@ -182,7 +183,7 @@ class Screen:
         from rich.table import Table
 
         table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
-        table.add_column(f"on {scores['rows']['test']:,} test rows")
+        table.add_column(f"on {scores['rows']['test']:,} test rows", min_width=8)
         for metric in SHOWN:
             table.add_column(metric.replace("_", " "), justify="right", no_wrap=True)
         rows = [*scores["baselines"].items(), (scores["method"], scores["test"])]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.base.errors import FewtuneError
-from fewtune.base.files import fingerprint
+from fewtune.base.files import at, fingerprint
 from fewtune.data.columns import Role
 from fewtune.data.ledger import Ledger
 from fewtune.data.options import DataOptions
@@ -90,8 +90,8 @@ def load(
         UsageError: a file or column is not there.
         FewtuneError: a file cannot be read, or no method could learn from these rows.
     """
-    paths = {"train": Path(path), "valid": options.valid, "test": options.test}
-    given = {part: Path(p) for part, p in paths.items() if p}
+    paths = {"train": path, "valid": options.valid, "test": options.test}
+    given = {part: at(p) for part, p in paths.items() if p}
     tables = _read(given, roles, options)
     _refuse_hopeless(tables["train"], roles, given["train"].name)
     parts = {part: tuple(table.rows) for part, table in tables.items()}

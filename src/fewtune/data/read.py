@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.base.errors import FewtuneError, UsageError, did_you_mean
+from fewtune.base.files import at
 from fewtune.data.columns import Role, asked_columns, find_columns
 from fewtune.data.formats import FORMATS, read_sheet
 from fewtune.data.ledger import Entry, Ledger
@@ -67,7 +68,7 @@ def read_rows(
         FewtuneError: the file cannot be read, holds no usable row, or `options.strict` is set and
             a row is broken.
     """
-    source = open_source(Path(path), options, name)
+    source = open_source(at(path), options, name)
     sheet = read_sheet(source, options.format)
     if not sheet.records:
         raise FewtuneError(

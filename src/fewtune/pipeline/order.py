@@ -6,6 +6,7 @@ Closing the generator cancels the run, which can then be resumed from its last c
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,7 +150,7 @@ def _told(run: Run) -> Iterator[Event]:
                 run.folder.append(event)
                 yield event
         except Interrupted as error:
-            how = f"`fewtune resume {run.folder.path}` goes on."
+            how = f"`fewtune resume {shlex.quote(str(run.folder.path))}` goes on."
             raise Interrupted(f"{error} {how}") from error
 
 

@@ -40,8 +40,9 @@ def finish(run: Run, task: Classify) -> Iterator[Event]:
     scores["seconds"] = {name: round(value, 3) for name, value in run.seconds.items()}
     run.folder.write_scores(scores)
     _write_card(run, scores)
+    # a run is finished when all of it is there, so the report says so a moment before
+    write_report(run.folder, "finished")
     yield tell("finished", verdict=scores["verdict"], seconds=run.seconds["total"])
-    write_report(run.folder)
 
 
 def predictions(

@@ -13,7 +13,7 @@ import yaml
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import EVENTS, Event
-from fewtune.base.files import UNFINISHED, write_atomic, write_json
+from fewtune.base.files import UNFINISHED, at, write_atomic, write_json
 from fewtune.record.lock import Lock
 from fewtune.record.plain import plain
 from fewtune.record.trouble import writing
@@ -37,7 +37,7 @@ class RunFolder:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        self.path = at(path)
         self._lock = Lock(self.path / LOCK)
 
     # ---- create, open, close

@@ -29,16 +29,17 @@ def writing(path: Path) -> Iterator[None]:
 def _sentence(path: Path, error: OSError) -> str:
     if error.errno in FULL:
         return (
-            f"{path}: the disk is full while this was written; free some space and go on with "
-            "`fewtune resume`, or choose another place with --output."
+            f"{path}: the disk is full while this was written; free some space and give the same "
+            "command again, or choose another place with --output."
         )
     if error.errno in FORBIDDEN:
         return (
-            f"{path}: this place may not be written ({error.strerror}); choose another one "
-            "with --output."
+            f"{path}: this place may not be written ({error.strerror}); make it writable, or "
+            "choose another one with --output."
         )
     if error.errno in {errno.ENOTDIR, errno.EEXIST}:
         return (
             f"{path}: a run needs a folder, and a file stands in its way; choose another --output."
         )
-    return f"{path}: could not be written ({error.strerror or error})."
+    told = error.strerror or error
+    return f"{path}: could not be written ({told}); choose another place with --output."

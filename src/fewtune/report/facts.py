@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fewtune.base.events import Event
-from fewtune.record.folder import RunFolder
+from fewtune.record.folder import RunFolder, State
 from fewtune.report import words
 
 QUARANTINED = 50  # rows of the ledger shown
@@ -44,8 +44,8 @@ class Facts:
         return self.state == "finished"
 
 
-def gather(folder: RunFolder) -> Facts:
-    """Read the folder's files."""
+def gather(folder: RunFolder, state: State | None = None) -> Facts:
+    """Read the folder's files; `state` where it will be another one in a moment."""
     return Facts(
         folder=folder,
         plan=folder.plan,
@@ -54,7 +54,7 @@ def gather(folder: RunFolder) -> Facts:
         environment=folder.environment,
         events=list(folder.events),
         predictions=list(folder.predictions),
-        state=folder.state,
+        state=state or folder.state,
     )
 
 

@@ -7,22 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.base.files import write_atomic
-from fewtune.record.folder import RunFolder
+from fewtune.record.folder import RunFolder, State
 from fewtune.record.trouble import writing
 from fewtune.report import evidence, pictures, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
 
 
-def write_report(folder: RunFolder) -> Path:
+def write_report(folder: RunFolder, state: State | None = None) -> Path:
     """Write `report.html` into a run folder, finished or not.
+
+    Args:
+        folder: the run's.
+        state: the run's, where the folder does not tell it yet.
 
     Returns:
         The file's path.
     """
     path = folder.path / "report.html"
     with writing(path):
-        write_atomic(path, report(told.gather(folder)))
+        write_atomic(path, report(told.gather(folder, state)))
     return path
 
 
