@@ -15,7 +15,7 @@ class Full(WholeModel):
     """Train every weight."""
 
     name: ClassVar[str] = "full"
-    passes: ClassVar[float] = 5
+    passes: ClassVar[float] = 6
     scene: ClassVar[str] = "small encoders, and wherever data and memory allow it"
 
     def attach(self, model: PooledModel) -> PooledModel:

@@ -47,7 +47,7 @@ def model_card(
     parts = [
         _front_matter(facts),
         f"# {plain(str(plan.get('name') or 'model'))}",
-        scores.get("verdict") or "",  # our own words, with a method in backticks
+        plain(scores.get("verdict") or ""),
         _about(facts),
         "## Data\n\n" + _data(facts),
         _scores(facts),
