@@ -30,8 +30,10 @@ class Screen:
 
         self.json = json
         self.quiet = quiet
-        self.err = Console(stderr=True, highlight=False)
-        self.out = Console(highlight=False)
+        # [red] and :fire: in users' labels and file names are meant as they stand
+        plain: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+        self.err = Console(stderr=True, **plain)
+        self.out = Console(**plain)
         self._bar: Any = None
         self._heard = 0
 

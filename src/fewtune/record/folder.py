@@ -136,7 +136,7 @@ class RunFolder:
             ) from error
         if not isinstance(plan, dict):
             raise FewtuneError(f"{file}: the run's plan is not a mapping of names to values.")
-        return plan
+        return _shaped(file, plan, ("data", "model", "method", "train", "evaluate", "run"))
 
     @property
     def data(self) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class RunFolder:
     @property
     def scores(self) -> dict[str, Any]:
         """The scores; empty before the run was scored."""
-        return self._json(SCORES)
+        return _shaped(self.path / SCORES, self._json(SCORES), ("rows", "test", "baselines"))
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -298,6 +298,13 @@ class RunFolder:
                 yield from file
         except FileNotFoundError:
             return
+
+
+def _shaped(file: Path, value: dict[str, Any], parts: Iterable[str]) -> dict[str, Any]:
+    """The same, after a look at the parts that are mappings themselves: people edit files."""
+    if wrong := [name for name in parts if not isinstance(value.get(name) or {}, dict)]:
+        raise FewtuneError(f"{file}: is damaged ({', '.join(wrong)} should hold names and values).")
+    return value
 
 
 def is_run(path: Path) -> bool:
