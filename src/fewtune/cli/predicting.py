@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 from fewtune.base.errors import UsageError
@@ -91,6 +90,12 @@ def _exists(path: Path) -> bool:
 
 def _one(row: Mapping[str, Any], most: int = 5) -> str:
     ranked = sorted(row["probability"].items(), key=lambda item: -item[1])[:most]
-    named = [(shorten(label, 60, placeholder="…"), share) for label, share in ranked]
+    named = [(_short(label), share) for label, share in ranked]
     wide = max(len(label) for label, _ in named)
     return "\n".join(f"{label:<{wide}}  {share:6.1%}" for label, share in named)
+
+
+def _short(label: str, most: int = 60) -> str:
+    """A label on one line."""
+    line = " ".join(label.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"

@@ -72,9 +72,9 @@ def load_predictor(folder: Path, device: str = "auto", bf16: bool | None = None)
         FewtuneError: it is no artefact of fewtune, or its base model is gone or another one.
     """
     from fewtune.methods import parse
-    from fewtune.models.waiting import wait_passively
+    from fewtune.models.waiting import wait_as_the_machine_allows
 
-    wait_passively()
+    wait_as_the_machine_allows()
     about = About.read(folder)
     try:
         method: Method = parse(about.method, about.options)

@@ -22,7 +22,7 @@ from fewtune.data.load import Dataset, given_back, load
 from fewtune.methods import parse
 from fewtune.methods.base import Method
 from fewtune.models.saving import saving
-from fewtune.models.waiting import wait_passively
+from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.baselines import neural_baselines, simple_baselines, tuned_probe
 from fewtune.pipeline.job import AUTO, Job, job_of_plan
 from fewtune.record.environment import environment
@@ -141,7 +141,7 @@ def _run(
 
 def _told(run: Run) -> Iterator[Event]:
     """The stages in their order; every event is written down before it is handed on."""
-    wait_passively()
+    wait_as_the_machine_allows()
     with run.folder:
         try:
             for event in _stages(run):
