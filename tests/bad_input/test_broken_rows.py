@@ -81,7 +81,7 @@ def test_two_columns_of_one_name_are_told(desk, fewtune):
 
 
 LABELS = ["[red]", "<script>alert(1)</script>", "a\nb [/bold]", ":fire:",
-                                   "漏油🔥", "\u202eمرحبا", "x" * 2000, "=1+1", "{{7*7}}"]  # fmt: skip
+          "漏油🔥", "\u202eمرحبا", "x" * 2000, "=1+1", "{{7*7}}"]  # fmt: skip
 
 
 @pytest.mark.parametrize("label", LABELS)

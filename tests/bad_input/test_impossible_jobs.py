@@ -33,8 +33,8 @@ FILES = {
                                 ["can be held out", "45 classes", "--label", "--test FILE"]),
     "nothing but broken rows": ("d.csv", b"text,label\n" + b"a,\n" * 20, 1,
                                 ["none of its 20 rows", "empty-label"]),
-    "no label": ("d.jsonl", lines(ROWS).replace(b'"label"', b'"kind of thing"'), 2,
-                 ["no column for the role label", "text, kind of thing", "--label COLUMN"]),
+    "no label": ("d.jsonl", lines(ROWS).replace(b'"label"', b'"n": 1, "what"'), 2,
+                 ["no column for the role label", "text, n, what", "--label COLUMN"]),
 }  # fmt: skip
 
 #: Words after `train good.csv --method tfidf`, the exit code, words of the sentence.
@@ -77,7 +77,7 @@ METHODS = {
     "lorra": ["method: one of tfidf", "did you mean 'lora'"],
     "''": ["method: one of tfidf"],
     "+": ["got ''", "stands twice"],
-    "lora+lora": ["stands twice in 'lora+lora'"],
+    "lora+lora": ["stands twice in 'lora.lora'"],
     "probe+lora": ["`probe` trains nothing"],
     "full --lora_r 4": ["lora_r: `full` has no such option", "lora"],
     "lora --lora_r 0 --learning_rate 0 --lr_scheduler_type cos": [
@@ -202,6 +202,11 @@ def adapter_only(folder):
     (folder / "adapter_config.json").write_text("{}")
 
 
+def strange_pooling(folder):
+    write("modules.json", "[]")(folder)
+    write("1_Pooling/config.json", '{"pooling_mode": "weightedmean"}')(folder)
+
+
 MODELS = {
     "no weights": (forget("*.safetensors"), ["no weights", "model.safetensors"]),
     "config alone": (forget("*.safetensors", "token*"), ["no weights"]),
@@ -210,13 +215,15 @@ MODELS = {
     "empty weights": (write("model.safetensors", b""), ["not a whole safetensors file"]),
     "a pointer for weights": (write("model.safetensors", "version https://git-lfs"),
                               ["not a whole safetensors file"]),
-    "a shard missing": (write("model.safetensors.index.json", '{"weight_map": {"a": "b.safetensors"}}'),
-                        ["lacks b.safetensors"]),
+    "a shard missing": (
+        write("model.safetensors.index.json", '{"weight_map": {"a": "b.safetensors"}}'),
+        ["lacks b.safetensors"]),
     "tensors missing": (tensors(lambda all: {k: v for k, v in all.items() if "layer.1" not in k}),
                         ["lack 16 of the model's tensors", "random"]),
     "tensors of another size": (config(intermediate_size=48), ["other sizes than its config.json"]),
-    "weights that are no numbers": (tensors(lambda all: {k: v * float("nan") for k, v in all.items()}),
-                                    ["numbers that are none"]),
+    "weights that are no numbers": (tensors(
+        lambda all: {k: v * float("nan") for k, v in all.items()}),
+                                    ["what is no number", "damaged"]),
     "no tokenizer": (forget("token*"), ["has no tokenizer"]),
     "half a tokenizer": (write("tokenizer.json", '{"a":'), ["tokenizer in bert cannot be loaded"]),
     "half a config": (write("config.json", '{"model_type":'), ["config.json is not valid JSON"]),
@@ -227,8 +234,7 @@ MODELS = {
                         ["code of its own", "Qwen2.5"]),
     "half a modules.json": (write("modules.json", "{"), ["modules.json is not valid JSON"]),
     "no pooling": (write("modules.json", "[]"), ["1_Pooling/config.json cannot be read"]),
-    "an unknown pooling": (lambda f: (write("modules.json", "[]")(f), write(
-        "1_Pooling/config.json", '{"pooling_mode": "weightedmean"}')(f)), ["pools by 'weightedmean'"]),
+    "an unknown pooling": (strange_pooling, ["pools by 'weightedmean'"]),
     "an adapter": (adapter_only, ["no config.json", "give its base model"]),
 }  # fmt: skip
 
@@ -278,7 +284,7 @@ class Evil:
 
 def test_a_pickle_that_runs_code_runs_none_even_if_pickles_are_allowed(desk, bert, fewtune):
     forget("*.safetensors")(bert)
-    (bert / "pytorch_model.bin").write_bytes(pickle.dumps({"a": Evil()}))
+    (bert / "pytorch_model.bin").write_bytes(pickle.dumps({"a": Evil()}, protocol=2))
     for words in ("", "--allow-pickle"):
         said = fewtune(f"train good.csv --model bert --method probe --output r {words}")
         assert_refused(said, 1, "pickle")
@@ -318,13 +324,18 @@ def test_a_loss_that_is_not_a_number_says_step_and_checkpoint(desk, bert, fewtun
 # ---------------------------------------------------------------------------- folders
 
 
+def snapshot(folder):
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
 def test_an_output_folder_of_another_run(desk, fewtune):
     (desk / "d.csv").write_bytes(table(ROWS[:30]))
     assert fewtune("train good.csv --method tfidf --output 'of mine/r 1'").code == 0
-    before = {path: path.stat().st_mtime_ns for path in desk.rglob("*") if path.is_file()}
+    before = snapshot(desk)
     said = fewtune("train d.csv --method tfidf --output 'of mine/r 1'")
     assert_refused(said, 2, "another run lives here", "another --output", "runs rm 'r 1' --root")
-    assert before == {path: path.stat().st_mtime_ns for path in desk.rglob("*") if path.is_file()}
+    assert snapshot(desk) == before
     remedy = said.error.split("`")[1].removeprefix("fewtune ")
     assert fewtune(remedy).code == 0
     assert fewtune("train d.csv --method tfidf --output 'of mine/r 1'").code == 0

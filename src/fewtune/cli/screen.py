@@ -185,9 +185,12 @@ class Screen:
         from rich.table import Table
 
         table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
-        table.add_column(f"on {scores['rows']['test']:,} test rows", min_width=8)
+        narrow = self.out.width < 64  # the scores are what wraps then, not the names
+        table.add_column(f"on {scores['rows']['test']:,} test rows", no_wrap=narrow)
         for metric in SHOWN:
-            table.add_column(metric.replace("_", " "), justify="right", no_wrap=True)
+            table.add_column(
+                metric.replace("_", " "), justify="right", no_wrap=not narrow, overflow="fold"
+            )
         rows = [*scores["baselines"].items(), (scores["method"], scores["test"])]
         for name, block in rows:
             own = name == scores["method"]

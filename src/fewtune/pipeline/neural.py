@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fewtune.base.errors import UsageError
+from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
 from fewtune.choose.recipe import Recipe
 from fewtune.data.row import Row
@@ -64,6 +64,18 @@ class Neural:
         self.targets = self.task.targets(train)
         self.base: PooledModel = load_pooled(self.source, len(self.task.labels), options)
         self.features = features(self.base, self.rows, self.machine)
+        self._refuse_nonsense()
+
+    def _refuse_nonsense(self) -> None:
+        """Damaged weights answer with what is no number, and nothing could be fitted to it."""
+        broken = int((~np.isfinite(self.features)).any(axis=1).sum())
+        if not broken:
+            return
+        exact = ", or try --no-bf16" if self.machine.bf16 else ""
+        raise FewtuneError(
+            f"{self.job.model.model} answers {broken:,} of the {len(self.rows):,} training rows "
+            f"with what is no number, so its weights are damaged; copy them again{exact}."
+        )
 
     def encode(self, rows: Sequence[Row]) -> Encoded:
         """Token ids of rows."""

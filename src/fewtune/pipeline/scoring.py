@@ -16,6 +16,7 @@ from fewtune.data.row import Row
 from fewtune.evaluate.classify import confusion, gain, per_class, positive_class, score
 from fewtune.evaluate.verdict import verdict
 from fewtune.methods.predictor import load_predictor
+from fewtune.record.trouble import writing
 from fewtune.report.card import model_card
 from fewtune.report.page import write_report
 from fewtune.tasks.classify import Classify
@@ -102,7 +103,9 @@ def _write_card(run: Run, scores: dict[str, Any]) -> None:
 
     code = run.method.code(run.facts["about"])
     card = model_card(run.folder.plan, run.folder.data, scores, code)
-    write_atomic(Path(run.folder.model) / "README.md", card)
+    path = Path(run.folder.model) / "README.md"
+    with writing(path):
+        write_atomic(path, card)
 
 
 def peak_memory() -> int:
