@@ -90,7 +90,10 @@ class Bench:
         train = np.setdiff1d(np.arange(len(self.targets)), held)
         probe = fit_probe(self.features[train], self.targets[train], len(self.task.labels))
         options = TrainOptions(
-            learning_rate=rate, head_learning_rate=rate * head, num_train_epochs=epochs
+            learning_rate=rate,
+            head_learning_rate=rate * head,
+            num_train_epochs=epochs,
+            save_steps=10**9,
         )
         tuned = parse(method, OPTIONS.get(method, {}))
         begun = time.perf_counter()
@@ -120,7 +123,6 @@ class Bench:
         work = plan_work(model, rows, targets, self.task.loss, self.machine, True, nowhere)
         rates = Rates(recipe.head, recipe.parts)
         fit = Fit(prepared, work, recipe.options, recipe.steps, rates, self.machine, 0, nowhere)
-        fit.options.__dict__["save_steps"] = 10**9
         for _ in run_fit(fit):
             pass
         return model
