@@ -49,16 +49,16 @@ WORDS = {
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_wrong_words(words, desk, runs, fewtune):
+def test_wrong_words(words, desk, kept, fewtune):
     (desk / "empty").mkdir()
     (desk / "blank.csv").write_text("\n")
     (desk / "other.csv").write_bytes(table([(*r, "x") for r in ROWS], ("alpha", "beta", "gamma")))
     code, phrases = WORDS[words]
     assert_refused(fewtune(words), code, *phrases)
-    assert sorted(run.name for run in list_runs(runs)) == ["lora", "probe", "tfidf"]
+    assert sorted(run.name for run in list_runs(kept)) == ["lora", "probe", "tfidf"]
 
 
-def test_rows_that_cannot_be_labelled_are_told(desk, runs, fewtune):
+def test_rows_that_cannot_be_labelled_are_told(desk, kept, fewtune):
     (desk / "later.csv").write_bytes(LATER + b" ,pump\n")
     said = fewtune("predict runs/tfidf later.csv --output out.csv")
     assert said.code == 0
@@ -66,7 +66,7 @@ def test_rows_that_cannot_be_labelled_are_told(desk, runs, fewtune):
     assert "later.csv:47" in said.told
 
 
-def test_labels_that_the_model_does_not_know_are_told(desk, runs, fewtune):
+def test_labels_that_the_model_does_not_know_are_told(desk, kept, fewtune):
     (desk / "later.csv").write_bytes(table([(t, "strange") for t, _ in ROWS]))
     said = fewtune("evaluate runs/tfidf later.csv --json")
     assert any("'strange' (45)" in note for note in json.loads(said.out)["notes"])
@@ -139,8 +139,7 @@ def test_a_damaged_record_is_a_sentence_and_hides_no_other_run(file, text, runs,
     }  # fmt: skip
 
 
-def test_a_run_with_damaged_scores_is_made_whole_by_resume(desk, runs, fewtune, trained):
-    shutil.copytree(trained, desk / "elsewhere")
+def test_a_run_with_damaged_scores_is_made_whole_by_resume(runs, fewtune):
     (runs / "tfidf" / "scores.json").write_text("{")
     said = fewtune("resume runs/tfidf")
     assert said.code == 0, said

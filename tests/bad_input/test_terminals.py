@@ -26,8 +26,8 @@ def shell(desk):
     return call
 
 
-def test_a_reader_that_goes_away(desk, runs, shell):
-    (desk / "many.csv").write_bytes(table(ROWS * 400))
+def test_a_reader_that_goes_away(desk, kept, shell):
+    (desk / "many.csv").write_bytes(table(ROWS * 200))
     done = shell("fewtune predict runs/tfidf many.csv | head -1")
     assert done.stdout.startswith(b"prediction,origin,text")
     assert done.stderr == b""
@@ -47,7 +47,7 @@ def test_a_terminal_that_knows_only_ascii(desk, shell):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_text_of_bytes_that_are_no_text(runs, shell):
+def test_a_text_of_bytes_that_are_no_text(kept, shell):
     done = shell(r"fewtune predict runs/tfidf $'leaks \xff\xfe' --json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[0]["prediction"] in {"pump", "door", "lamp"}
