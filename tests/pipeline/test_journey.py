@@ -36,8 +36,8 @@ def test_the_journey_is_told_in_its_order(finished):
     baselines = ["baseline"] * len(finished.scores["baselines"])
     epoch = ["step"] * 3 + ["validated"]
     assert names_of(finished) == [
-        "started", "read", "split", *baselines, "planned", *epoch, *epoch,
-        "trained", "saved", "scored", "finished",
+        "started", "read", "split", "planned", *epoch, *epoch,
+        "trained", "saved", *baselines, "scored", "finished",
     ]  # fmt: skip
     assert set(names_of(finished)) <= EVENTS.keys()
 
@@ -302,7 +302,7 @@ def test_tfidf_needs_no_model_and_is_not_its_own_baseline(train):
     run = train(method="tfidf", model="no/such-model")
     assert run.scores["baselines"].keys() == {"majority"}
     assert names_of(run) == [
-        "started", "read", "split", "baseline", "baseline", "saved", "scored", "finished",
+        "started", "read", "split", "saved", "baseline", "scored", "finished",
     ]  # fmt: skip
     told = list(run.folder.predictions)
     assert [one["prediction"] for one in told] == [

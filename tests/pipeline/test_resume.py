@@ -144,7 +144,7 @@ def test_killed_before_the_first_step_stopped_by_hand_and_killed_near_the_end(
 ):
     run = tmp_path / "run"
     # without a checkpoint, resume starts anew
-    code, _ = strike(command(*flags(files, "full", run)), after(run, "baseline"))
+    code, _ = strike(command(*flags(files, "full", run)), after(run, "planned"))
     assert code == -signal.SIGKILL
     assert RunFolder.open(run).state == "unfinished"
     # Ctrl-C: the step is finished and saved, and the way on is told

@@ -91,7 +91,7 @@ class PeftMethod(Method):
         model = load_base(about)
         with quiet_peft():
             peft_model = PeftModel.from_pretrained(model.backbone, str(folder))
-        model = self.loaded(model, peft_model)
+        model = leaving_precision_to_autocast(self.loaded(model, peft_model))
         model.head.load_state_dict(load_file(str(folder / HEAD)))
         return model.requires_grad_(False).eval()
 
@@ -130,7 +130,7 @@ class InjectedMethod(PeftMethod):
 
         with keeping_gradients(model):
             inject_adapter_in_model(self.config(model), model.backbone)
-        return model
+        return leaving_precision_to_autocast(model)
 
     def switch(self, model: PooledModel, on: bool) -> None:
         """PEFT's own switch on every layer it replaced."""
@@ -187,6 +187,17 @@ def tuner_layers(model: nn.Module) -> dict[str, Any]:
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     return {n: m for n, m in model.named_modules() if isinstance(m, BaseTunerLayer)}
+
+
+def leaving_precision_to_autocast(model: PooledModel) -> PooledModel:
+    """Keep PEFT's layers from casting their input to float32.
+
+    Autocast rounds it to bfloat16 again at once, so the numbers are the same and two copies of
+    every activation, forward and backward, are saved.
+    """
+    for layer in tuner_layers(model).values():
+        layer.cast_input_dtype_enabled = False
+    return model
 
 
 @contextmanager

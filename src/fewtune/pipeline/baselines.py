@@ -12,39 +12,54 @@ from fewtune.methods import METHODS
 from fewtune.tasks.classify import Classify
 
 if TYPE_CHECKING:
-    from fewtune.models.batches import Encoded
+    from fewtune.models.ngrams import NgramModel
     from fewtune.models.probe import Probe
     from fewtune.pipeline.neural import Neural
-    from fewtune.pipeline.order import Run
+    from fewtune.pipeline.run import Run
 
 FOLDS = 5  # of the training rows, on which the probe's penalty is chosen
 
 
-def simple_baselines(run: Run, task: Classify) -> Iterator[Event]:
-    """What costs nothing and knows little; the fitted n-grams are also the method `tfidf`."""
+def baselines(
+    run: Run, task: Classify, neural: Neural | None = None, probe: Probe | None = None
+) -> Iterator[Event]:
+    """Each baseline's answers on the test rows, the cheapest first.
+
+    The method itself is not among them: it is scored from its saved artefact.
+
+    Args:
+        neural, probe: of a neural candidate, after its fit.
+    """
+    begun = perf_counter()
+    own = run.method.spell()
+    targets = task.targets(run.data.train)
+    run.baselines["majority"] = task.majority(targets, len(run.data.test))
+    yield _scored(run, task, "majority")
+    if own != "tfidf":
+        run.baselines["tfidf"] = fit_tfidf(run, task).probabilities(texts(run.data.test))
+        yield _scored(run, task, "tfidf")
+    if neural and probe:
+        yield from _neural_baselines(run, neural, probe)
+    run.seconds["baselines"] = perf_counter() - begun
+
+
+def fit_tfidf(run: Run, task: Classify) -> NgramModel:
+    """Words and characters counted; the method `tfidf` with its options, or the baseline."""
     import numpy as np
 
     from fewtune.models.ngrams import fit_ngrams
 
-    targets = task.targets(run.data.train)
-    run.baselines["majority"] = task.majority(targets, len(run.data.test))
-    yield scored(run, task, "majority")
-    begun = perf_counter()
-    options = run.method if not run.method.needs_model else METHODS["tfidf"]()
-    weights = None if task.class_weights is None else np.array(task.class_weights)
-    run.facts["ngrams"] = fit_ngrams(
+    options = METHODS["tfidf"]() if run.method.needs_model else run.method
+    return fit_ngrams(
         texts(run.data.train),
-        targets,
+        task.targets(run.data.train),
         len(task.labels),
         options.tfidf_c,  # type: ignore[attr-defined]
-        weights,
+        None if task.class_weights is None else np.array(task.class_weights),
     )
-    run.baselines["tfidf"] = run.facts["ngrams"].probabilities(texts(run.data.test))
-    run.seconds["tfidf"] = perf_counter() - begun
-    yield scored(run, task, "tfidf")
 
 
-def tuned_probe(run: Run, neural: Neural) -> Probe:
+def probe_start(run: Run, neural: Neural) -> Probe:
     """The probe: its one number is chosen on folds, written down and replayed on a resume.
 
     It is a baseline, the head's start, and the whole of the method `probe`. One penalty for all
@@ -66,20 +81,23 @@ def tuned_probe(run: Run, neural: Neural) -> Probe:
     return neural.probe_at(run.chosen["probe_c"], run.chosen["probe_temperature"])
 
 
-def neural_baselines(run: Run, neural: Neural, probe: Probe, test: Encoded) -> Iterator[Event]:
+def _neural_baselines(run: Run, neural: Neural, probe: Probe) -> Iterator[Event]:
     """The probe, and the untouched model where its own head knows the classes."""
     from fewtune.models.own_head import answers_before
 
     assert run.source is not None
-    run.baselines["probe"] = neural.probe_probabilities(probe, test)
-    yield scored(run, neural.task, "probe")
+    test = neural.encode(run.data.test)
+    yield from run.truncated("test", test.truncated)
+    if run.method.spell() != "probe":
+        run.baselines["probe"] = neural.probe_probabilities(probe, test)
+        yield _scored(run, neural.task, "probe")
     before = answers_before(run.source, test, neural.task.labels, neural.machine)
     if before is not None:
         run.baselines["before"] = before
-        yield scored(run, neural.task, "before")
+        yield _scored(run, neural.task, "before")
 
 
-def scored(run: Run, task: Classify, name: str) -> Event:
+def _scored(run: Run, task: Classify, name: str) -> Event:
     """How often a baseline is right, as an event."""
     truth = task.targets(run.data.test)
     right = run.baselines[name].argmax(1) == truth

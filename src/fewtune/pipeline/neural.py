@@ -104,8 +104,9 @@ class Neural:
         return None if weights is None else np.array(weights)
 
     def probe_probabilities(self, probe: Probe, rows: Encoded) -> np.ndarray:
-        """The probe's answer on other rows; before the fit, while the encoder is untouched."""
-        return probe.probabilities(features(self.base, rows, self.machine))
+        """The probe's answer on other rows, from an encoder that no fit has touched."""
+        untouched = load_pooled(self.source, len(self.task.labels), self.job.model)
+        return probe.probabilities(features(untouched, rows, self.machine))
 
     def start(self, probe: Probe | None) -> None:
         """Attach the method; the head starts as the probe, or at zero."""
@@ -187,6 +188,10 @@ class Neural:
         self.method.save(self.model.to("cpu"), folder, about)
         about.write(folder)
         return about
+
+    def let_go(self) -> None:
+        """Free the trained model; what is told from here on is told of the saved one."""
+        del self.prepared, self.model, self.base
 
     def counts(self) -> tuple[int, int]:
         """Trained and all parameters."""

@@ -22,7 +22,7 @@ from fewtune.report.page import write_report
 from fewtune.tasks.classify import Classify
 
 if TYPE_CHECKING:
-    from fewtune.pipeline.order import Run
+    from fewtune.pipeline.run import Run
 
 
 def finish(run: Run, task: Classify) -> Iterator[Event]:
@@ -71,7 +71,7 @@ def _scores(run: Run, task: Classify, probabilities: np.ndarray) -> dict[str, An
         update={"positive": None if positive is None else labels[positive]}
     )
     own = run.method.spell()
-    baselines = {name: found for name, found in run.baselines.items() if name != own}
+    baselines = run.baselines
     test = score(truth, probabilities, labels, options, seed)
     better = gain(probabilities, baselines, truth, own, task.primary, seed=seed)
     return {

@@ -1,0 +1,83 @@
+"""The stages of a classification run between its rows and its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+
+from fewtune.base.events import Event
+from fewtune.methods.artefact import About
+from fewtune.pipeline.baselines import baselines, fit_tfidf, probe_start
+from fewtune.pipeline.run import Run
+from fewtune.tasks.classify import Classify, balanced_weights
+
+
+def classify(run: Run) -> Iterator[Event]:
+    """Plan, fit and save; then everything that is said about the test rows.
+
+    The test rows are read once, after the artefact is saved, by the baselines too: training starts
+    seconds earlier, and nothing seen on them can have changed it.
+    """
+    from fewtune.pipeline.scoring import finish
+
+    task = task_of(run)
+    yield from (_neural if run.method.needs_model else _ngrams)(run, task)
+    yield from finish(run, task)
+
+
+def task_of(run: Run) -> Classify:
+    """The task with the labels and class weights of the training rows."""
+    task = Classify(run.data.labels, None, run.job.train.label_smoothing_factor)
+    if run.job.train.class_weights == "none":
+        return task
+    weights = balanced_weights(task.targets(run.data.train), len(task.labels))
+    return Classify(task.labels, weights, task.label_smoothing)
+
+
+def _ngrams(run: Run, task: Classify) -> Iterator[Event]:
+    """The candidate without a neural model."""
+    begun = perf_counter()
+    run.seconds["before_first_step"] = begun - run.begun
+    model = fit_tfidf(run, task)
+    run.seconds["train"] = perf_counter() - begun
+    run.facts["trainable"] = run.facts["total"] = model.weight.size + model.bias.size
+
+    def write(place: Path) -> About:
+        model.save(place)
+        about = About(task.name, run.method.spell(), run.method.model_dump(), list(task.labels))
+        about.write(place)
+        return about
+
+    yield from run.save(write)
+    yield from baselines(run, task)
+
+
+def _neural(run: Run, task: Classify) -> Iterator[Event]:
+    """Plan, fit and artefact of a neural candidate."""
+    from fewtune.pipeline.neural import Neural
+
+    assert run.source is not None
+    method = run.method
+    neural = Neural(run.job, method, task, run.source, run.chosen)
+    neural.load(run.data.train)
+    yield from run.truncated("train", neural.rows.truncated)
+    probe = probe_start(run, neural)
+    starts_at_zero = run.job.train.start_head == "zero" and method.needs_steps
+    neural.start(None if starts_at_zero else method.head_start(probe))
+    run.facts["trainable"], run.facts["total"] = neural.counts()
+    recipe = run.decide()
+    if method.needs_steps:
+        neural.measure()
+    yield from run.planned(recipe)
+    begun = perf_counter()
+    run.seconds["before_first_step"] = begun - run.begun
+    if method.needs_steps:
+        for event in neural.fit(recipe, run.data.valid, run.folder.checkpoints):
+            if event.name == "trained":
+                run.facts["tokens"] = event["tokens"]
+            yield event
+    run.seconds["train"] = perf_counter() - begun
+    yield from run.save(neural.save)
+    neural.let_go()
+    yield from baselines(run, task, neural, probe)

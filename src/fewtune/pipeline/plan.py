@@ -1,0 +1,101 @@
+"""What is decided before anything is loaded: method, base, refusals, the plan's first words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from fewtune.base.errors import UsageError, one_of
+from fewtune.base.files import fingerprint
+from fewtune.choose.method import default_method
+from fewtune.choose.recipe import decide
+from fewtune.data.load import Dataset, same_text, stratum
+from fewtune.data.splits import stratified_holdout
+from fewtune.methods import parse
+from fewtune.methods.base import Method
+from fewtune.pipeline.job import AUTO, Job
+from fewtune.pipeline.run import watchable_rows
+
+if TYPE_CHECKING:
+    from fewtune.models.load import Source
+
+
+def choose(job: Job) -> tuple[Method, Source | None, list[str]]:
+    """The method and the pretrained folder, looked at but not loaded."""
+    if job.method == "tfidf":
+        return parse(job.method, job.method_options), None, []
+    from fewtune.models.load import count_parameters, find
+
+    source = find(job.model)
+    if job.method != AUTO:
+        method = parse(job.method, job.method_options)
+        source.room(method.reserved_tokens)
+        return method, source, []
+    name, reason = default_method(count_parameters(source) or 0)
+    return parse(name, {}), source, [reason]
+
+
+def refuse_early(job: Job, data: Dataset, method: Method) -> None:
+    """What would be refused later, said before there is a run folder."""
+    if method.needs_steps:
+        decide(method, job.train, len(data.train), watchable_rows(data))
+    if job.evaluate.positive is not None and job.evaluate.positive not in data.labels:
+        raise UsageError(one_of("positive", job.evaluate.positive, data.labels))
+
+
+def with_valid_rows(data: Dataset, job: Job) -> Dataset:
+    """Keep a share of the training rows for validation, where asked for."""
+    if data.valid or not job.data.valid_share:
+        return data
+    train, held = stratified_holdout(
+        [stratum(row) for row in data.train],
+        job.data.valid_share,
+        job.run.seed + 1,
+        [same_text(row) for row in data.train],
+    )
+    how = f"{data.split['how']}; {len(held)} training rows kept for validation"
+    return replace(
+        data,
+        train=tuple(data.train[i] for i in train),
+        valid=tuple(data.train[i] for i in held),
+        split={**data.split, "how": how},
+    )
+
+
+def mark_of(job: Job, data: Dataset, method: Method, source: Source | None) -> str:
+    """The same for the same job on the same files: the output folder does not matter."""
+    from fewtune.methods.artefact import fingerprint_of
+
+    sections = job.sections()
+    for name in ("output", "again"):
+        sections["run"].pop(name)
+    files = [told["fingerprint"] for told in data.files.values()]
+    base = fingerprint_of(source.folder) if source else ""
+    return fingerprint(repr(sections), method.spell(), method.model_dump_json(), base, *files)
+
+
+def first_plan(
+    job: Job, name: str, method: Method, reasons: Sequence[str], mark: str
+) -> Mapping[str, Any]:
+    """The plan as it stands before anything was measured."""
+    from fewtune import __version__
+
+    sections = job.sections()
+    sections["data"] = {"path": job.path, **sections["data"]}
+    return {
+        "fewtune": __version__,
+        "name": name,
+        "task": job.task,
+        "command": job.command,
+        "options": dict(job.given),
+        "method": {"name": method.spell(), **_own_options(method)},
+        **sections,
+        "chosen": {},
+        "reasons": list(reasons),
+        "fingerprint": mark,
+    }
+
+
+def _own_options(method: Method) -> dict[str, Any]:
+    return {k: v for part in method.parts() for k, v in part.model_dump().items()}

@@ -1,0 +1,113 @@
+"""A run on its way: what its stages hand on to one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fewtune.base.events import Event, tell
+from fewtune.base.files import replacing
+from fewtune.choose.recipe import Recipe, decide, too_cautious
+from fewtune.data.ledger import Entry
+from fewtune.data.load import Dataset
+from fewtune.methods.base import Method
+from fewtune.models.saving import saving
+from fewtune.pipeline.job import Job
+from fewtune.record.folder import RunFolder
+from fewtune.record.trouble import writing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fewtune.methods.artefact import About
+    from fewtune.models.load import Source
+
+
+@dataclass
+class Run:
+    """A run on its way: what is known so far.
+
+    Attributes:
+        chosen: what was measured or decided, as it stands in the plan.
+        baselines: name -> probabilities on the test rows, (rows, classes).
+        seconds: by stage.
+    """
+
+    job: Job
+    folder: RunFolder
+    data: Dataset
+    method: Method
+    source: Source | None
+    begun: float
+    reasons: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    chosen: dict[str, Any] = field(default_factory=dict)
+    baselines: dict[str, np.ndarray] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self.job.run.seed
+
+    def decide(self) -> Recipe:
+        """The recipe of the fit, its reasons written down."""
+        watchable = watchable_rows(self.data)
+        recipe = decide(self.method, self.job.train, len(self.data.train), watchable)
+        if self.method.needs_steps:
+            # a resumed run brings its reasons along
+            self.reasons += [one for one in recipe.reasons if one not in self.reasons]
+        return recipe
+
+    def planned(self, recipe: Recipe) -> Iterator[Event]:
+        """Write down what was measured and decided; from here on a resume replays it."""
+        if self.method.needs_steps:
+            self.chosen |= {"steps": recipe.steps, "rates": {"head": recipe.head, **recipe.parts}}
+            self.chosen["average_last"] = recipe.options.average_last
+        plan = self.folder.plan | {"chosen": dict(self.chosen), "reasons": list(self.reasons)}
+        self.folder.write_plan(plan)
+        if warning := too_cautious(self.method, self.job.train, len(self.data.train)):
+            yield tell("warned", message=warning)
+        yield tell(
+            "planned",
+            method=self.method.spell(),
+            trainable=self.facts["trainable"],
+            total=self.facts["total"],
+            reasons=list(self.reasons),
+            **self.chosen,
+        )
+
+    def truncated(self, part: str, rows: Sequence[int]) -> Iterator[Event]:
+        """Write down which rows of a part are longer than the model reads."""
+        ledger, whole = self.data.ledger, self.data.part(part)
+        for at in rows:
+            entry = Entry(whole[at].origin, "truncated-text", "longer than the model reads")
+            ledger.truncated.append(entry)
+        if rows:
+            self.folder.write_data(self.data.as_json())
+            kind = "training" if part == "train" else part
+            yield tell(
+                "warned",
+                message=f"{len(rows)} {kind} rows ({len(rows) / len(whole):.1%}) are longer than "
+                "the model reads and are cut at the end; --max_length sets the limit.",
+            )
+
+    def save(self, write: Callable[[Path], About]) -> Iterator[Event]:
+        """Write the artefact: all of it or nothing."""
+        with writing(self.folder.model), saving(), replacing(self.folder.model) as place:
+            place.mkdir()
+            self.facts["about"] = write(place)
+        yield tell("saved", kind=self.method.spell(), bytes=size_of(self.folder.model))
+
+
+def watchable_rows(data: Dataset) -> bool:
+    """Whether a validation row has a label that can be learned."""
+    return any(row.get("label") in data.labels for row in data.valid)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
