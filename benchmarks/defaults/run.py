@@ -27,7 +27,7 @@ from fewtune.models.device import Machine, find_machine
 from fewtune.models.infer import features, logits
 from fewtune.models.load import find, load_pooled, load_tokenizer
 from fewtune.models.options import ModelOptions
-from fewtune.models.probe import Probe, fit_probe, softmax
+from fewtune.models.probe import Probe, fit_probe, out_of_fold, softmax
 from fewtune.pipeline.neural import set_dropout
 from fewtune.tasks.classify import Classify
 from fewtune.train.loop import Fit, run_fit
@@ -35,17 +35,17 @@ from fewtune.train.optimiser import Rates
 from fewtune.train.options import TrainOptions
 from fewtune.train.work import plan_work
 
-#: method -> (rate, passes) to try.
+#: method -> (rate, passes) to try; the default in the middle.
 GRID: dict[str, list[tuple[float, float]]] = {
-    "full": [(5e-5, 6), (1e-4, 5), (1e-4, 10), (2e-4, 5)],
-    "lora": [(1e-3, 6), (2e-3, 6), (2e-3, 12), (4e-3, 6)],
-    "adapter": [(1e-3, 10), (3e-3, 10)],
-    "freeze": [(1e-4, 10), (5e-4, 10)],
-    "bitfit": [(1e-3, 10), (5e-3, 10)],
-    "ia3": [(1e-2, 10), (5e-2, 10)],
-    "prefix": [(1e-2, 10), (3e-2, 10)],
-    "ptuning": [(1e-3, 10), (5e-3, 10)],
-    "prompt": [(1e-2, 10), (1e-1, 10)],
+    "full": [(1e-4, 6), (2e-4, 6), (1e-4, 10)],
+    "lora": [(2e-3, 6), (1e-3, 6), (2e-3, 10)],
+    "adapter": [(2e-3, 10), (1e-3, 10), (5e-3, 10)],
+    "freeze": [(3e-4, 10), (1e-4, 10), (1e-3, 10)],
+    "bitfit": [(3e-3, 10), (1e-3, 10), (1e-2, 10)],
+    "ia3": [(1e-2, 10), (3e-3, 10), (3e-2, 10)],
+    "prefix": [(1e-2, 10), (3e-3, 10), (3e-2, 10)],
+    "ptuning": [(1e-3, 10), (3e-4, 10), (5e-3, 10)],
+    "prompt": [(3e-2, 10), (1e-2, 10), (1e-1, 10)],
 }
 OPTIONS = {"freeze": {"layers": 2}}
 
@@ -56,23 +56,23 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     out = Path(arguments.output)
     done = {tuple(json.loads(line)["key"]) for line in _lines(out)}
-    for name in arguments.sets.split(","):
-        bench = Bench(name, arguments.folds)
-        for fold in range(arguments.folds):
-            for method in arguments.methods.split(","):
-                for (rate, passes), head in itertools.product(GRID[method], arguments.heads):
-                    key = (name, fold, method, rate, passes, head)
-                    if key not in done:
-                        line = {"key": key, **bench.trial(*key[1:])}
-                        with open(out, "a", encoding="utf-8") as file:
-                            file.write(json.dumps(line) + "\n")
-                        print(json.dumps(line), flush=True)
+    benches = {name: Bench(name) for name in arguments.sets.split(",")}
+    methods = arguments.methods.split(",")
+    for fold, method in itertools.product(arguments.folds, methods):
+        for (rate, passes), name in itertools.product(GRID[method], benches):
+            key = (name, fold, method, rate, passes)
+            if key in done:
+                continue
+            line = {"key": key, **benches[name].trial(*key[1:])}
+            with open(out, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            print(json.dumps(line), flush=True)
 
 
 class Bench:
     """One data set, encoded, with the untouched model's features."""
 
-    def __init__(self, name: str, folds: int) -> None:
+    def __init__(self, name: str) -> None:
         texts, labels = SETS[name]()
         self.task = Classify(tuple(sorted(set(labels))))
         self.options = ModelOptions()
@@ -81,21 +81,22 @@ class Bench:
         tokenizer = load_tokenizer(self.source)
         self.rows = self.task.encode(texts, tokenizer, self.source.max_length)
         self.targets = np.array([self.task.labels.index(label) for label in labels])
-        self.folds = stratified_folds(labels, 5, 0)[:folds]
+        self.folds = stratified_folds(labels, 5, 0)
         self.features = features(self._model(), self.rows, self.machine)
+        self.probes: dict[int, Probe] = {}
 
-    def trial(self, fold: int, method: str, rate: float, epochs: float, head: float) -> dict:
+    def trial(self, fold: int, method: str, rate: float, epochs: float) -> dict:
         """Fit on the other folds, score on this one."""
         held = self.folds[fold]
         train = np.setdiff1d(np.arange(len(self.targets)), held)
-        probe = fit_probe(self.features[train], self.targets[train], len(self.task.labels))
+        probe = self._probe(fold, train)
+        tuned = parse(method, OPTIONS.get(method, {}))
         options = TrainOptions(
             learning_rate=rate,
-            head_learning_rate=rate * head,
+            head_learning_rate=tuned.head_rate,
             num_train_epochs=epochs,
             save_steps=10**9,
         )
-        tuned = parse(method, OPTIONS.get(method, {}))
         begun = time.perf_counter()
         model = self._fit(tuned, options, train, probe)
         seconds = time.perf_counter() - begun
@@ -107,6 +108,16 @@ class Bench:
             **self._scores("probe_", probe.probabilities(self.features[held]), held),
         }
 
+    def _probe(self, fold: int, train: np.ndarray) -> Probe:
+        """Penalty and temperature chosen inside the training rows, as a run does."""
+        if fold not in self.probes:
+            found, targets = self.features[train], self.targets[train]
+            inner = stratified_folds(targets.tolist(), 5, 0)
+            best = out_of_fold(found, targets, len(self.task.labels), inner)[0][0]
+            probe = fit_probe(found, targets, len(self.task.labels), best.c)
+            self.probes[fold] = probe.at(best.temperature)
+        return self.probes[fold]
+
     def _fit(self, method, options: TrainOptions, train: np.ndarray, probe: Probe):
         torch.manual_seed(0)
         model = self._model()
@@ -114,9 +125,10 @@ class Bench:
         prepared = prepare(model, method)
         model = prepared.model
         set_attention(model, "eager")
+        start = method.head_start(probe)
         with torch.no_grad():
-            model.head.weight.copy_(torch.from_numpy(probe.weight))
-            model.head.bias.copy_(torch.from_numpy(probe.bias))
+            model.head.weight.copy_(torch.from_numpy(start.weight))
+            model.head.bias.copy_(torch.from_numpy(start.bias))
         recipe = decide(method, options, len(train), False)
         rows, targets = self.rows.take(train), self.targets[train]
         nowhere = Path("benchmarks/work/no-checkpoints")
@@ -147,8 +159,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--methods", default=",".join(GRID))
     parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--folds", type=int, default=2)
-    parser.add_argument("--heads", type=float, nargs="+", default=[10.0])
+    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1], help="which of the five")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", default="benchmarks/defaults/trials.jsonl")
     return parser.parse_args()

@@ -37,5 +37,6 @@ SETS: dict[str, Callable[[], Rows]] = {
     "maintnet-800": lambda: _read(SHARED / "maintnet_aircraft/cls_action/train.jsonl", most=800),
     "sst2-64": lambda: _read(SHARED / "sst2" / "stsa.binary.train", per_class=64),
     "sst2-500": lambda: _read(SHARED / "sst2" / "stsa.binary.train", per_class=500),
+    "banking77-40": lambda: _read(SHARED / "banking77" / "train.csv", per_class=40),
     "faults": lambda: _read(ROOT / "examples" / "fault_reports.csv"),
 }
