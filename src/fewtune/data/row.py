@@ -21,10 +21,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One example. `fields` holds the task's roles (`text`, `label`), not the file's columns."""
+    """One example.
+
+    Attributes:
+        origin: where it stands; of a row that was made, where its parent stands.
+        fields: the task's roles (`text`, `label`), not the file's columns.
+        recipe: what made it from the row at `origin`; None for a row that was read.
+    """
 
     origin: Origin
     fields: Mapping[str, Any]
+    recipe: str | None = None
 
     def __getitem__(self, role: str) -> Any:
         return self.fields[role]
