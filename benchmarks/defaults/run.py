@@ -26,9 +26,9 @@ from fewtune.models.attention import set_attention
 from fewtune.models.device import Machine, find_machine
 from fewtune.models.infer import features, logits
 from fewtune.models.load import find, load_pooled, load_tokenizer
+from fewtune.models.modes import set_dropout
 from fewtune.models.options import ModelOptions
 from fewtune.models.probe import Probe, fit_probe, out_of_fold, softmax
-from fewtune.pipeline.neural import set_dropout
 from fewtune.tasks.classify import Classify
 from fewtune.train.loop import Fit, run_fit
 from fewtune.train.optimiser import Rates

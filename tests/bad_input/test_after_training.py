@@ -7,6 +7,7 @@ import pytest
 from desk import ROWS, assert_refused, table
 
 from fewtune.record import list_runs
+from fewtune.train import bench
 
 LATER = table([(f"{text} again", label) for text, label in ROWS])
 
@@ -161,7 +162,7 @@ def stopped(desk, bases, fewtune, monkeypatch):
     """A run that stopped at a checkpoint, with its own copies of base and data."""
     shutil.copytree(bases / "bert", desk / "bert")
     with monkeypatch.context() as patched:
-        patched.setattr("fewtune.pipeline.neural.load_pooled", _stop)
+        patched.setattr(bench, "load_pooled", _stop)
         assert fewtune("train good.csv --model bert --method probe --output runs/r").code == 130
     return desk / "runs" / "r"
 

@@ -11,8 +11,8 @@ from safetensors.numpy import load_file, save_file
 import fewtune
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import EVENTS
-from fewtune.pipeline import neural as neural_stage
 from fewtune.pipeline.job import CAUTIOUS
+from fewtune.train import candidate as candidate_stage
 
 INTERVAL = {"value", "low", "high"}
 
@@ -312,8 +312,8 @@ def test_tfidf_needs_no_model_and_is_not_its_own_baseline(train):
 
 def test_the_cautious_preset_is_obeyed_where_nothing_else_is_said(train, monkeypatch):
     fits = []
-    run_fit = neural_stage.run_fit
-    monkeypatch.setattr(neural_stage, "run_fit", lambda fit: fits.append(fit) or run_fit(fit))
+    run_fit = candidate_stage.run_fit
+    monkeypatch.setattr(candidate_stage, "run_fit", lambda fit: fits.append(fit) or run_fit(fit))
     run = train(method="lora", preset="cautious", max_steps=None, lora_r=4, weight_decay=0.2)
     (fit,) = fits
     given = {"weight_decay": 0.2}

@@ -16,8 +16,8 @@ from fewtune.methods import parse
 from fewtune.methods.base import prepare
 from fewtune.models.device import Machine
 from fewtune.models.infer import logits
+from fewtune.models.modes import set_dropout
 from fewtune.models.weights import trained_tensors
-from fewtune.pipeline.neural import set_dropout
 from fewtune.tasks.classify import Classify
 from fewtune.train.loop import Fit, run_fit
 from fewtune.train.optimiser import Rates

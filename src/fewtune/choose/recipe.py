@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from fewtune.base.errors import UsageError
 from fewtune.methods.base import Method
 from fewtune.train.options import TrainOptions
 from fewtune.train.order import steps_per_epoch
+from fewtune.train.recipe import Recipe
 
 SMALL = 1000  # rows; below, the end of training is averaged and no accuracy stops it
 SNAPSHOTS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Decided numbers of one fit.
-
-    Attributes:
-        options: TrainOptions without a None where a number is needed.
-        steps: optimiser steps.
-        head: the head's peak rate; `parts`: each part's, by method name.
-        reasons: why, one sentence a choice that was ours.
-    """
-
-    options: TrainOptions
-    steps: int
-    head: float
-    parts: dict[str, float]
-    reasons: tuple[str, ...]
 
 
 def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) -> Recipe:

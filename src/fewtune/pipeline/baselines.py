@@ -14,21 +14,21 @@ from fewtune.tasks.classify import Classify
 if TYPE_CHECKING:
     from fewtune.models.ngrams import NgramModel
     from fewtune.models.probe import Probe
-    from fewtune.pipeline.neural import Neural
     from fewtune.pipeline.run import Run
+    from fewtune.train.bench import Bench, Examples
 
 FOLDS = 5  # of the training rows, on which the probe's penalty is chosen
 
 
 def baselines(
-    run: Run, task: Classify, neural: Neural | None = None, probe: Probe | None = None
+    run: Run, task: Classify, bench: Bench | None = None, probe: Probe | None = None
 ) -> Iterator[Event]:
     """Each baseline's answers on the test rows, the cheapest first.
 
     The method itself is not among them: it is scored from its saved artefact.
 
     Args:
-        neural, probe: of a neural candidate, after its fit.
+        bench, probe: of a neural candidate, after its fit.
     """
     begun = perf_counter()
     own = run.method.spell()
@@ -38,8 +38,8 @@ def baselines(
     if own != "tfidf":
         run.baselines["tfidf"] = fit_tfidf(run, task).probabilities(texts(run.data.test))
         yield _scored(run, task, "tfidf")
-    if neural and probe:
-        yield from _neural_baselines(run, neural, probe)
+    if bench and probe:
+        yield from _neural_baselines(run, bench, probe)
     run.seconds["baselines"] = perf_counter() - begun
 
 
@@ -59,7 +59,7 @@ def fit_tfidf(run: Run, task: Classify) -> NgramModel:
     )
 
 
-def probe_start(run: Run, neural: Neural) -> Probe:
+def probe_start(run: Run, bench: Bench, examples: Examples) -> Probe:
     """The probe: its one number is chosen on folds, written down and replayed on a resume.
 
     It is a baseline, the head's start, and the whole of the method `probe`. One penalty for all
@@ -70,7 +70,7 @@ def probe_start(run: Run, neural: Neural) -> Probe:
 
     if "probe_c" not in run.chosen:
         folds = stratified_folds([row["label"] for row in run.data.train], FOLDS, run.seed)
-        tried = neural.try_probes(folds)
+        tried = bench.try_probes(examples, folds)
         settings = [one.c for one in tried]
         run.chosen |= {"probe_c": tried[0].c, "probe_temperature": tried[0].temperature}
         run.reasons.append(
@@ -78,23 +78,23 @@ def probe_start(run: Run, neural: Neural) -> Probe:
             f"{len(tried)} settings from {min(settings):g} to {max(settings):g} on {len(folds)} "
             "folds of the training rows, each at its best temperature."
         )
-    return neural.probe_at(run.chosen["probe_c"], run.chosen["probe_temperature"])
+    return bench.probe_at(examples, run.chosen["probe_c"], run.chosen["probe_temperature"])
 
 
-def _neural_baselines(run: Run, neural: Neural, probe: Probe) -> Iterator[Event]:
+def _neural_baselines(run: Run, bench: Bench, probe: Probe) -> Iterator[Event]:
     """The probe, and the untouched model where its own head knows the classes."""
     from fewtune.models.own_head import answers_before
 
     assert run.source is not None
-    test = neural.encode(run.data.test)
+    test = bench.encode(run.data.test)
     yield from run.truncated("test", test.truncated)
     if run.method.spell() != "probe":
-        run.baselines["probe"] = neural.probe_probabilities(probe, test)
-        yield _scored(run, neural.task, "probe")
-    before = answers_before(run.source, test, neural.task.labels, neural.machine)
+        run.baselines["probe"] = bench.probe_probabilities(probe, test)
+        yield _scored(run, bench.task, "probe")
+    before = answers_before(run.source, test, bench.task.labels, bench.machine)
     if before is not None:
         run.baselines["before"] = before
-        yield _scored(run, neural.task, "before")
+        yield _scored(run, bench.task, "before")
 
 
 def _scored(run: Run, task: Classify, name: str) -> Event:

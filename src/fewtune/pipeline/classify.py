@@ -55,29 +55,32 @@ def _ngrams(run: Run, task: Classify) -> Iterator[Event]:
 
 def _neural(run: Run, task: Classify) -> Iterator[Event]:
     """Plan, fit and artefact of a neural candidate."""
-    from fewtune.pipeline.neural import Neural
+    from fewtune.train.bench import Bench
+    from fewtune.train.candidate import Candidate
 
     assert run.source is not None
-    method = run.method
-    neural = Neural(run.job, method, task, run.source, run.chosen)
-    neural.load(run.data.train)
-    yield from run.truncated("train", neural.rows.truncated)
-    probe = probe_start(run, neural)
-    starts_at_zero = run.job.train.start_head == "zero" and method.needs_steps
-    neural.start(None if starts_at_zero else method.head_start(probe))
-    run.facts["trainable"], run.facts["total"] = neural.counts()
+    job, method = run.job, run.method
+    reserved = method.reserved_tokens
+    bench = Bench(run.source, task, job.model, job.train, run.seed, reserved, run.chosen)
+    examples = bench.examples(run.data.train)
+    yield from run.truncated("train", examples.rows.truncated)
+    probe = probe_start(run, bench, examples)
+    candidate = Candidate(bench, method)
+    starts_at_zero = job.train.start_head == "zero" and method.needs_steps
+    candidate.start(None if starts_at_zero else method.head_start(probe))
+    run.facts["trainable"], run.facts["total"] = candidate.counts()
     recipe = run.decide()
     if method.needs_steps:
-        neural.measure()
+        candidate.measure(examples.rows.lengths)
     yield from run.planned(recipe)
     begun = perf_counter()
     run.seconds["before_first_step"] = begun - run.begun
     if method.needs_steps:
-        for event in neural.fit(recipe, run.data.valid, run.folder.checkpoints):
+        for event in candidate.fit(examples, recipe, run.folder.checkpoints, run.data.valid):
             if event.name == "trained":
                 run.facts["tokens"] = event["tokens"]
             yield event
     run.seconds["train"] = perf_counter() - begun
-    yield from run.save(neural.save)
-    neural.let_go()
-    yield from baselines(run, task, neural, probe)
+    yield from run.save(candidate.save)
+    del candidate  # what is told from here on is told of the saved model
+    yield from baselines(run, task, bench, probe)

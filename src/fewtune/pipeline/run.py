@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.base.events import Event, tell
 from fewtune.base.files import replacing
-from fewtune.choose.recipe import Recipe, decide, too_cautious
+from fewtune.choose.recipe import decide, too_cautious
 from fewtune.data.ledger import Entry
 from fewtune.data.load import Dataset
 from fewtune.methods.base import Method
@@ -17,6 +17,7 @@ from fewtune.models.saving import saving
 from fewtune.pipeline.job import Job
 from fewtune.record.folder import RunFolder
 from fewtune.record.trouble import writing
+from fewtune.train.recipe import Recipe
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,0 +1,141 @@
+"""A pretrained model set up for one task: what every candidate on it shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fewtune.base.errors import FewtuneError
+from fewtune.data.row import Row
+from fewtune.models.batches import Encoded
+from fewtune.models.device import Machine, find_machine, keep_freed_memory, threads
+from fewtune.models.infer import features
+from fewtune.models.load import Source, load_pooled, load_tokenizer
+from fewtune.models.options import ModelOptions
+from fewtune.models.pooled import PooledModel
+from fewtune.models.probe import Probe, Tried, fit_probe, out_of_fold
+from fewtune.tasks.classify import Classify
+from fewtune.train.options import TrainOptions
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled rows as a fit wants them.
+
+    Attributes:
+        rows: their tokens.
+        targets: (rows,) class indices.
+        features: (rows, width) the untouched encoder's, for the probe.
+    """
+
+    rows: Encoded
+    targets: np.ndarray
+    features: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def take(self, chosen: np.ndarray) -> Examples:
+        """Some of the rows."""
+        return Examples(self.rows.take(chosen), self.targets[chosen], self.features[chosen])
+
+    def and_also(self, other: Examples) -> Examples:
+        """These rows, then the other's."""
+        return Examples(
+            Encoded([*self.rows.ids, *other.rows.ids], self.rows.pad),
+            np.concatenate([self.targets, other.targets]),
+            np.concatenate([self.features, other.features]),
+        )
+
+
+@dataclass
+class Bench:
+    """Tokenizer, machine and base, loaded once; rows encoded once.
+
+    Attributes:
+        model, train: what the user said about them.
+        reserved: positions that virtual tokens will take.
+        chosen: what was measured, as in the plan; a resumed run brings it along and nothing is
+            measured again.
+    """
+
+    source: Source
+    task: Classify
+    model: ModelOptions
+    train: TrainOptions
+    seed: int
+    reserved: int = 0
+    chosen: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        import torch
+
+        keep_freed_memory()
+        torch.set_num_threads(int(self.chosen.setdefault("threads", threads())))
+        self.machine: Machine = find_machine(
+            self.chosen.get("device", self.model.device), self.chosen.get("bf16", self.model.bf16)
+        )
+        self.chosen |= {"device": self.machine.device, "bf16": self.machine.bf16}
+        self.tokenizer = load_tokenizer(self.source)
+        self.max_length = self.source.room(self.reserved)
+        self._base: PooledModel | None = None
+
+    def examples(self, rows: Sequence[Row]) -> Examples:
+        """Rows with the tokens, targets and features that fits on this bench want.
+
+        Raises:
+            FewtuneError: the base answers with what is no number.
+        """
+        encoded = self.encode(rows)
+        if self._base is None:
+            self._base = load_pooled(self.source, len(self.task.labels), self.model)
+        found = features(self._base, encoded, self.machine)
+        self._refuse_nonsense(found)
+        return Examples(encoded, self.task.targets(rows), found)
+
+    def encode(self, rows: Sequence[Row]) -> Encoded:
+        """Token ids of rows."""
+        return self.task.encode([row["text"] for row in rows], self.tokenizer, self.max_length)
+
+    def take_base(self) -> PooledModel:
+        """An untouched base that the caller may change."""
+        base, self._base = self._base, None
+        return base or load_pooled(self.source, len(self.task.labels), self.model)
+
+    def probe_at(self, examples: Examples, c: float, temperature: float) -> Probe:
+        """Logistic regression on the untouched encoder's features, calibrated."""
+        probe = fit_probe(
+            examples.features,
+            examples.targets,
+            len(self.task.labels),
+            c,
+            self._class_weights(),
+        )
+        return probe.at(temperature)
+
+    def try_probes(self, examples: Examples, folds: list[np.ndarray]) -> list[Tried]:
+        """Penalties compared on folds, the best first."""
+        classes, weights = len(self.task.labels), self._class_weights()
+        return out_of_fold(examples.features, examples.targets, classes, folds, weights=weights)[0]
+
+    def probe_probabilities(self, probe: Probe, rows: Encoded) -> np.ndarray:
+        """The probe's answer on other rows, from an encoder that no fit has touched."""
+        return probe.probabilities(features(self.take_base(), rows, self.machine))
+
+    def _class_weights(self) -> np.ndarray | None:
+        weights = self.task.class_weights
+        return None if weights is None else np.array(weights)
+
+    def _refuse_nonsense(self, found: np.ndarray) -> None:
+        """Damaged weights answer with what is no number, and nothing could be fitted to it."""
+        broken = int((~np.isfinite(found)).any(axis=1).sum())
+        if not broken:
+            return
+        exact = ", or try --no-bf16" if self.machine.bf16 else ""
+        raise FewtuneError(
+            f"{self.model.model} answers {broken:,} of the {len(found):,} training rows "
+            f"with what is no number, so its weights are damaged; copy them again{exact}."
+        )
