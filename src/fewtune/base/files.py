@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fewtune.base.errors import UsageError, did_you_mean
+
 UNFINISHED = ".unfinished"  # suffix of whatever is still being written
 
 
@@ -50,6 +52,19 @@ def replacing(path: Path) -> Iterator[Path]:
 def at(path: str | Path) -> Path:
     """The path, with the home folder for a `~/` that no shell has replaced (`--output=~/runs`)."""
     return Path(path).expanduser() if str(path).startswith("~/") else Path(path)
+
+
+def found(path: str | Path, option: str) -> Path:
+    """The path of a file that an option names.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    file = at(path)
+    if not file.is_file():
+        near = [one.name for one in file.parent.iterdir()] if file.parent.is_dir() else []
+        raise UsageError(f"{option}: there is no file {path}.{did_you_mean(file.name, near)}")
+    return file
 
 
 def fingerprint(*parts: str | bytes | Path) -> str:

@@ -88,6 +88,22 @@ class Screen:
     def _on_baseline(self, event: Event) -> None:
         self._line("baseline", f"{event['baseline']}: {event['accuracy']:.1%} right")
 
+    def _on_trial(self, event: Event) -> None:
+        if event["fold"] == event["folds"]:
+            self._line("trial", f"{event['trial']}: {event['folds']} folds fitted")
+
+    def _on_tried(self, event: Event) -> None:
+        for row in event["table"]:
+            said = f"{row['name']}: log-loss {row['log_loss']:.3f}, {row['accuracy']:.1%} right"
+            if "gain" in row:
+                said += (
+                    f"; {row['gain']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}, "
+                    f"p = {row['p']:.3f})"
+                )
+            self._line("", said, style="dim")
+        kept = "used" if event["kept"] else "no gain beyond noise, so it is not used"
+        self._line("trial", f"{event['what']}: {kept}")
+
     def _on_planned(self, event: Event) -> None:
         share = event["trainable"] / max(1, event["total"])
         self._line(

@@ -110,7 +110,7 @@ def out_of_fold(
     found = []
     for c in settings:
         logits = _held_out_logits(features, labels, classes, folds, c, weights)
-        temperature, loss = _best_temperature(logits[held], labels[held], each_weight)
+        temperature, loss = best_temperature(logits[held], labels[held], each_weight)
         found.append((Tried(c, temperature, loss), logits))
     found.sort(key=lambda one: one[0].log_loss)
     best, logits = found[0]
@@ -144,7 +144,7 @@ def _held_out_logits(
     return logits
 
 
-def _best_temperature(
+def best_temperature(
     logits: np.ndarray, labels: np.ndarray, weights: np.ndarray
 ) -> tuple[float, float]:
     """What to divide logits by for the lowest log-loss, and that log-loss."""

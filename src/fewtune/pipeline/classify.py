@@ -9,6 +9,7 @@ from time import perf_counter
 from fewtune.base.events import Event
 from fewtune.methods.artefact import About
 from fewtune.pipeline.baselines import baselines, fit_tfidf, probe_start
+from fewtune.pipeline.extra import extra_rows
 from fewtune.pipeline.run import Run
 from fewtune.tasks.classify import Classify, balanced_weights
 
@@ -65,11 +66,15 @@ def _neural(run: Run, task: Classify) -> Iterator[Event]:
     examples = bench.examples(run.data.train)
     yield from run.truncated("train", examples.rows.truncated)
     probe = probe_start(run, bench, examples)
+    extra = yield from extra_rows(run, bench, examples)
+    if extra is not None:
+        examples = examples.and_also(extra)
     candidate = Candidate(bench, method)
     starts_at_zero = job.train.start_head == "zero" and method.needs_steps
-    candidate.start(None if starts_at_zero else method.head_start(probe))
+    start = probe if extra is None else probe_start(run, bench, examples)
+    candidate.start(None if starts_at_zero else method.head_start(start))
     run.facts["trainable"], run.facts["total"] = candidate.counts()
-    recipe = run.decide()
+    recipe = run.decide(len(examples))
     if method.needs_steps:
         candidate.measure(examples.rows.lengths)
     yield from run.planned(recipe)

@@ -16,12 +16,14 @@ from fewtune.methods.base import options_of
 from fewtune.models.options import ModelOptions
 from fewtune.record.options import RunOptions
 from fewtune.train.options import TrainOptions
+from fewtune.trials.options import TrialOptions
 
 #: Which options belong to which section of the plan; the method has its own.
 SECTIONS: dict[str, type[Options]] = {
     "data": DataOptions,
     "model": ModelOptions,
     "train": TrainOptions,
+    "trials": TrialOptions,
     "evaluate": EvaluateOptions,
     "run": RunOptions,
 }
@@ -62,6 +64,7 @@ class Job:
     data: DataOptions
     model: ModelOptions
     train: TrainOptions
+    trials: TrialOptions
     evaluate: EvaluateOptions
     run: RunOptions
 
@@ -122,7 +125,7 @@ def job_of_plan(plan: Mapping[str, Any]) -> Job:
     path = data.pop("path")
     method = dict(plan["method"])
     name = method.pop("name")
-    sections = {"data": data} | {name: plan[name] for name in SECTIONS if name != "data"}
+    sections = {"data": data} | {name: plan.get(name) or {} for name in SECTIONS if name != "data"}
     built = [SECTIONS[name](**sections[name]) for name in SECTIONS]
     return Job(path, plan["task"], name, method, plan["options"], *built)  # type: ignore[arg-type]
 

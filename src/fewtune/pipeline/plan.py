@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import UsageError, one_of
-from fewtune.base.files import fingerprint
+from fewtune.base.files import fingerprint, found
 from fewtune.choose.method import default_method
 from fewtune.choose.recipe import decide
 from fewtune.data.load import Dataset, same_text, stratum
 from fewtune.data.splits import stratified_holdout
 from fewtune.methods import parse
 from fewtune.methods.base import Method
+from fewtune.pipeline.extra import refuse_extra
 from fewtune.pipeline.job import AUTO, Job
 from fewtune.pipeline.run import watchable_rows
 
@@ -40,6 +41,7 @@ def refuse_early(job: Job, data: Dataset, method: Method) -> None:
     """What would be refused later, said before there is a run folder."""
     if method.needs_steps:
         decide(method, job.train, len(data.train), watchable_rows(data))
+    refuse_extra(job, method)
     if job.evaluate.positive is not None and job.evaluate.positive not in data.labels:
         raise UsageError(one_of("positive", job.evaluate.positive, data.labels))
 
@@ -71,6 +73,8 @@ def mark_of(job: Job, data: Dataset, method: Method, source: Source | None) -> s
     for name in ("output", "again"):
         sections["run"].pop(name)
     files = [told["fingerprint"] for told in data.files.values()]
+    if job.trials.unlabelled:
+        files.append(fingerprint(found(job.trials.unlabelled, "unlabelled")))
     base = fingerprint_of(source.folder) if source else ""
     return fingerprint(repr(sections), method.spell(), method.model_dump_json(), base, *files)
 

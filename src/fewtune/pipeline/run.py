@@ -54,10 +54,9 @@ class Run:
         """The run's seed."""
         return self.job.run.seed
 
-    def decide(self) -> Recipe:
-        """The recipe of the fit, its reasons written down."""
-        watchable = watchable_rows(self.data)
-        recipe = decide(self.method, self.job.train, len(self.data.train), watchable)
+    def decide(self, rows: int) -> Recipe:
+        """The recipe of the fit to a number of rows, its reasons written down."""
+        recipe = decide(self.method, self.job.train, rows, watchable_rows(self.data))
         if self.method.needs_steps:
             # a resumed run brings its reasons along
             self.reasons += [one for one in recipe.reasons if one not in self.reasons]
@@ -78,8 +77,12 @@ class Run:
             trainable=self.facts["trainable"],
             total=self.facts["total"],
             reasons=list(self.reasons),
-            **self.chosen,
+            **{name: value for name, value in self.chosen.items() if name != "trials"},
         )
+
+    def tried(self, what: str, table: list[dict[str, Any]], kept: bool) -> None:
+        """Keep a trial's table in the plan, where a resumed run and the report find it."""
+        self.chosen.setdefault("trials", []).append({"what": what, "table": table, "kept": kept})
 
     def truncated(self, part: str, rows: Sequence[int]) -> Iterator[Event]:
         """Write down which rows of a part are longer than the model reads."""

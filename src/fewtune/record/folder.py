@@ -22,6 +22,7 @@ State = Literal["finished", "resumable", "unfinished"]
 
 PLAN, DATA, EVENTS_FILE, SCORES = "plan.yaml", "data.json", "events.jsonl", "scores.json"
 PREDICTIONS, ENVIRONMENT, LOCK = "predictions.jsonl", "environment.json", ".lock"
+LEARNED = "learned.jsonl"
 
 #: Events worth a wait for the disk. The others are many, and losing the last few costs nothing.
 IMPORTANT = {"started", "planned", "checkpoint", "stopped", "saved", "scored", "finished"}
@@ -164,6 +165,11 @@ class RunFolder:
         return (one for line in self._lines(PREDICTIONS) if (one := _object(line)))
 
     @property
+    def learned(self) -> Iterator[dict[str, Any]]:
+        """One mapping a row that was learned beside the training rows."""
+        return (one for line in self._lines(LEARNED) if (one := _object(line)))
+
+    @property
     def last_event(self) -> Event | None:
         """The event that was written last, found without reading the others."""
         try:
@@ -218,8 +224,14 @@ class RunFolder:
 
     def write_predictions(self, predictions: Iterable[Mapping[str, Any]]) -> None:
         """Write one line a test row."""
-        lines = (json.dumps(plain(one), ensure_ascii=False, allow_nan=False) for one in predictions)
-        self._write(PREDICTIONS, "".join(line + "\n" for line in lines))
+        self._write_lines(PREDICTIONS, predictions)
+
+    def write_learned(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write one line a row that is learned beside the training rows.
+
+        They belong to what was decided, so a run that starts anew keeps them as it keeps its plan.
+        """
+        self._write_lines(LEARNED, rows)
 
     def start_anew(self) -> None:
         """Forget everything but the plan: for a run that ended before its first checkpoint."""
@@ -276,6 +288,10 @@ class RunFolder:
     def _write(self, name: str, text: str) -> None:
         with writing(self.path / name):
             write_atomic(self.path / name, text)
+
+    def _write_lines(self, name: str, objects: Iterable[Mapping[str, Any]]) -> None:
+        lines = (json.dumps(plain(one), ensure_ascii=False, allow_nan=False) for one in objects)
+        self._write(name, "".join(line + "\n" for line in lines))
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         with writing(self.path / name):

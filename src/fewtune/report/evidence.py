@@ -113,6 +113,31 @@ def gains(facts: Facts) -> list[tuple[str, str, str, str]]:
 # ---- curves
 
 
+def trials(facts: Facts) -> list[dict[str, Any]]:
+    """What was tried on folds of the training rows: `what`, `kept`, and a table ready to print."""
+    chosen = part(facts.plan, "chosen")
+    found = [one for one in chosen.get("trials") or () if isinstance(one, Mapping)]
+    return [
+        {"what": one.get("what"), "kept": one.get("kept"), "rows": [*map(_tried, one["table"])]}
+        for one in found
+        if isinstance(one.get("table"), list)
+    ]
+
+
+def _tried(line: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name, more rows learned, accuracy, log-loss, gain with interval, p."""
+    shown = (
+        str(line.get("name")),
+        words.count(line.get("rows")),
+        words.number("accuracy", line.get("accuracy")),
+        words.number("log_loss", line.get("log_loss")),
+    )
+    if "gain" not in line:
+        return (*shown, "–", "–")
+    interval = f"{line['gain']:+.3f} ({line['low']:+.3f} to {line['high']:+.3f})"
+    return (*shown, interval, words.p_value(line.get("p")))
+
+
 def training_loss(facts: Facts) -> list[tuple[float, float]]:
     """Loss by step. A resumed run repeats steps: what was written last counts."""
     steps = {

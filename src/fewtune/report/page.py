@@ -77,6 +77,7 @@ def _evidence(facts: Facts) -> dict[str, Any]:
         "metrics": evidence.metrics_of(facts),
         "gain": evidence.gain_words(facts),
         "gains": evidence.gains(facts),
+        "trials": evidence.trials(facts),
         "curves": [Markup(one) for one in _curves(facts) if one],
     }
 

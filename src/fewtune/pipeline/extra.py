@@ -1,0 +1,135 @@
+"""Rows learned beside the labelled ones: decided once, written down, replayed on a resume."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.base.events import Event, tell
+from fewtune.data.columns import Role
+from fewtune.data.load import same_text
+from fewtune.data.read import read_rows
+from fewtune.data.row import Origin, Row
+from fewtune.data.splits import stratified_folds
+from fewtune.methods.base import Method
+from fewtune.pipeline.job import Job
+from fewtune.pipeline.run import Run
+
+if TYPE_CHECKING:
+    from fewtune.train.bench import Bench, Examples
+    from fewtune.trials.folds import Setting
+
+
+def refuse_extra(job: Job, method: Method) -> None:
+    """What cannot be tried, said before there is a run folder.
+
+    Raises:
+        UsageError: in a sentence.
+    """
+    if job.trials.unlabelled and not method.needs_model:
+        raise UsageError(
+            f"unlabelled: `{method.spell()}` has no pretrained model to learn from them with; "
+            "choose a neural method, such as `probe` or `full`."
+        )
+
+
+def extra_rows(
+    run: Run, bench: Bench, examples: Examples
+) -> Generator[Event, None, Examples | None]:
+    """Everything the final fit learns beside the labelled rows."""
+    if not run.job.trials.unlabelled:
+        return None
+    if "learned" not in run.chosen:
+        learned = yield from _self_trained(run, bench, examples)
+        run.folder.write_learned(_line(row) for row in learned)
+        run.chosen["learned"] = len(learned)
+    rows = [_row(line) for line in run.folder.learned]
+    if len(rows) != run.chosen["learned"]:
+        raise FewtuneError(
+            f"{run.folder.path}: learned.jsonl has {len(rows):,} rows and the plan says "
+            f"{run.chosen['learned']:,}, so the run cannot go on as the same; start a new one."
+        )
+    return bench.examples(rows) if rows else None
+
+
+def setting_of(run: Run, bench: Bench, examples: Examples) -> Setting:
+    """The folds that every trial of this run is held on."""
+    from fewtune.trials.folds import Setting
+
+    labels = [row["label"] for row in run.data.train]
+    groups = [same_text(row) for row in run.data.train]
+    return Setting(
+        bench,
+        run.method,
+        examples,
+        stratified_folds(labels, run.job.trials.folds, run.seed, groups),
+        run.chosen["probe_c"],
+        run.chosen["probe_temperature"],
+        run.folder.path / "trials",
+    )
+
+
+def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, list[Row]]:
+    from fewtune.trials.self_training import self_train
+
+    options = run.job.trials
+    rows, note = _unlabelled(run)
+    yield tell("warned", message=note)
+    if not rows:
+        return []
+    asked = bench.examples([row.with_fields(label=None) for row in rows])
+    outcome = yield from self_train(
+        setting_of(run, bench, examples),
+        asked,
+        options.self_training_rounds,
+        options.self_training_confidence,
+    )
+    run.tried("self-training", outcome.table, bool(outcome.accepted))
+    accepted = outcome.accepted
+    if accepted is None:
+        return []
+    return [
+        Row(
+            rows[at].origin,
+            {"text": rows[at]["text"], "label": bench.task.labels[label], "confidence": sure},
+            "self-training",
+        )
+        for at, label, sure in zip(
+            accepted.rows.tolist(),
+            accepted.targets.tolist(),
+            accepted.confidence.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _unlabelled(run: Run) -> tuple[list[Row], str]:
+    """The file's rows, without those whose text a labelled row of any part has."""
+    path = Path(run.job.trials.unlabelled or "")
+    table = read_rows(path, (Role("text"),), run.job.data.model_copy(update={"label": None}))
+    parts = ("train", "valid", "test")
+    known = {same_text(row) for part in parts for row in run.data.part(part)}
+    fresh: dict[Any, Row] = {}
+    for row in table.rows:
+        if (text := same_text(row)) not in known:
+            fresh.setdefault(text, row)
+    left_out = len(table.rows) - len(fresh)
+    note = f"{len(fresh):,} unlabelled rows of {path.name}"
+    if left_out:
+        note += f" ({left_out:,} more have the text of another row and are left out)"
+    return list(fresh.values()), f"{note}; they are learned only if folds show a gain."
+
+
+def _line(row: Row) -> dict[str, Any]:
+    return {
+        "origin": {"file": row.origin.file, "line": row.origin.line},
+        "recipe": row.recipe,
+        **row.fields,
+    }
+
+
+def _row(line: Mapping[str, Any]) -> Row:
+    fields = {name: value for name, value in line.items() if name not in ("origin", "recipe")}
+    return Row(Origin(line["origin"]["file"], line["origin"]["line"]), fields, line["recipe"])

@@ -1,0 +1,157 @@
+"""A candidate on folds of the training rows: what it answers to rows it did not learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewtune.base.events import Event, tell
+from fewtune.choose.recipe import decide
+from fewtune.evaluate.paired import Comparison, compare_means, holm
+from fewtune.methods.base import Method
+from fewtune.models.batches import Encoded
+from fewtune.models.probe import Probe
+from fewtune.train.bench import Bench, Examples
+from fewtune.train.candidate import Candidate
+
+#: A fold's fit has no validation rows to watch, and it is repeated, not resumed.
+ALONE = {"early_stopping_patience": None, "load_best_model_at_end": None, "save_steps": 10**9}
+LEVEL = 0.05
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Out-of-fold answers.
+
+    Attributes:
+        name: of the candidate.
+        probabilities: (rows, classes); 0 where a row is in no fold.
+        targets: (rows,) class indices.
+        held: (held rows,) those that were in a fold, in the folds' order.
+        others: of each fold, the answers to the other rows asked, (asked, classes).
+    """
+
+    name: str
+    probabilities: np.ndarray
+    targets: np.ndarray
+    held: np.ndarray
+    others: tuple[np.ndarray, ...] = ()
+
+    @property
+    def losses(self) -> np.ndarray:
+        """Negative log-probability of the right class, (held rows,), in nats."""
+        own = self.probabilities[self.held, self.targets[self.held]]
+        return -np.log(own.clip(1e-12))
+
+    @property
+    def log_loss(self) -> float:
+        """The metric that decides: their mean."""
+        return float(self.losses.mean())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of held rows answered rightly."""
+        answers = self.probabilities[self.held].argmax(1)
+        return float((answers == self.targets[self.held]).mean())
+
+    def over(self, other: Trial) -> Comparison:
+        """How much lower this one's log-loss is than another's on the same rows, paired."""
+        return compare_means(self.losses, other.losses, higher_is_better=False)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all candidates of a trial have in common.
+
+    Attributes:
+        folds: held-out indices of each fold.
+        probe_c, probe_temperature: of the heads' starts, chosen on all training rows. Two numbers
+            chosen once for all candidates alike cannot favour one of them.
+        folder: for what a fit writes beside the model.
+    """
+
+    bench: Bench
+    method: Method
+    examples: Examples
+    folds: list[np.ndarray]
+    probe_c: float
+    probe_temperature: float
+    folder: Path
+
+
+def compared(trials: Sequence[Trial], rows: Sequence[int]) -> list[Line]:
+    """A line a trial: what it reached, and the others' gain in log-loss over the first.
+
+    Args:
+        trials: the first is what the others must beat.
+        rows: more rows that each learned, mean over folds.
+
+    Returns:
+        `name`, `rows`, `log_loss`, `accuracy`, and but for the first `gain` (nats, positive is
+        better), its interval `low` to `high`, `p` (paired over rows, Holm-corrected for the number
+        of trials) and `better`: whether there is a gain beyond noise.
+    """
+    table: list[Line] = [
+        {"name": one.name, "rows": more, "log_loss": one.log_loss, "accuracy": one.accuracy}
+        for one, more in zip(trials, rows, strict=True)
+    ]
+    found = [trial.over(trials[0]) for trial in trials[1:]]
+    adjusted = holm([one["p"] for one in found])
+    for line, one, p in zip(table[1:], found, adjusted, strict=True):
+        better = one["value"] > 0 and p < LEVEL
+        line |= {
+            "gain": one["value"], "low": one["low"], "high": one["high"], "p": p, "better": better
+        }  # fmt: skip
+    table[0]["better"] = False
+    return table
+
+
+def on_folds(
+    setting: Setting, name: str, more: Sequence[Examples] | None = None, ask: Encoded | None = None
+) -> Generator[Event, None, Trial]:
+    """Fit on all folds but one, answer the one left out, for each.
+
+    Args:
+        name: of the trial, in events.
+        more: what each fold learns beside its own rows, made from nothing but those.
+        ask: other rows that every fold's model answers as well (unlabelled ones).
+    """
+    bench, examples, folds = setting.bench, setting.examples, setting.folds
+    found = np.zeros((len(examples), len(bench.task.labels)))
+    others = []
+    for number, held in enumerate(folds):
+        train = np.setdiff1d(np.arange(len(examples)), held)
+        learned = examples.take(train)
+        if more and len(more[number]):
+            learned = learned.and_also(more[number])
+        candidate = fitted(setting, learned)
+        found[held] = candidate.probabilities(examples.rows.take(held))
+        if ask is not None:
+            others.append(candidate.probabilities(ask))
+        yield tell("trial", trial=name, fold=number + 1, folds=len(folds), rows=len(learned))
+    return Trial(name, found, examples.targets, np.concatenate(folds), tuple(others))
+
+
+def fitted(setting: Setting, learned: Examples) -> Candidate:
+    """A candidate fitted to some rows as the final fit would, without checkpoints."""
+    bench, method = setting.bench, setting.method
+    candidate = Candidate(bench, method)
+    candidate.start(method.head_start(probe_of(setting, learned)))
+    if not method.needs_steps:
+        return candidate
+    recipe = decide(method, bench.train.model_copy(update=ALONE), len(learned), has_valid=False)
+    candidate.measure(learned.rows.lengths)
+    for _ in candidate.fit(learned, recipe, setting.folder):
+        pass
+    return candidate
+
+
+def probe_of(setting: Setting, learned: Examples) -> Probe:
+    """The probe of some rows, at the setting's penalty and temperature."""
+    return setting.bench.probe_at(learned, setting.probe_c, setting.probe_temperature)

@@ -1,0 +1,18 @@
+"""What the user says about trials."""
+
+from __future__ import annotations
+
+from fewtune.base.options import Options, option
+
+
+class TrialOptions(Options):
+    """What is tried on folds of the training rows."""
+
+    folds: int = option(5, "folds of the training rows in a trial", ge=2, le=20)
+    unlabelled: str | None = option(
+        None, "file with rows without labels, for self-training; used only if folds show a gain"
+    )
+    self_training_rounds: int = option(3, "most rounds of self-training", ge=1, le=10)
+    self_training_confidence: float = option(
+        0.8, "least calibrated probability of a row that is taken", gt=0, lt=1
+    )

@@ -1,0 +1,147 @@
+"""Self-training: labels that the model gives to unlabelled rows, where folds show that they help.
+
+Yarowsky 1995 (doi:10.3115/981658.981684); the model restarts from the pretrained weights every
+round (Du et al. 2021, arXiv:2010.02194), classes are taken in the proportions of the labelled rows
+(Zou et al. 2018, arXiv:1810.07911).
+
+A fold's pseudo-labels come from that fold's own model, which has not seen the rows it is judged on;
+labels given by the other folds' models would carry those rows' answers back in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fewtune.base.events import Event, tell
+from fewtune.models.probe import best_temperature, softmax
+from fewtune.train.bench import Examples
+from fewtune.trials.folds import Line, Setting, Trial, compared, on_folds, probe_of
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Unlabelled rows that the final fit learns.
+
+    Attributes:
+        rows: (accepted,) positions in the unlabelled rows.
+        targets: (accepted,) class indices.
+        confidence: (accepted,) calibrated probability of that class, mean over folds.
+    """
+
+    rows: np.ndarray
+    targets: np.ndarray
+    confidence: np.ndarray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What self-training came to.
+
+    Attributes:
+        table: a line a round, as `compared` has them; the first learned the labelled rows alone.
+        accepted: rows for the final fit; None where no round was better beyond noise.
+    """
+
+    table: list[Line]
+    accepted: Accepted | None
+
+
+def self_train(
+    setting: Setting, unlabelled: Examples, rounds: int, confidence: float
+) -> Generator[Event, None, Outcome]:
+    """Try rounds of self-training on folds; stop when held-out log-loss worsens.
+
+    Args:
+        unlabelled: rows whose `targets` mean nothing.
+        rounds: most rounds after the first fit.
+        confidence: least calibrated probability of a row that is taken.
+    """
+    trials = [(yield from on_folds(setting, "labelled rows alone", ask=unlabelled.rows))]
+    taken = [0]
+    for number in range(1, rounds + 1):
+        # the share of rows that may be taken grows with the rounds: the first labels are the worst
+        chosen = [
+            _of_fold(setting, fold, trials[-1], unlabelled, confidence, number / rounds)
+            for fold in range(len(setting.folds))
+        ]
+        if not all(len(one.rows) for one in chosen):
+            break
+        extra = [_labelled(unlabelled, one) for one in chosen]
+        trial = yield from on_folds(
+            setting, f"self-training, round {number}", extra, unlabelled.rows
+        )
+        trials.append(trial)
+        taken.append(round(sum(len(one.rows) for one in chosen) / len(chosen)))
+        if trial.log_loss > trials[-2].log_loss:
+            break
+    table = compared(trials, taken)
+    best = min(
+        (k for k, line in enumerate(table) if line["better"]),
+        key=lambda k: trials[k].log_loss,
+        default=0,
+    )
+    accepted = None
+    if best:
+        accepted = _for_all(setting, trials[best - 1], unlabelled, confidence, best / rounds)
+    kept = [trials[best].name] if best else []
+    yield tell("tried", what="self-training", table=table, kept=kept)
+    return Outcome(table, accepted)
+
+
+def _of_fold(
+    setting: Setting,
+    fold: int,
+    last: Trial,
+    unlabelled: Examples,
+    confidence: float,
+    share: float,
+) -> Accepted:
+    """What a fold's model and its probe agree on; the probe is the second opinion a fold has."""
+    learned = np.setdiff1d(np.arange(len(setting.examples)), setting.folds[fold])
+    others = np.setdiff1d(last.held, setting.folds[fold])
+    answers = _calibrated(last.others[fold], last, others)
+    probe = probe_of(setting, setting.examples.take(learned))
+    agree = probe.probabilities(unlabelled.features).argmax(1) == answers.argmax(1)
+    targets = setting.examples.targets[learned]
+    return _balanced(answers, agree, targets, confidence, share)
+
+
+def _for_all(
+    setting: Setting, last: Trial, unlabelled: Examples, confidence: float, share: float
+) -> Accepted:
+    """What the models of all folds agree on, for the final fit."""
+    each = [_calibrated(one, last, last.held) for one in last.others]
+    labels = np.stack([one.argmax(1) for one in each])
+    agree = (labels == labels[0]).all(axis=0)
+    return _balanced(np.mean(each, axis=0), agree, setting.examples.targets, confidence, share)
+
+
+def _calibrated(answers: np.ndarray, last: Trial, rows: np.ndarray) -> np.ndarray:
+    """Answers at the temperature that suits the out-of-fold answers to `rows` best."""
+    logits = np.log(last.probabilities[rows].clip(1e-12))
+    temperature, _ = best_temperature(logits, last.targets[rows], np.ones(len(rows)))
+    return softmax(np.log(answers.clip(1e-12)) / temperature)
+
+
+def _balanced(
+    answers: np.ndarray, agree: np.ndarray, targets: np.ndarray, confidence: float, share: float
+) -> Accepted:
+    """The surest rows of every class, in the proportions of the labelled rows."""
+    labels, sure = answers.argmax(1), answers.max(1)
+    usual = np.bincount(targets, minlength=answers.shape[1]) / len(targets)
+    rows: list[int] = []
+    for label, part in enumerate(usual):
+        fit = np.flatnonzero((labels == label) & agree & (sure >= confidence))
+        most = int(np.ceil(share * part * len(answers)))
+        rows += fit[np.argsort(-sure[fit], kind="stable")][:most].tolist()
+    chosen = np.array(sorted(rows), dtype=np.int64)
+    return Accepted(chosen, labels[chosen], sure[chosen])
+
+
+def _labelled(unlabelled: Examples, accepted: Accepted) -> Examples:
+    """Unlabelled rows with the labels they were given."""
+    some = unlabelled.take(accepted.rows)
+    return Examples(some.rows, accepted.targets, some.features)
