@@ -10,7 +10,7 @@ print(run.predict(["pump DE brg hot, vib 9 mm/s"]))
 # imported, and would otherwise take `fewtune.train` from the function in the middle of a program.
 from fewtune import evaluate as _evaluate_room  # noqa: F401
 from fewtune import train as _train_room  # noqa: F401
-from fewtune.api import Model, Run, evaluate, load, predict, resume, train
+from fewtune.api import Model, Run, evaluate, label, load, predict, resume, train
 from fewtune.base.errors import FewtuneError, UsageError
 
 __version__ = "0.1.0"
@@ -20,6 +20,7 @@ __all__ = [
     "Run",
     "UsageError",
     "evaluate",
+    "label",
     "load",
     "predict",
     "resume",

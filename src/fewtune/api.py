@@ -169,6 +169,49 @@ def evaluate(run: Run | Model | str | Path, data: str | Path, **options: Any) ->
     return evaluate_file(model.path, model.predictor, str(data), options)
 
 
+def label(
+    run: Run | Model | str | Path, data: str | Path, rows: int = 100, text: str | None = None
+) -> list[dict[str, Any]]:
+    """Suggest labels for a person to correct, the most useful rows first.
+
+    Args:
+        run: a run, an artefact, or the path of one.
+        data: a file of unlabelled rows.
+        rows: how many to suggest.
+        text: the column that holds the text; found by its name where not given.
+
+    Returns:
+        `{"text", "label", "confidence", "second", "origin"}`: the likeliest label, its
+        probability, and the next likeliest.
+    """
+    import numpy as np
+
+    from fewtune.base.files import at
+    from fewtune.data.columns import Role
+    from fewtune.data.options import DataOptions
+    from fewtune.data.read import read_rows
+    from fewtune.trials.suggest import most_useful
+
+    if rows < 1:
+        raise UsageError(f"rows: 1 or more; got {rows}.")
+    model = run if isinstance(run, Model) else load(run)
+    found = read_rows(at(data), [Role("text")], DataOptions(text=text)).rows
+    texts = [row["text"] for row in found]
+    shares = model.predictor.probabilities(texts)
+    labels = model.labels
+    best = np.argsort(-shares, axis=1)
+    return [
+        {
+            "text": texts[k],
+            "label": labels[best[k, 0]],
+            "confidence": round(float(shares[k, best[k, 0]]), 4),
+            "second": labels[best[k, 1]],
+            "origin": str(found[k].origin),
+        }
+        for k in most_useful(texts, shares, rows)
+    ]
+
+
 def _heard(folder: RunFolder, events: Iterator[Event], listen: Listener | None) -> Run:
     for event in events:
         if listen:

@@ -61,6 +61,14 @@ def predict(run: str, source: str, **given: Any) -> int | None:
     return predict_source(run, source, door, options)
 
 
+def label(run: str, source: str, **given: Any) -> int | None:
+    """Suggest labels for a person to correct."""
+    from fewtune.cli.labelling import label_file
+
+    door, options = _door(given, "label")
+    return label_file(run, source, door, options)
+
+
 def runs(*words: str, **given: Any) -> int | None:
     """List, show, compare or remove runs."""
     from fewtune.cli import runs as verbs
@@ -161,6 +169,19 @@ def _predict_parameters() -> list[inspect.Parameter]:
     ]
 
 
+def _label_parameters() -> list[inspect.Parameter]:
+    from fewtune.cli.flags import argument, keyword
+
+    return [
+        argument("run", "a run folder, or a model/ folder"),
+        argument("source", "a file of rows without labels"),
+        keyword("rows", "how many rows to suggest [default: 100]", kind=int),
+        keyword("text", "the column that holds the text"),
+        keyword("output", "write to this .csv file instead of the terminal"),
+        *_common(),
+    ]
+
+
 def _runs_parameters() -> list[inspect.Parameter]:
     from fewtune.cli.flags import argument, keyword
 
@@ -192,6 +213,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "evaluate": Command(evaluate, "score a run's model on another file", _evaluate_parameters),
     "predict": Command(predict, "label a text, or the rows of a file", _predict_parameters),
+    "label": Command(
+        label, "suggest labels for a person to correct, most useful first", _label_parameters
+    ),
     "runs": Command(runs, "list, show, compare or remove runs", _runs_parameters),
     "report": Command(report, "write a run's report.html anew", _one("run", "a run folder")),
     "resume": Command(resume, "go on with a run that was stopped", _one("run", "a run folder")),

@@ -30,11 +30,11 @@ def parameters(models: Mapping[str, Iterable[type[Options]]]) -> list[inspect.Pa
 
 
 def keyword(
-    name: str, help: str, is_bool: bool = False, group: Group | None = None
+    name: str, help: str, is_bool: bool = False, group: Group | None = None, kind: type = str
 ) -> inspect.Parameter:
     """One optional flag; None where it is not given."""
-    kind = bool if is_bool else str
-    annotation = Annotated[kind | None, Parameter(name=f"--{name}", help=help, group=group)]  # type: ignore[valid-type]
+    of = bool if is_bool else kind
+    annotation = Annotated[of | None, Parameter(name=f"--{name}", help=help, group=group)]  # type: ignore[valid-type]
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )
