@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from fewtune.api import Run
 
 SHOWN = ("accuracy", "macro_f1", "log_loss")
+#: What takes a while after an event, shown until the next one.
+BUSY = {
+    "split": "reading the model, fitting the probe",
+    "planned": "running the frozen blocks",
+    "saved": "asking the model and the baselines about the test rows",
+}
 
 
 class Screen:
@@ -35,6 +41,7 @@ class Screen:
         self.err = Console(stderr=True, **plain)
         self.out = Console(**plain)
         self._bar: Any = None
+        self._busy: Any = None
         self._heard = 0
 
     def __enter__(self) -> Screen:
@@ -52,12 +59,15 @@ class Screen:
     def listen(self, event: Event) -> None:
         """Show an event."""
         self._heard += 1
+        self._rest()
         if event.name == "warned":
             self.note(event["message"])
         elif not self.quiet:
             show = getattr(self, f"_on_{event.name}", None)
             if show:
                 show(event)
+            if event.name in BUSY:
+                self._wait(BUSY[event.name])
 
     def _line(self, head: str, text: str, style: str = "", always: bool = False) -> None:
         if self.quiet and not always:
@@ -91,6 +101,7 @@ class Screen:
     def _on_trial(self, event: Event) -> None:
         if event["fold"] == event["folds"]:
             self._line("trial", f"{event['trial']}: {event['folds']} folds fitted")
+        self._wait(f"{event['trial']}: fold {event['fold']} of {event['folds']} done")
 
     def _on_tried(self, event: Event) -> None:
         for row in event["table"]:
@@ -162,10 +173,23 @@ class Screen:
         self._line("trained", f"{event['steps']} steps in {event['seconds']:.1f} s")
 
     def close(self) -> None:
-        """Take the bar down."""
+        """Take bar and spinner down."""
+        self._rest()
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+    def _wait(self, doing: str) -> None:
+        """A spinner, so that a silent stage does not look like a dead one."""
+        self._rest()
+        if self._bar is None and self.err.is_terminal:
+            self._busy = self.err.status(f"{'':9} {doing} ...", spinner="dots")
+            self._busy.start()
+
+    def _rest(self) -> None:
+        if self._busy is not None:
+            self._busy.stop()
+            self._busy = None
 
     # ---- the result
 

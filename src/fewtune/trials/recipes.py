@@ -1,0 +1,80 @@
+"""Does augmentation help? Each recipe on folds of the training rows, kept only beyond noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fewtune.base.events import Event, tell
+from fewtune.data.row import Row
+from fewtune.models.probe import Probe
+from fewtune.train.bench import Bench
+from fewtune.trials.folds import Line, Setting, compared, on_folds, probe_of
+
+#: New rows from some rows, none like those to avoid: (rows, avoid) -> made, by origin and recipe.
+Make = Callable[[Sequence[Row], Sequence[Row]], Sequence[Row]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What trying the recipes came to.
+
+    Attributes:
+        table: a line a recipe, as `compared` has them; the first is without augmentation.
+        kept: recipes with a gain beyond noise.
+    """
+
+    table: list[Line]
+    kept: list[str]
+
+
+def try_recipes(
+    setting: Setting, rows: Sequence[Row], recipes: Mapping[str, Make]
+) -> Generator[Event, None, Outcome]:
+    """Fit with and without the rows that each recipe makes from a fold's training rows.
+
+    Args:
+        rows: the training rows, in the order of the setting's examples.
+        recipes: by name.
+    """
+    trials = [(yield from on_folds(setting, "without augmentation"))]
+    counts = [0]
+    for name, make in recipes.items():
+        extra, count = [], 0
+        for held in setting.folds:
+            train = np.setdiff1d(np.arange(len(rows)), held)
+            learned = [rows[k] for k in train]
+            made = make(learned, [rows[k] for k in held])
+            probe = probe_of(setting, setting.examples.take(train))
+            kept = still_true(setting.bench, probe, learned, made)
+            extra.append(setting.bench.examples(kept))
+            count += len(kept)
+        trials.append((yield from on_folds(setting, name, extra)))
+        counts.append(round(count / len(setting.folds)))
+    table = compared(trials, counts)
+    kept_names = [line["name"] for line in table if line["better"]]
+    yield tell("tried", what="augmentation", table=table, kept=kept_names)
+    return Outcome(table, kept_names)
+
+
+def still_true(
+    bench: Bench, probe: Probe, parents: Sequence[Row], made: Sequence[Row]
+) -> list[Row]:
+    """The new rows whose label the probe does not contradict.
+
+    The probe errs on hard rows, and dropping those would leave the easy ones; so its vote counts
+    only where it changed: the new text is answered with neither the label nor what the parent was
+    answered with.
+    """
+    if not made:
+        return []
+    answers = probe.probabilities(bench.examples([*parents, *made]).features).argmax(1)
+    before = {row.origin: int(one) for row, one in zip(parents, answers, strict=False)}
+    targets = bench.task.targets(made)
+    return [
+        row
+        for row, now, target in zip(made, answers[len(parents) :], targets, strict=True)
+        if now in (target, before[row.origin])
+    ]
