@@ -4,7 +4,7 @@ import pytest
 
 from fewtune.base.errors import UsageError
 from fewtune.choose.method import LARGE, default_method
-from fewtune.choose.recipe import SMALL, SNAPSHOTS, decide, too_cautious
+from fewtune.choose.recipe import ALPHA, SMALL, SNAPSHOTS, decide, too_cautious
 from fewtune.methods import METHODS, parse
 from fewtune.train.options import TrainOptions
 
@@ -56,6 +56,27 @@ def test_few_rows_are_averaged_unless_the_best_step_is_kept():
     watched = recipe(rows=SMALL - 1, has_valid=True, early_stopping_patience=2)
     assert watched.options.average_last == 0
     assert watched.options.load_best_model_at_end
+
+
+@pytest.mark.parametrize(
+    ("method", "rows", "options", "alpha"),
+    [
+        ("full", SMALL - 1, {}, ALPHA),
+        ("lora+bitfit", SMALL - 1, {}, ALPHA),
+        ("full", SMALL, {}, 1.0),
+        ("full", SMALL - 1, {"start_head": "zero"}, 1.0),
+        ("full", SMALL - 1, {"learning_rate": 1e-4}, 1.0),
+        ("full", SMALL - 1, {"learning_rate": 1e-4, "wise_ft_alpha": 0.5}, 0.5),
+        ("lora+prefix", SMALL - 1, {}, 1.0),
+    ],
+)
+def test_the_way_back_to_the_start_is_taken_where_the_start_is_good(method, rows, options, alpha):
+    assert recipe(method, rows, **options).options.wise_ft_alpha == alpha
+
+
+def test_there_is_no_way_back_from_a_best_step():
+    watched = recipe(rows=SMALL - 1, has_valid=True, early_stopping_patience=2)
+    assert watched.options.wise_ft_alpha == 1.0
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ CASES = [
     ("full", {"bf16": True}),
     ("full", {"dropout": 0.1}),
     ("full", {"average_last": 5, "gradient_accumulation_steps": 2, "steps": 5}),
+    ("full", {"wise_ft_alpha": 0.5, "average_last": 2}),
     ("freeze", {}),
     ("freeze", {"bf16": True}),
     ("prefix", {}),

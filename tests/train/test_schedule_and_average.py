@@ -73,6 +73,17 @@ def test_the_model_ends_with_the_mean_of_its_last_snapshots(bert, tmp_path):
         torch.testing.assert_close(tensor, (kept[0][name] + kept[1][name]) / 2)
 
 
+def test_the_final_weights_lie_between_start_and_mean(bert, tmp_path):
+    fit = make_fit(bert, tmp_path, steps=6, average_last=2, wise_ft_alpha=0.25)
+    start, kept = weights(fit), []
+    for event in run_fit(fit):
+        if event.name == "step" and event["step"] in snapshot_steps(6, 2):
+            kept.append(weights(fit))
+    for name, tensor in trained_tensors(fit.model).items():
+        end = (kept[0][name] + kept[1][name]) / 2
+        torch.testing.assert_close(tensor, 0.75 * start[name] + 0.25 * end)
+
+
 def test_one_snapshot_is_no_average():
     """A run of one step keeps its weights as they are."""
     average = Average()

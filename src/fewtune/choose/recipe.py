@@ -12,6 +12,7 @@ from fewtune.train.recipe import Recipe
 
 SMALL = 1000  # rows; below, the end of training is averaged and no accuracy stops it
 SNAPSHOTS = 5
+ALPHA = 0.7  # measured, see docs/log.md
 
 
 def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) -> Recipe:
@@ -56,10 +57,29 @@ def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) ->
                 f"the weights of {average} points in the last fifth are averaged: {rows:,} rows "
                 "are too few to tell a best step from a lucky one."
             )
+    alpha = options.wise_ft_alpha
+    if alpha is None:
+        alpha = ALPHA if rows < SMALL and not best and _starts_at_base(method, options) else 1.0
+        if alpha < 1:
+            reasons.append(
+                f"the final weights lie at {alpha:g} of the way from the start to the trained "
+                "ones (WiSE-FT), measured on folds of four data sets."
+            )
     filled = options.model_copy(
-        update={"average_last": average, "load_best_model_at_end": best, "max_steps": steps}
+        update={
+            "average_last": average,
+            "load_best_model_at_end": best,
+            "max_steps": steps,
+            "wise_ft_alpha": alpha,
+        }
     )
     return Recipe(filled, steps, head or budget.head_learning_rate, parts, tuple(reasons))
+
+
+def _starts_at_base(method: Method, options: TrainOptions) -> bool:
+    """Whether the start is the probe on the untouched model, at rates that going back fits."""
+    probe = options.start_head == "probe" and options.learning_rate is None
+    return probe and all(part.starts_at_base for part in method.parts())
 
 
 def too_cautious(method: Method, options: TrainOptions, rows: int) -> str | None:

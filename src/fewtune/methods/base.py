@@ -44,6 +44,7 @@ class Method(Options):
         needs_model: False for a candidate without a neural model.
         needs_steps: False where the start of the head is the whole fit.
         adds_parts: True where what trains stands beside the base's own weights.
+        starts_at_base: False where the parts change the answers before they are trained.
         merges: True where `merge` leaves a plain model that computes the same.
         rate: default learning rate; `head_rate` the head's, `passes` over up to 1,000 rows.
     """
@@ -54,6 +55,7 @@ class Method(Options):
     needs_steps: ClassVar[bool] = True
     adds_parts: ClassVar[bool] = False
     merges: ClassVar[bool] = False
+    starts_at_base: ClassVar[bool] = True
     rate: ClassVar[float] = 1e-4
     head_rate: ClassVar[float] = 1e-3
     passes: ClassVar[float] = 10

@@ -1,7 +1,9 @@
-"""Averaged weights over the end of training. Izmailov et al. 2018, arXiv:1803.05407."""
+"""Averaged weights: over the end of training (Izmailov et al. 2018, arXiv:1803.05407), and between
+the pretrained start and the end (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903, eq. 1)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -17,6 +19,20 @@ def snapshot_steps(steps: int, count: int) -> set[int]:
     [84, 88, 92, 96, 100]
     """
     return {steps - round(i * END * steps / count) for i in range(count)}
+
+
+@torch.no_grad()
+def towards(model: nn.Module, start: Mapping[str, Tensor], alpha: float) -> None:
+    """Set every trained tensor to (1 - alpha) start + alpha trained.
+
+    Args:
+        start: the trained tensors as they were before the first step.
+        alpha: 0 is the start, 1 the trained weights.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            before = start[name].to(parameter.device)
+            parameter.copy_(before.lerp(parameter, alpha))
 
 
 @dataclass

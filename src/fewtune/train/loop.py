@@ -15,7 +15,7 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.events import Event, tell
@@ -23,7 +23,7 @@ from fewtune.methods.base import Prepared
 from fewtune.models.device import Machine, frozen_in_bf16
 from fewtune.models.parts import blocks_of, lowest_trained_block
 from fewtune.models.weights import put_trained, trained_tensors
-from fewtune.train.average import snapshot_steps
+from fewtune.train.average import snapshot_steps, towards
 from fewtune.train.checkpoint import (
     Progress,
     checkpoints_in,
@@ -93,6 +93,7 @@ def run_fit(fit: Fit) -> Iterator[Event]:
     """
     model, options = fit.model, fit.options
     model.to(fit.machine.device)
+    start = trained_tensors(model) if (options.wise_ft_alpha or 1) < 1 else {}
     optimiser = make_optimiser(fit.prepared, fit.rates, options, fit.machine.device)
     tables = Tables(model, fit.machine.device)
     progress = load_checkpoint(fit.folder, model, optimiser) or Progress()
@@ -114,7 +115,7 @@ def run_fit(fit: Fit) -> Iterator[Event]:
     if _out_of_patience(fit, progress):
         reason = f"{options.metric_for_best_model} has not improved since step "
         yield tell("stopped", step=progress.step, reason=f"{reason}{progress.best_step}")
-    _choose_weights(fit, progress)
+    _choose_weights(fit, progress, start)
     model.eval()
     yield tell(
         "trained",
@@ -242,12 +243,15 @@ def _out_of_patience(fit: Fit, progress: Progress) -> bool:
     return patience is not None and progress.since_best >= patience
 
 
-def _choose_weights(fit: Fit, progress: Progress) -> None:
-    """The best evaluation's weights where they are kept, else the mean of the last snapshots."""
+def _choose_weights(fit: Fit, progress: Progress, start: dict[str, Tensor]) -> None:
+    """The best evaluation's weights where they are kept, else the mean of the last snapshots; then
+    back towards the start, where there is one."""
     if progress.best_weights:
         put_trained(fit.model, progress.best_weights, "the best step's weights")
     elif progress.average.count > 1:
         put_trained(fit.model, progress.average.mean, "the averaged weights")
+    if start:
+        towards(fit.model, start, fit.options.wise_ft_alpha or 1.0)
 
 
 @contextmanager

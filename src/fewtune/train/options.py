@@ -45,6 +45,9 @@ class TrainOptions(Options):
     average_last: int | None = option(
         None, "average the weights of k steps in the last fifth; 0 turns it off", ge=0
     )
+    wise_ft_alpha: float | None = option(
+        None, "how far from the start to the trained weights the final ones lie", gt=0, le=1
+    )
     cache_trunk: bool = option(True, "run blocks below the lowest trained one only once")
     save_steps: int | None = option(None, "steps between checkpoints; default once a minute", ge=1)
     gradient_checkpointing: bool = option(False, "recompute activations to save memory")
