@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fewtune.base.errors import UsageError
 from fewtune.base.events import Event
+from fewtune.base.options import build
 
 if TYPE_CHECKING:
+    from fewtune.check.run import Checked
     from fewtune.methods.predictor import Predictor
     from fewtune.record.folder import RunFolder
 
@@ -167,6 +169,44 @@ def evaluate(run: Run | Model | str | Path, data: str | Path, **options: Any) ->
 
     model = run if isinstance(run, Model) else load(run)
     return evaluate_file(model.path, model.predictor, str(data), options)
+
+
+def check(
+    data: str | Path,
+    *,
+    model: str | None = None,
+    fix: str | None = None,
+    mask: bool = False,
+    **options: Any,
+) -> Checked:
+    """Look for what is wrong with training data.
+
+    Args:
+        data: the training file.
+        model: also ask this pretrained model; rules that need one are left out without it.
+        fix: write the training rows with the safe fixes to this .csv or .jsonl file.
+        mask: with `fix`, also mask what is private.
+        options: those of reading (`valid`, `test`, `text`, `label`, `map`, ...) and of checking
+            (`select`, `ignore`, `group`, `source`, `few`, `ratio`).
+
+    Raises:
+        UsageError: wrong options, or no such file.
+        FewtuneError: the file holds no usable row.
+    """
+    from fewtune.check.options import CheckOptions
+    from fewtune.check.run import check_file
+    from fewtune.data.options import DataOptions
+    from fewtune.models.options import ModelOptions
+    from fewtune.models.waiting import wait_as_the_machine_allows
+
+    given = {name: value for name, value in options.items() if value is not None}
+    reading, checking = build([DataOptions, CheckOptions], given)
+    asked = ModelOptions(model=model) if model else None
+    if asked:
+        wait_as_the_machine_allows()
+    return check_file(
+        str(data), cast(DataOptions, reading), cast(CheckOptions, checking), asked, fix, mask
+    )
 
 
 def label(

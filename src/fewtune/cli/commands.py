@@ -44,6 +44,14 @@ def resume(run: str, **given: Any) -> int | None:
     return None
 
 
+def check(data: str | None = None, **given: Any) -> int | None:
+    """The linter."""
+    from fewtune.cli.checking import check_file
+
+    door, options = _door(given)
+    return check_file(data, door, options)
+
+
 def evaluate(run: str, data: str, **given: Any) -> int | None:
     """Score a run's model on another file."""
     from fewtune import api
@@ -144,6 +152,23 @@ def _train_parameters() -> list[inspect.Parameter]:
     ]
 
 
+def _check_parameters() -> list[inspect.Parameter]:
+    from fewtune.check.options import CheckOptions
+    from fewtune.cli.flags import argument, keyword, parameters
+    from fewtune.data.options import DataOptions
+
+    return [
+        argument("data", "a file with training rows", required=False),
+        keyword("model", "also ask this model: folder, hub id, or minilm"),
+        keyword("fix", "write the rows with the safe fixes to this .csv or .jsonl file"),
+        keyword("mask", "with --fix, mask what is private", is_bool=True),
+        keyword("explain", "what a rule looks for, and why"),
+        keyword("all", "show every row of a finding", is_bool=True),
+        *_common(),
+        *parameters({"Options: check": [CheckOptions], "Options: data": [DataOptions]}),
+    ]
+
+
 def _evaluate_parameters() -> list[inspect.Parameter]:
     from fewtune.cli.flags import argument, parameters
     from fewtune.data.options import DataOptions
@@ -210,6 +235,9 @@ def _config_parameters() -> list[inspect.Parameter]:
 COMMANDS: dict[str, Command] = {
     "train": Command(
         train, "fine-tune on a file of labelled rows: the main job", _train_parameters
+    ),
+    "check": Command(
+        check, "lint training data: what is wrong, where, what to do", _check_parameters
     ),
     "evaluate": Command(evaluate, "score a run's model on another file", _evaluate_parameters),
     "predict": Command(predict, "label a text, or the rows of a file", _predict_parameters),

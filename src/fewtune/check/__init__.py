@@ -1,0 +1,1 @@
+"""The linter of training data: rules that find, and say what to do."""

@@ -1,0 +1,79 @@
+"""How many rows the classes have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from fewtune.check.finding import Finding, several, share, some
+from fewtune.check.look import Look
+from fewtune.data.row import Origin
+from fewtune.data.splits import natural
+
+
+def single(look: Look) -> Iterator[Finding]:
+    """Classes of one row: they can be learned a little and never tested."""
+    counts = Counter(row["label"] for row in look.train)
+    names = [label for label in look.labels if counts[label] == 1]
+    if names:
+        yield Finding(
+            "balance-single",
+            "warning",
+            f"{several(len(names), 'class has', 'classes have')} one row: {some(names, 5)}.",
+            "Add rows, or merge the class with another; it trains and cannot be tested.",
+            _rows_of(look, names),
+        )
+
+
+def few(look: Look) -> Iterator[Finding]:
+    """Classes with fewer rows than folds and an honest test want."""
+    counts = Counter(row["label"] for row in look.train)
+    least = look.options.few
+    names = [label for label in look.labels if 1 < counts[label] < least]
+    if names:
+        smallest = min(names, key=lambda label: counts[label])
+        yield Finding(
+            "balance-few",
+            "note",
+            f"{several(len(names), 'class has', 'classes have')} fewer than {least} rows; "
+            f"{smallest!r} has {counts[smallest]}.",
+            "Add rows there first: ten more rows of a small class teach more than a hundred of a "
+            "large one.",
+            _rows_of(look, names),
+        )
+
+
+def ratio(look: Look) -> Iterator[Finding]:
+    """The largest class against the smallest."""
+    counts = Counter(row["label"] for row in look.train)
+    (most, many), (least, little) = counts.most_common()[0], counts.most_common()[-1]
+    if many > look.options.ratio * little:
+        yield Finding(
+            "balance-ratio",
+            "note",
+            f"{most!r} has {share(many, len(look.train))} of the rows and {least!r} {little:,}, "
+            f"{many / little:,.0f} times fewer.",
+            "Judge by macro F1, and try --class_weights balanced.",
+            _rows_of(look, [least]),
+        )
+
+
+def unseen(look: Look) -> Iterator[Finding]:
+    """Labels of validation or test rows that no training row has."""
+    for part in ("valid", "test"):
+        rows = [row for row in look.parts.get(part, ()) if row["label"] not in look.labels]
+        if rows:
+            names = natural({row["label"] for row in rows})
+            yield Finding(
+                "balance-unseen",
+                "error",
+                f"{share(len(rows), len(look.parts[part]))} of the {part} rows have labels that no "
+                f"training row has: {some(names, 5)}.",
+                "Add training rows with these labels, or mend their spelling.",
+                tuple(row.origin for row in rows),
+            )
+
+
+def _rows_of(look: Look, labels: Sequence[str]) -> tuple[Origin, ...]:
+    wanted = set(labels)
+    return tuple(row.origin for row in look.train if row["label"] in wanted)

@@ -1,0 +1,110 @@
+"""The same thing said twice."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+
+from fewtune.check.finding import Finding, several, share, some
+from fewtune.check.look import Look
+from fewtune.data.near import Pair, groups_of
+from fewtune.data.row import Origin, Row
+
+
+def exact(look: Look) -> Iterator[Finding]:
+    """Rows whose text and label are those of an earlier training row, letter by letter."""
+    extra = _repeats(look.train, lambda row: (row["text"], row["label"]))
+    if extra:
+        yield Finding(
+            "duplicate-exact",
+            "warning",
+            f"{share(len(extra), len(look.train))} of the training rows repeat an earlier row, "
+            "which counts it twice.",
+            "Drop the repeats (--fix does), unless their number means something.",
+            tuple(row.origin for row in extra),
+            drop=frozenset(row.origin for row in extra),
+        )
+
+
+def normal(look: Look) -> Iterator[Finding]:
+    """Rows equal to an earlier one but for case, width, punctuation and blanks."""
+    plain = dict(zip((row.origin for _, row in look.rows), look.plain, strict=True))
+    same = _repeats(look.train, lambda row: (plain[row.origin], row["label"]))
+    exactly = {row.origin for row in _repeats(look.train, lambda r: (r["text"], r["label"]))}
+    extra = [row for row in same if row.origin not in exactly and plain[row.origin]]
+    if extra:
+        yield Finding(
+            "duplicate-normal",
+            "warning",
+            f"{share(len(extra), len(look.train))} of the training rows repeat an earlier row but "
+            "for case, width, punctuation or blanks.",
+            "Drop the repeats (--fix does), unless the difference means something.",
+            tuple(row.origin for row in extra),
+            drop=frozenset(row.origin for row in extra),
+        )
+
+
+def near(look: Look) -> Iterator[Finding]:
+    """Training rows that share almost all their letter sequences and have the same label."""
+    pairs = [
+        pair
+        for pair in look.near
+        if pair.second < len(look.train)
+        and look.plain[pair.first] != look.plain[pair.second]
+        and look.train[pair.first]["label"] == look.train[pair.second]["label"]
+    ]
+    if not pairs:
+        return
+    groups = Counter(groups_of(len(look.train), pairs))
+    rows = sum(size for size in groups.values() if size > 1)
+    first = max(pairs, key=lambda pair: (pair.similarity, -pair.first))
+    yield Finding(
+        "duplicate-near",
+        "note",
+        f"{share(rows, len(look.train))} of the training rows are nearly equal to another one; "
+        f"the likest share {first.similarity:.0%} of their letter sequences: "
+        f"{look.train[first.first].origin} and {look.train[first.second].origin}.",
+        "Keep them on one side of every split; drop some where one form fills a class.",
+        _by_likeness(look, pairs),
+        count=rows,
+    )
+
+
+def conflict(look: Look) -> Iterator[Finding]:
+    """The same text with different labels: at best one of them can be learned."""
+    by_text: dict[str, list[Row]] = defaultdict(list)
+    for (part, row), text in zip(look.rows, look.plain, strict=True):
+        if part == "train" and text:
+            by_text[text].append(row)
+    found = [rows for rows in by_text.values() if len({row["label"] for row in rows}) > 1]
+    if not found:
+        return
+    rows = [row for group in found for row in group]
+    labels = sorted({row["label"] for row in found[0]})
+    yield Finding(
+        "label-conflict",
+        "error",
+        f"{several(len(found), 'text has', 'texts have')} more than one label "
+        f"({several(len(rows), 'row')}); {found[0][0].origin} and {found[0][1].origin} say "
+        f"{some(labels)} of the same text.",
+        "Decide for one label each; where both are right, the classes overlap and need a rule.",
+        tuple(row.origin for row in rows),
+    )
+
+
+def _by_likeness(look: Look, pairs: Sequence[Pair]) -> tuple[Origin, ...]:
+    ranked = sorted(pairs, key=lambda pair: -pair.similarity)
+    both = (k for pair in ranked for k in (pair.first, pair.second))
+    return tuple(dict.fromkeys(look.rows[k][1].origin for k in both))
+
+
+def _repeats(rows: Sequence[Row], key: Callable[[Row], Hashable]) -> list[Row]:
+    """Rows whose key an earlier row had."""
+    seen: set[Hashable] = set()
+    extra = []
+    for row in rows:
+        mark = key(row)
+        if mark in seen:
+            extra.append(row)
+        seen.add(mark)
+    return extra

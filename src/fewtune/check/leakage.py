@@ -1,0 +1,102 @@
+"""What a score would owe to the split instead of to learning."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from fewtune.check.finding import Finding, several, share, some
+from fewtune.check.look import Look
+from fewtune.data.near import plain
+
+TELLING = 0.5  # share of a class's texts that name their label, from which it is told
+LEAST = 5  # rows of a class that must name it
+SHORT = 2  # letters; a shorter label is found in too many words
+
+
+def exact(look: Look) -> Iterator[Finding]:
+    """Validation or test rows whose text is a training row's."""
+    known = {text: row.origin for (part, row), text in _told(look) if part == "train" and text}
+    for part in ("valid", "test"):
+        rows = [row for (own, row), text in _told(look) if own == part and text in known]
+        if rows:
+            twin = known[plain(rows[0]["text"])]
+            yield Finding(
+                "leak-exact",
+                "error",
+                f"{share(len(rows), len(look.parts[part]))} of the {part} rows have the text of a "
+                f"training row ({rows[0].origin} that of {twin}), so their score measures memory.",
+                f"Drop them from the {part} file, or split the whole anew.",
+                tuple(row.origin for row in rows),
+                drop=frozenset(row.origin for row in rows),
+            )
+
+
+def near(look: Look) -> Iterator[Finding]:
+    """Validation or test rows that are nearly equal to a training row."""
+    found: dict[str, dict[int, int]] = defaultdict(dict)
+    for pair in look.near:
+        (first, _), (second, _) = look.rows[pair.first], look.rows[pair.second]
+        if first == "train" != second and look.plain[pair.first] != look.plain[pair.second]:
+            found[second].setdefault(pair.second, pair.first)
+    for part, twins in found.items():
+        rows = [look.rows[k][1] for k in twins]
+        twin = look.rows[next(iter(twins.values()))][1]
+        yield Finding(
+            "leak-near",
+            "warning",
+            f"{share(len(rows), len(look.parts[part]))} of the {part} rows are nearly equal to a "
+            f"training row, such as {rows[0].origin} to {twin.origin}.",
+            f"Look at them; where they are the same case, keep them on one side (train or {part}).",
+            tuple(row.origin for row in rows),
+        )
+
+
+def group(look: Look) -> Iterator[Finding]:
+    """Values of the group column on both sides."""
+    if not look.options.group:
+        return
+    known = {row.get("group") for row in look.train} - {None}
+    for part in ("valid", "test"):
+        rows = [row for row in look.parts.get(part, ()) if row.get("group") in known]
+        if rows:
+            shared = sorted({str(row["group"]) for row in rows})
+            yield Finding(
+                "leak-group",
+                "error",
+                f"{several(len(shared), 'value')} of {look.options.group} stand in training and "
+                f"{part} rows ({some(shared)}), with {several(len(rows), f'{part} row')}.",
+                f"Move each value's rows to one side: a new {look.options.group} is what the model "
+                "will meet.",
+                tuple(row.origin for row in rows),
+            )
+
+
+def label_in_text(look: Look) -> Iterator[Finding]:
+    """Classes whose texts mostly contain their own label's words, and other classes' do not."""
+    texts = [(row["label"], f" {text} ") for (part, row), text in _told(look) if part == "train"]
+    for label in look.labels:
+        word = plain(label)
+        if len(word) <= SHORT or word.isdigit():
+            continue
+        mark = f" {word} " if word.isascii() else word
+        own = [mark in text for own, text in texts if own == label]
+        others = [mark in text for own, text in texts if own != label]
+        told, elsewhere = sum(own), sum(others)
+        if told < LEAST or told < TELLING * len(own) or elsewhere * 10 > len(others):
+            continue
+        rows = [row.origin for row in look.train if row["label"] == label]
+        marked = tuple(origin for origin, is_in in zip(rows, own, strict=True) if is_in)
+        yield Finding(
+            "leak-label-in-text",
+            "warning",
+            f"{share(told, len(own))} of the texts of {label!r} contain the label itself and "
+            f"{share(elsewhere, len(others))} of the others do, so a search for the word answers.",
+            "Make sure that new texts will contain it too; otherwise take it out of the texts.",
+            marked,
+        )
+
+
+def _told(look: Look):
+    """Rows with their part, and their plain text."""
+    return zip(look.rows, look.plain, strict=True)

@@ -1,0 +1,146 @@
+"""What rules look at: rows by part, the ledger, and what a model says of them when it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fewtune.base.files import at
+from fewtune.check.options import CheckOptions
+from fewtune.data.columns import Role
+from fewtune.data.ledger import Ledger
+from fewtune.data.near import Pair, near_duplicates, plain
+from fewtune.data.options import DataOptions
+from fewtune.data.read import Table, read_rows
+from fewtune.data.row import Row
+from fewtune.data.splits import natural
+from fewtune.models.options import ModelOptions
+from fewtune.tasks.classify import Classify
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fewtune.models.load import Source
+
+PARTS = ("train", "valid", "test")
+
+
+@dataclass
+class Look:
+    """The rows, and lazily what costs time.
+
+    Attributes:
+        parts: `train`, and `valid` and `test` where there are such files.
+        ledger: of all files.
+        columns: role -> column of the training file.
+        notes: what reading decided.
+        model: what names the pretrained model; None where no model may be asked.
+    """
+
+    parts: Mapping[str, Sequence[Row]]
+    ledger: Ledger
+    columns: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    options: CheckOptions = field(default_factory=CheckOptions)
+    model: ModelOptions | None = None
+
+    @property
+    def train(self) -> Sequence[Row]:
+        """The rows to learn from."""
+        return self.parts["train"]
+
+    @cached_property
+    def rows(self) -> list[tuple[str, Row]]:
+        """Every row with its part, training rows first."""
+        return [(part, row) for part in PARTS for row in self.parts.get(part, ())]
+
+    @cached_property
+    def plain(self) -> list[str]:
+        """Every row's text without case, width, punctuation."""
+        return [plain(row["text"]) for _, row in self.rows]
+
+    @cached_property
+    def near(self) -> list[Pair]:
+        """Nearly equal rows, by their positions in `rows`."""
+        return near_duplicates([row["text"] for _, row in self.rows])
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The training rows' labels in natural order."""
+        return natural({row["label"] for row in self.train})
+
+    @cached_property
+    def source(self) -> Source:
+        """The pretrained folder."""
+        from fewtune.models.load import find
+
+        assert self.model is not None
+        return find(self.model)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        from fewtune.models.load import load_tokenizer
+
+        return load_tokenizer(self.source)
+
+    @cached_property
+    def tokens(self) -> list[list[int]]:
+        """Token ids of every row, uncut."""
+        texts = [row["text"] for _, row in self.rows]
+        return self.tokenizer(texts, truncation=False, verbose=False)["input_ids"]
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """The untouched encoder's features of every row in `rows`, (rows, width)."""
+        from fewtune.models.device import find_machine, keep_freed_memory
+        from fewtune.models.infer import features
+        from fewtune.models.load import load_pooled
+
+        assert self.model is not None
+        keep_freed_memory()
+        task = Classify(tuple(self.labels))
+        texts = [row["text"] for _, row in self.rows]
+        encoded = task.encode(texts, self.tokenizer, self.source.room(0))
+        base = load_pooled(self.source, len(self.labels), self.model)
+        return features(base, encoded, find_machine(self.model.device, self.model.bf16))
+
+
+def look_at(
+    path: str, data: DataOptions, options: CheckOptions, model: ModelOptions | None
+) -> Look:
+    """Read the files.
+
+    Raises:
+        UsageError, FewtuneError: a file cannot be read as rows at all.
+    """
+    files = {"train": path, "valid": data.valid, "test": data.test}
+    roles, data = _with_columns(data, options)
+    tables: dict[str, Table] = {}
+    for part, file in files.items():
+        if file:
+            like = tables["train"].columns if tables else None
+            name = None if _names_differ(files) else f"{part}/{Path(file).name}"
+            tables[part] = read_rows(at(file), roles, data, like=like, name=name)
+    ledger = Ledger()
+    for table in tables.values():
+        ledger.add(table.ledger)
+    notes = [note for table in tables.values() for note in table.notes]
+    rows = {part: table.rows for part, table in tables.items()}
+    return Look(rows, ledger, tables["train"].columns, notes, options, model)
+
+
+def _with_columns(data: DataOptions, options: CheckOptions) -> tuple[list[Role], DataOptions]:
+    """Also read the columns that only rules look at."""
+    more = {"group": options.group, "source": options.source}
+    asked = {name: column for name, column in more.items() if column}
+    roles = [*Classify.reads, *(Role(name, required=False, kind="any") for name in asked)]
+    return roles, data.model_copy(update={"map": {**data.map, **asked}})
+
+
+def _names_differ(files: Mapping[str, str | None]) -> bool:
+    names = [Path(file).name for file in files.values() if file]
+    return len(set(names)) == len(names)

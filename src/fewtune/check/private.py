@@ -1,0 +1,125 @@
+"""What should not be learned by heart: addresses, numbers, keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fewtune.check.finding import Finding, several, share
+from fewtune.check.look import Look
+
+_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643-1999
+_CHECK = "10X98765432"
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A kind of private text: where to look, and whether what looks like it is one."""
+
+    code: str
+    what: str
+    pattern: re.Pattern[str]
+    is_one: Callable[[str], bool] = lambda _: True
+    severity: str = "warning"
+
+    def found(self, text: str) -> list[str]:
+        """What of this kind a text holds."""
+        return [hit[0] for hit in self.pattern.finditer(text) if self.is_one(hit[0])]
+
+    def masked(self, text: str) -> str:
+        """The text with every one replaced by its kind in brackets."""
+        mark = f"[{self.what.upper().replace(' ', '_')}]"
+        return self.pattern.sub(lambda hit: mark if self.is_one(hit[0]) else hit[0], text)
+
+
+def luhn(digits: str) -> bool:
+    """The check digit of bank cards (ISO/IEC 7812-1).
+
+    >>> luhn("4539 1488 0343 6467"), luhn("4539 1488 0343 6468")
+    (True, False)
+    """
+    numbers = [int(one) for one in re.sub(r"\D", "", digits)][::-1]
+    doubled = (sum(divmod(2 * one, 10)) for one in numbers[1::2])
+    return len(set(numbers)) > 1 and (sum(numbers[::2]) + sum(doubled)) % 10 == 0
+
+
+def chinese_identity(number: str) -> bool:
+    """The check character of a Chinese identity number (GB 11643-1999).
+
+    >>> chinese_identity("11010519491231002X"), chinese_identity("110105194912310021")
+    (True, False)
+    """
+    total = sum(int(one) * weight for one, weight in zip(number, _WEIGHTS, strict=False))
+    return _CHECK[total % 11] == number[-1].upper()
+
+
+SECRETS = (
+    Secret(
+        "private-key",
+        "key",
+        re.compile(
+            r"AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{50,}|sk-[\w-]{20,}"
+            r"|xox[abprs]-[\w-]{10,}|AIza[\w-]{35}|hf_[A-Za-z0-9]{30,}|LTAI[A-Za-z0-9]{16,}"
+            r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+        ),
+        severity="error",
+    ),
+    Secret(
+        "private-email",
+        "e-mail",
+        re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"),
+    ),
+    Secret(
+        "private-id-cn",
+        "identity number",
+        re.compile(r"(?<!\d)[1-9]\d{5}(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])\d{3}[\dXx](?!\d)"),
+        chinese_identity,
+    ),
+    Secret(
+        "private-card",
+        "card number",
+        re.compile(r"(?<![\d.-])[2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{3,7}(?![\d-])"),
+        luhn,
+    ),
+    Secret(
+        "private-phone",
+        "telephone",
+        re.compile(
+            r"(?<![\d.-])(?:(?:\+|00)86[ -]?)?1[3-9]\d(?:[ -]?\d{4}){2}(?![\d-])"
+            r"|(?<![\d.-])\(?0\d{2,3}\)?[ -]\d{7,8}(?![\d-])"
+            r"|(?<![\d.-])(?:\+?1[ -])?\(?[2-9]\d{2}\)?[ -][2-9]\d{2}-\d{4}(?![\d-])"
+            r"|\+[1-9]\d{0,2}[ -]\d{2,4}(?:[ -]\d{2,4}){2,4}(?![\d-])"
+        ),
+    ),
+)  # fmt: skip
+
+
+def rule_of(secret: Secret) -> Callable[[Look], Iterator[Finding]]:
+    """The rule that finds one kind."""
+
+    def rule(look: Look) -> Iterator[Finding]:
+        hits = [(row, found) for _, row in look.rows if (found := secret.found(row["text"]))]
+        if hits:
+            count = sum(len(found) for _, found in hits)
+            yield Finding(
+                secret.code,
+                secret.severity,  # type: ignore[arg-type]
+                f"{share(len(hits), len(look.rows))} of the texts hold "
+                f"{several(count, secret.what)}, which a model can learn by heart and repeat.",
+                "Mask them: --fix OUT --mask.",
+                tuple(row.origin for row, _ in hits),
+            )
+
+    return rule
+
+
+def mask(text: str) -> str:
+    """A text without anything private.
+
+    >>> mask("call 13812345678 or mail li@example.com")
+    'call [TELEPHONE] or mail [E-MAIL]'
+    """
+    for secret in SECRETS:
+        text = secret.masked(text)
+    return text

@@ -1,0 +1,53 @@
+"""What reading found: rows that were set aside, mended or cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from fewtune.check.finding import Finding, Severity, share
+from fewtune.check.look import Look
+from fewtune.data.ledger import Entry
+
+#: What to do about rows that were set aside, by code.
+MEND = {
+    "format-encoding": "save the file as UTF-8, or name its --encoding",
+    "format-ragged": "put quotes round cells that hold the delimiter or a line break",
+    "format-quotes": "close the quotes, and double those inside a cell",
+    "format-header": "leave the repeated header out, it came from joining files",
+    "format-json": "write one whole JSON object a line",
+    "format-type": "give a single value where a text or a label is expected",
+    "empty-text": "write the text, or delete the row",
+    "empty-label": "label the rows; `fewtune label` suggests labels",
+}
+
+
+def told(code: str) -> Callable[[Look], Iterator[Finding]]:
+    """The rule that tells of the rows set aside, or mended and kept, with `code`."""
+
+    def rule(look: Look) -> Iterator[Finding]:
+        ledger = look.ledger
+        aside = [entry for entry in ledger.quarantined if entry.code == code]
+        mended = [entry for entry in ledger.fixed if entry.code == code]
+        if aside:
+            what = f"{share(len(aside), ledger.read)} of the rows are set aside"
+            yield _finding(code, "warning", aside, what, f"{MEND[code].capitalize()}.")
+        if mended:
+            what = f"{share(len(mended), ledger.read)} of the rows were mended and are kept"
+            yield _finding(code, "note", mended, what, "Nothing; --fix writes them so.")
+
+    return rule
+
+
+def cut(look: Look) -> Iterator[Finding]:
+    """Texts longer than --max_characters."""
+    if entries := look.ledger.truncated:
+        what = f"{share(len(entries), look.ledger.kept)} of the texts are cut"
+        do = "Shorten them, or raise --max_characters where the model reads so much."
+        yield _finding("truncated-characters", "warning", entries, what, do)
+
+
+def _finding(
+    code: str, severity: Severity, entries: Sequence[Entry], what: str, do: str
+) -> Finding:
+    rows = tuple(dict.fromkeys(entry.origin for entry in entries))
+    return Finding(code, severity, f"{what}; the first: {entries[0].reason}.", do, rows)

@@ -1,0 +1,135 @@
+"""Run the rules over what there is to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fewtune.base.errors import UsageError, did_you_mean
+from fewtune.check.finding import SEVERITIES, Finding
+from fewtune.check.fix import fixed, write_fixed
+from fewtune.check.look import Look, look_at
+from fewtune.check.options import CheckOptions
+from fewtune.check.rules import RULES, Rule, families
+from fewtune.data.options import DataOptions
+from fewtune.data.row import Origin, Row
+from fewtune.models.options import ModelOptions
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the linter found in a file.
+
+    Attributes:
+        rows: the ledger's counts.
+        findings: the worst first.
+        notes: what reading decided.
+        left_out: codes of rules that need a model.
+        written: what `fix` changed, a line each, the file first.
+    """
+
+    rows: dict[str, int]
+    findings: list[Finding]
+    notes: list[str]
+    left_out: list[str]
+    written: list[str]
+    by_origin: dict[Origin, Row] = field(repr=False)
+
+    def row(self, origin: Origin) -> Row | None:
+        """The row at a place, where it was kept."""
+        return self.by_origin.get(origin)
+
+    def as_json(self) -> dict[str, Any]:
+        """As `check --json` prints it."""
+        return {"rows": self.rows, "findings": [one.as_json() for one in self.findings]}
+
+
+def check_file(
+    path: str,
+    data: DataOptions,
+    options: CheckOptions,
+    model: ModelOptions | None = None,
+    fix: str | None = None,
+    masked: bool = False,
+) -> Checked:
+    """Look at a file and, where asked, write it anew with the safe fixes.
+
+    Raises:
+        UsageError, FewtuneError: see `fewtune.check`.
+    """
+    look = look_at(path, data, options, model)
+    findings = check(look)
+    written: list[str] = []
+    if fix:
+        rows, changes = fixed(look, findings, masked)
+        write_fixed(rows, fix)
+        written = [f"{fix}: {len(rows):,} rows, {len(changes):,} changes.", *changes]
+    return Checked(
+        look.ledger.counts(),
+        findings,
+        list(look.notes),
+        [rule.code for rule in left_out(look)],
+        written,
+        {row.origin: row for _, row in look.rows},
+    )
+
+
+def check(look: Look) -> list[Finding]:
+    """Everything the chosen rules find, the worst first.
+
+    Raises:
+        UsageError: `select` or `ignore` names a code that no rule has.
+    """
+    found = [finding for rule in chosen(look) for finding in rule.look(look)]
+    return sorted(found, key=lambda one: SEVERITIES.index(one.severity))
+
+
+def chosen(look: Look) -> list[Rule]:
+    """The rules asked for, without those that need a model where there is none."""
+    select, ignore = look.options.select, look.options.ignore
+    _refuse_unknown("select", select)
+    _refuse_unknown("ignore", ignore)
+    return [
+        rule
+        for rule in RULES
+        if (not select or _named(rule, select))
+        and not _named(rule, ignore)
+        and (look.model is not None or rule.needs == "rows")
+    ]
+
+
+def left_out(look: Look) -> list[Rule]:
+    """Rules that were asked for and need a model that was not given."""
+    asked = chosen(_with_model(look))
+    return [rule for rule in asked if rule.needs != "rows"] if look.model is None else []
+
+
+def rule_named(code: str) -> Rule:
+    """A rule by its code.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for rule in RULES:
+        if rule.code == code:
+            return rule
+    codes = [rule.code for rule in RULES]
+    raise UsageError(f"explain: there is no rule {code!r}.{did_you_mean(code, codes)}")
+
+
+def _with_model(look: Look) -> Look:
+    return Look(look.parts, look.ledger, options=look.options, model=look.model or ModelOptions())
+
+
+def _named(rule: Rule, names: Sequence[str]) -> bool:
+    return rule.code in names or rule.family in names
+
+
+def _refuse_unknown(option: str, names: Sequence[str]) -> None:
+    known = [*(rule.code for rule in RULES), *families()]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"{option}: there is no rule or family {name!r}.{did_you_mean(name, known)}"
+            )

@@ -1,0 +1,122 @@
+"""Near duplicates: texts that share almost all their letter sequences.
+
+Exact set-similarity join by prefix filtering (Bayardo et al. 2007, doi:10.1145/1242572.1242591):
+two sets of like size whose Jaccard similarity reaches t share one of their rarest shingles, so only
+pairs that do are compared. Nothing is estimated, and the same files give the same pairs everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from math import ceil, floor
+from typing import NamedTuple
+
+THRESHOLD = 0.8  # one word of ten changed; below it, texts of one form begin to look alike
+CROWD = 200  # rows that share a rare shingle: a form letter, whose every pair would be told
+_CHINESE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_NO_LETTER = re.compile(r"[\W_]+")
+
+
+class Pair(NamedTuple):
+    """Two positions, the earlier first, and the Jaccard similarity of their shingles, 0..1."""
+
+    first: int
+    second: int
+    similarity: float
+
+
+def plain(text: str) -> str:
+    """A text for comparison: full width made half, no case, no punctuation, single blanks.
+
+    >>> plain("Ｐump  FAILED!"), plain("泵，漏油。")
+    ('pump failed', '泵 漏油')
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return _NO_LETTER.sub(" ", folded).strip()
+
+
+def is_chinese(text: str) -> bool:
+    """Whether most letters are Chinese, Japanese or Korean, which carry a word or syllable each."""
+    return len(_CHINESE.findall(text)) * 2 > len(text)
+
+
+def shingles(text: str) -> frozenset[str]:
+    """Sequences of letters of a plain text: three letters, two where the script is Chinese."""
+    width = 2 if is_chinese(text) else 3
+    if len(text) <= width:
+        return frozenset([text]) if text else frozenset()
+    return frozenset(text[k : k + width] for k in range(len(text) - width + 1))
+
+
+def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> list[Pair]:
+    """Pairs of texts that are nearly equal, equal ones among them, in the order of the texts.
+
+    Args:
+        texts: as read.
+        threshold: least Jaccard similarity, 0..1.
+
+    >>> near_duplicates(["pump DE bearing is hot", "Pump DE bearing is hot.", "lamp is dark"])
+    [Pair(first=0, second=1, similarity=1.0)]
+    """
+    sets = [shingles(plain(text)) for text in texts]
+    rare = Counter(one for found in sets for one in found)
+    ordered = [sorted(found, key=lambda one: (rare[one], one)) for found in sets]
+    index: dict[str, list[int]] = defaultdict(list)
+    pairs = []
+    for k, own in enumerate(ordered):
+        for other in _candidates(own, len(own), index, ordered, threshold):
+            similarity = _jaccard(sets[k], sets[other])
+            if similarity >= threshold:
+                pairs.append(Pair(other, k, similarity))
+        for one in own[: _prefix(len(own), threshold)]:
+            index[one].append(k)
+    return sorted(pairs)
+
+
+def groups_of(count: int, pairs: Sequence[Pair]) -> list[int]:
+    """A number for each of `count` rows; rows joined by pairs, directly or not, share one.
+
+    >>> groups_of(4, [Pair(0, 2, 1.0)])
+    [0, 1, 0, 3]
+    """
+    parent = list(range(count))
+
+    def root(k: int) -> int:
+        while parent[k] != k:
+            parent[k] = parent[parent[k]]
+            k = parent[k]
+        return k
+
+    for first, second, _ in pairs:
+        a, b = sorted((root(first), root(second)))
+        parent[b] = a
+    return [root(k) for k in range(count)]
+
+
+def _prefix(size: int, threshold: float) -> int:
+    """How many of the rarest shingles two sets that reach the threshold must have one of."""
+    return size - ceil(threshold * size) + 1 if size else 0
+
+
+def _candidates(
+    own: list[str],
+    size: int,
+    index: dict[str, list[int]],
+    ordered: list[list[str]],
+    threshold: float,
+) -> Iterator[int]:
+    seen: set[int] = set()
+    least, most = ceil(threshold * size), floor(size / threshold)
+    for one in own[: _prefix(size, threshold)]:
+        for other in index[one][-CROWD:]:
+            if other not in seen and least <= len(ordered[other]) <= most:
+                seen.add(other)
+                yield other
+
+
+def _jaccard(first: frozenset[str], second: frozenset[str]) -> float:
+    shared = len(first & second)
+    return shared / (len(first) + len(second) - shared)
