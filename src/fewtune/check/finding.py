@@ -55,12 +55,15 @@ class Finding:
 
 
 def share(count: int, of: int) -> str:
-    """`12 (3.4 %)`.
+    """A count and what part it is.
 
-    >>> share(12, 350)
-    '12 (3.4 %)'
+    >>> share(12, 350), share(2, 10_000), share(0, 5)
+    ('12 (3.4 %)', '2 (0.02 %)', '0 (0.0 %)')
     """
-    return f"{count:,} ({count / of:.1%})".replace("%", " %") if of else f"{count:,}"
+    if not of:
+        return f"{count:,}"
+    part = 100 * count / of
+    return f"{count:,} ({part:.2f} %)" if 0 < part < 0.05 else f"{count:,} ({part:.1f} %)"
 
 
 def some(names: Sequence[str], most: int = 3) -> str:

@@ -12,7 +12,7 @@ from fewtune.train.recipe import Recipe
 
 SMALL = 1000  # rows; below, the end of training is averaged and no accuracy stops it
 SNAPSHOTS = 5
-ALPHA = 0.7  # measured, see docs/log.md
+ALPHA = 0.5  # measured, see docs/log.md
 
 
 def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) -> Recipe:

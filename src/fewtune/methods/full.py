@@ -15,6 +15,7 @@ class Full(WholeModel):
     """Train every weight."""
 
     name: ClassVar[str] = "full"
+    rate: ClassVar[float] = 2e-4
     passes: ClassVar[float] = 6
     scene: ClassVar[str] = "small encoders, and wherever data and memory allow it"
 
