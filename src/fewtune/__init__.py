@@ -8,10 +8,11 @@ print(run.predict(["pump DE brg hot, vib 9 mm/s"]))
 
 # The rooms that are named like a verb come first: a package binds its name when it is first
 # imported, and would otherwise take `fewtune.train` from the function in the middle of a program.
+from fewtune import augment as _augment_room  # noqa: F401
 from fewtune import check as _check_room  # noqa: F401
 from fewtune import evaluate as _evaluate_room  # noqa: F401
 from fewtune import train as _train_room  # noqa: F401
-from fewtune.api import Model, Run, check, evaluate, label, load, predict, resume, train
+from fewtune.api import Model, Run, augment, check, evaluate, label, load, predict, resume, train
 from fewtune.base.errors import FewtuneError, UsageError
 
 __version__ = "0.1.0"
@@ -20,6 +21,7 @@ __all__ = [
     "Model",
     "Run",
     "UsageError",
+    "augment",
     "check",
     "evaluate",
     "label",

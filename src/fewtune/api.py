@@ -209,6 +209,35 @@ def check(
     )
 
 
+def augment(
+    data: str | Path, *, write: str | None = None, seed: int = 0, **options: Any
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Make new rows from a file of training rows.
+
+    Args:
+        data: the training file; rows of `valid` and `test` are kept away from.
+        write: a .csv or .jsonl file for the new rows.
+        seed: of every choice.
+        options: `augment` (recipes), `augment_copies`, `lexicon`, `protect`, and those of reading.
+
+    Returns:
+        The new rows (`text`, `label`, `parent`, `recipe`, `before`: the parent's text), and how
+        many were dropped by reason.
+
+    Raises:
+        UsageError: no such recipe or file, or `write` ends otherwise.
+    """
+    from fewtune.augment.file import augment_file
+    from fewtune.augment.options import AugmentOptions
+    from fewtune.data.options import DataOptions
+
+    given = {name: value for name, value in options.items() if value is not None}
+    reading, making = build([DataOptions, AugmentOptions], given)
+    return augment_file(
+        str(data), cast(DataOptions, reading), cast(AugmentOptions, making), seed, write
+    )
+
+
 def label(
     run: Run | Model | str | Path, data: str | Path, rows: int = 100, text: str | None = None
 ) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import pytest
 
 from fewtune.base.errors import UsageError
 from fewtune.choose.method import LARGE, default_method
-from fewtune.choose.recipe import ALPHA, SMALL, SNAPSHOTS, decide, too_cautious
+from fewtune.choose.recipe import SMALL, SNAPSHOTS, decide, too_cautious
 from fewtune.methods import METHODS, parse
 from fewtune.train.options import TrainOptions
 
@@ -61,8 +61,8 @@ def test_few_rows_are_averaged_unless_the_best_step_is_kept():
 @pytest.mark.parametrize(
     ("method", "rows", "options", "alpha"),
     [
-        ("full", SMALL - 1, {}, ALPHA),
-        ("lora+bitfit", SMALL - 1, {}, ALPHA),
+        ("full", SMALL - 1, {}, 0.5),
+        ("lora+bitfit", SMALL - 1, {}, 0.7),
         ("full", SMALL, {}, 1.0),
         ("full", SMALL - 1, {"start_head": "zero"}, 1.0),
         ("full", SMALL - 1, {"learning_rate": 1e-4}, 1.0),

@@ -12,7 +12,6 @@ from fewtune.train.recipe import Recipe
 
 SMALL = 1000  # rows; below, the end of training is averaged and no accuracy stops it
 SNAPSHOTS = 5
-ALPHA = 0.5  # measured, see docs/log.md
 
 
 def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) -> Recipe:
@@ -59,7 +58,7 @@ def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) ->
             )
     alpha = options.wise_ft_alpha
     if alpha is None:
-        alpha = ALPHA if rows < SMALL and not best and _starts_at_base(method, options) else 1.0
+        alpha = _alpha(method, options) if rows < SMALL and not best else 1.0
         if alpha < 1:
             reasons.append(
                 f"the final weights lie at {alpha:g} of the way from the start to the trained "
@@ -76,10 +75,11 @@ def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) ->
     return Recipe(filled, steps, head or budget.head_learning_rate, parts, tuple(reasons))
 
 
-def _starts_at_base(method: Method, options: TrainOptions) -> bool:
-    """Whether the start is the probe on the untouched model, at rates that going back fits."""
-    probe = options.start_head == "probe" and options.learning_rate is None
-    return probe and all(part.starts_at_base for part in method.parts())
+def _alpha(method: Method, options: TrainOptions) -> float:
+    """The parts' own; none from rates that were not ours, nor back to a head that knows nothing."""
+    if options.learning_rate is not None or options.start_head != "probe":
+        return 1.0
+    return max(part.alpha for part in method.parts())
 
 
 def too_cautious(method: Method, options: TrainOptions, rows: int) -> str | None:

@@ -52,6 +52,14 @@ def check(data: str | None = None, **given: Any) -> int | None:
     return check_file(data, door, options)
 
 
+def augment(data: str, **given: Any) -> int | None:
+    """New rows from training rows."""
+    from fewtune.cli.augmenting import augment_rows
+
+    door, options = _door(given)
+    return augment_rows(data, door, options)
+
+
 def evaluate(run: str, data: str, **given: Any) -> int | None:
     """Score a run's model on another file."""
     from fewtune import api
@@ -169,6 +177,20 @@ def _check_parameters() -> list[inspect.Parameter]:
     ]
 
 
+def _augment_parameters() -> list[inspect.Parameter]:
+    from fewtune.augment.options import AugmentOptions
+    from fewtune.cli.flags import argument, keyword, parameters
+    from fewtune.data.options import DataOptions
+
+    return [
+        argument("data", "a file with training rows"),
+        keyword("write", "write the new rows to this .csv or .jsonl file"),
+        keyword("seed", "every random choice derives from it [default: 0]", kind=int),
+        *_common(),
+        *parameters({"Options: augment": [AugmentOptions], "Options: data": [DataOptions]}),
+    ]
+
+
 def _evaluate_parameters() -> list[inspect.Parameter]:
     from fewtune.cli.flags import argument, parameters
     from fewtune.data.options import DataOptions
@@ -238,6 +260,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "check": Command(
         check, "lint training data: what is wrong, where, what to do", _check_parameters
+    ),
+    "augment": Command(
+        augment, "make new training rows by recipes, and look at them", _augment_parameters
     ),
     "evaluate": Command(evaluate, "score a run's model on another file", _evaluate_parameters),
     "predict": Command(predict, "label a text, or the rows of a file", _predict_parameters),

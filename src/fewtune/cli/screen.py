@@ -115,6 +115,13 @@ class Screen:
         kept = "used" if event["kept"] else "no gain beyond noise, so it is not used"
         self._line("trial", f"{event['what']}: {kept}")
 
+    def _on_augmented(self, event: Event) -> None:
+        said = f"{event['made']:,} new rows"
+        if event["dropped"]:
+            why = ", ".join(f"{count:,} {reason}" for reason, count in event["dropped"].items())
+            said += f"; dropped: {why}"
+        self._line("augment", said)
+
     def _on_planned(self, event: Event) -> None:
         share = event["trainable"] / max(1, event["total"])
         self._line(

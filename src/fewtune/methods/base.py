@@ -44,9 +44,10 @@ class Method(Options):
         needs_model: False for a candidate without a neural model.
         needs_steps: False where the start of the head is the whole fit.
         adds_parts: True where what trains stands beside the base's own weights.
-        starts_at_base: False where the parts change the answers before they are trained.
         merges: True where `merge` leaves a plain model that computes the same.
         rate: default learning rate; `head_rate` the head's, `passes` over up to 1,000 rows.
+        alpha: how far from the start to the trained weights the final ones lie, on few rows; 1
+            where the start is not the untouched model (WiSE-FT).
     """
 
     name: ClassVar[str]
@@ -55,10 +56,10 @@ class Method(Options):
     needs_steps: ClassVar[bool] = True
     adds_parts: ClassVar[bool] = False
     merges: ClassVar[bool] = False
-    starts_at_base: ClassVar[bool] = True
     rate: ClassVar[float] = 1e-4
     head_rate: ClassVar[float] = 1e-3
     passes: ClassVar[float] = 10
+    alpha: ClassVar[float] = 0.7
 
     def refuses(self, model: PooledModel) -> str | None:
         """Why this method cannot be used on this model, as a full sentence; None if it can."""

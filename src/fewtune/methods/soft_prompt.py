@@ -27,7 +27,7 @@ class SoftPrompt(PeftMethod):
     """
 
     in_sequence: ClassVar[bool] = True
-    starts_at_base: ClassVar[bool] = False
+    alpha: ClassVar[float] = 1.0
 
     num_virtual_tokens: int = option(20, "learned vectors before the text", ge=1)
 

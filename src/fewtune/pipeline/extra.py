@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fewtune.augment import candidates, parse
+from fewtune.augment.apply import augment, context_of
+from fewtune.augment.base import Recipe
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
 from fewtune.data.columns import Role
@@ -14,7 +18,7 @@ from fewtune.data.read import read_rows
 from fewtune.data.row import Origin, Row
 from fewtune.data.splits import stratified_folds
 from fewtune.methods.base import Method
-from fewtune.pipeline.job import Job
+from fewtune.pipeline.job import AUTO, Job
 from fewtune.pipeline.run import Run
 
 if TYPE_CHECKING:
@@ -23,26 +27,42 @@ if TYPE_CHECKING:
 
 
 def refuse_extra(job: Job, method: Method) -> None:
-    """What cannot be tried, said before there is a run folder.
+    """What cannot be done, said before there is a run folder.
 
     Raises:
         UsageError: in a sentence.
     """
-    if job.trials.unlabelled and not method.needs_model:
-        raise UsageError(
-            f"unlabelled: `{method.spell()}` has no pretrained model to learn from them with; "
-            "choose a neural method, such as `probe` or `full`."
-        )
+    asked = {"unlabelled": job.trials.unlabelled, "augment": job.augment.augment}
+    for option in (name for name, value in asked.items() if value):
+        if not method.needs_model:
+            raise UsageError(
+                f"{option}: `{method.spell()}` has no pretrained model to learn more rows with; "
+                "choose a neural method, such as `probe` or `full`."
+            )
+    if job.augment.augment:
+        context_of(job.augment, recipes_of(job))
+
+
+def recipes_of(job: Job) -> tuple[Recipe, ...]:
+    """The recipes asked for; those to try where the user leaves it to us."""
+    asked = job.augment.augment
+    if asked == AUTO:
+        return candidates(bool(job.augment.lexicon))
+    return parse(asked or ())
 
 
 def extra_rows(
     run: Run, bench: Bench, examples: Examples
 ) -> Generator[Event, None, Examples | None]:
     """Everything the final fit learns beside the labelled rows."""
-    if not run.job.trials.unlabelled:
+    if not (run.job.trials.unlabelled or run.job.augment.augment):
         return None
     if "learned" not in run.chosen:
-        learned = yield from _self_trained(run, bench, examples)
+        learned: list[Row] = []
+        if run.job.augment.augment:
+            learned += yield from _augmented(run, bench, examples)
+        if run.job.trials.unlabelled:
+            learned += yield from _self_trained(run, bench, examples)
         run.folder.write_learned(_line(row) for row in learned)
         run.chosen["learned"] = len(learned)
     rows = [_row(line) for line in run.folder.learned]
@@ -52,6 +72,34 @@ def extra_rows(
             f"{run.chosen['learned']:,}, so the run cannot go on as the same; start a new one."
         )
     return bench.examples(rows) if rows else None
+
+
+def _augmented(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, list[Row]]:
+    """New rows by the recipes asked for, or by those of all that folds show a gain for."""
+    from fewtune.trials.recipes import still_true, try_recipes
+
+    job = run.job
+    recipes = recipes_of(job)
+    context = context_of(job.augment, recipes)
+    held = [*run.data.valid, *run.data.test]
+
+    def make(recipe: Recipe, rows: Sequence[Row], avoid: Sequence[Row]) -> Sequence[Row]:
+        copies = job.augment.augment_copies
+        return augment(rows, (recipe,), context, run.seed, copies, [*avoid, *held]).rows
+
+    if job.augment.augment == AUTO:
+        on_trial = {recipe.name: partial(make, recipe) for recipe in recipes}
+        outcome = yield from try_recipes(setting_of(run, bench, examples), run.data.train, on_trial)
+        run.tried("augmentation", outcome.table, bool(outcome.kept))
+        recipes = tuple(recipe for recipe in recipes if recipe.name in outcome.kept)
+    made = augment(run.data.train, recipes, context, run.seed, job.augment.augment_copies, held)
+    probe = bench.probe_at(examples, run.chosen["probe_c"], run.chosen["probe_temperature"])
+    kept = still_true(bench, probe, run.data.train, made.rows)
+    dropped = dict(made.dropped)
+    if contradicted := len(made.rows) - len(kept):
+        dropped["the probe contradicts the label"] = contradicted
+    yield tell("augmented", made=len(kept), dropped=dropped)
+    return kept
 
 
 def setting_of(run: Run, bench: Bench, examples: Examples) -> Setting:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fewtune.augment.options import AugmentOptions
 from fewtune.base.errors import UsageError, one_of
 from fewtune.base.options import Options, build, unknown_option
 from fewtune.data.options import DataOptions
@@ -23,6 +24,7 @@ SECTIONS: dict[str, type[Options]] = {
     "data": DataOptions,
     "model": ModelOptions,
     "train": TrainOptions,
+    "augment": AugmentOptions,
     "trials": TrialOptions,
     "evaluate": EvaluateOptions,
     "run": RunOptions,
@@ -64,6 +66,7 @@ class Job:
     data: DataOptions
     model: ModelOptions
     train: TrainOptions
+    augment: AugmentOptions
     trials: TrialOptions
     evaluate: EvaluateOptions
     run: RunOptions

@@ -1,0 +1,112 @@
+"""Apply recipes to training rows, and let nothing through that would mislead."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from fewtune.augment.base import Context, Recipe
+from fewtune.augment.lexicon import read_lexicon
+from fewtune.augment.options import AugmentOptions
+from fewtune.base.errors import UsageError
+from fewtune.base.files import found
+from fewtune.data.near import THRESHOLD, near_duplicates, plain
+from fewtune.data.row import Row
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """What the recipes made.
+
+    Attributes:
+        rows: new rows, each with its parent's origin and its recipe.
+        dropped: how many were dropped, by reason.
+    """
+
+    rows: tuple[Row, ...]
+    dropped: dict[str, int]
+
+
+def context_of(options: AugmentOptions, recipes: Sequence[Recipe]) -> Context:
+    """What the recipes may use.
+
+    Raises:
+        UsageError: a recipe needs a lexicon and none is given; a file is not there.
+    """
+    needy = [recipe.name for recipe in recipes if recipe.needs_lexicon]
+    if needy and not options.lexicon:
+        raise UsageError(
+            f"augment: {', '.join(needy)} needs --lexicon FILE (WordNet's dict folder, 同义词词林, "
+            "or a file with a word and its synonym a line)."
+        )
+    lexicon = read_lexicon(options.lexicon) if options.lexicon else {}
+    protected: frozenset[str] = frozenset()
+    if options.protect:
+        text = found(options.protect, "protect").read_text(encoding="utf-8-sig", errors="replace")
+        protected = frozenset(line.strip() for line in text.splitlines() if line.strip())
+    return Context(lexicon, protected)
+
+
+def augment(
+    rows: Sequence[Row],
+    recipes: Sequence[Recipe],
+    context: Context,
+    seed: int = 0,
+    copies: int = 1,
+    avoid: Sequence[Row] = (),
+) -> Augmented:
+    """Make new rows from training rows.
+
+    Args:
+        rows: the parents, training rows only.
+        copies: new rows of each recipe for a parent.
+        avoid: rows of validation or test: what equals or nearly equals one is dropped.
+
+    Returns:
+        The new rows in the order of recipes, copies and parents; what a recipe makes depends on the
+        seed and the rows, not on the recipes beside it.
+    """
+    known = {plain(row["text"]) for row in rows}
+    held = {plain(row["text"]) for row in avoid}
+    dropped: Counter[str] = Counter()
+    made: list[Row] = []
+    for recipe in recipes:
+        for copy in range(copies):
+            draw = Random(f"{seed} {recipe.name} {copy}")
+            for parent, new in zip(rows, recipe.rows(rows, draw, context), strict=True):
+                reason = _refused(new, parent, known, held, recipe.rewrites)
+                if reason:
+                    dropped[reason] += 1
+                    continue
+                known.add(_key(new, recipe.rewrites))
+                made.append(new)
+    kept, near = _apart(made, avoid)
+    dropped["nearly a validation or test row"] += near
+    return Augmented(tuple(kept), {reason: count for reason, count in dropped.items() if count})
+
+
+def _key(row: Row, rewrites: bool) -> str:
+    """What makes two new rows the same: the words, or for blanks and marks the very letters."""
+    return plain(row["text"]) if rewrites else row["text"]
+
+
+def _refused(new: Row, parent: Row, known: set[str], held: set[str], rewrites: bool) -> str | None:
+    if new["text"] == parent["text"]:
+        return "nothing could change"
+    if not plain(new["text"]):
+        return "no words left"
+    if plain(new["text"]) in held:
+        return "a validation or test row"
+    return "the same as another row" if _key(new, rewrites) in known else None
+
+
+def _apart(made: Sequence[Row], avoid: Sequence[Row]) -> tuple[list[Row], int]:
+    """Without rows that are nearly equal to one to avoid, where their parents are not."""
+    if not made or not avoid:
+        return list(made), 0
+    texts = [row["text"] for row in (*avoid, *made)]
+    pairs = near_duplicates(texts, THRESHOLD)
+    close = {second - len(avoid) for first, second, _ in pairs if first < len(avoid) <= second}
+    return [row for k, row in enumerate(made) if k not in close], len(close)

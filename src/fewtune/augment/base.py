@@ -1,0 +1,62 @@
+"""What a recipe is: a frozen model of its own options that makes new rows from rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import ClassVar
+
+from fewtune.augment.lexicon import Lexicon
+from fewtune.augment.words import Pieces, cut
+from fewtune.base.options import Options, option
+from fewtune.data.row import Row
+
+
+@dataclass(frozen=True)
+class Context:
+    """What recipes may use beside the rows.
+
+    Attributes:
+        lexicon: synonyms by word; empty where none was given.
+        protected: words that are never changed, beside numbers, codes and units.
+    """
+
+    lexicon: Lexicon = field(default_factory=dict)
+    protected: frozenset[str] = frozenset()
+
+    def cut(self, text: str) -> Pieces:
+        """A text as pieces, with what may be changed."""
+        return cut(text, self.protected.__contains__)
+
+
+class Recipe(Options):
+    """A way to make a new text that still has its label.
+
+    Attributes:
+        name: the key in the registry.
+        scene: one clause on what it changes, for tables.
+        needs_lexicon: True where it cannot work without one.
+        rewrites: False where only blanks, case and marks change.
+    """
+
+    name: ClassVar[str]
+    scene: ClassVar[str]
+    needs_lexicon: ClassVar[bool] = False
+    rewrites: ClassVar[bool] = True
+
+    strength: float = option(0.1, "share of the words that change; one at least", ge=0, le=1)
+
+    def text(self, text: str, draw: Random, context: Context) -> str:
+        """A new text; the same one where nothing in it can change."""
+        raise NotImplementedError
+
+    def rows(self, rows: Sequence[Row], draw: Random, context: Context) -> Iterator[Row]:
+        """A new row for each: its origin is its parent's, its recipe this one's name."""
+        for row in rows:
+            text = self.text(row["text"], draw, context) if self.strength else row["text"]
+            yield Row(row.origin, {**row.fields, "text": text}, self.name)
+
+    def count(self, words: int) -> int:
+        """How many of so many words change."""
+        return min(words, max(1, round(self.strength * words))) if words else 0

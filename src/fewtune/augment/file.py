@@ -1,0 +1,72 @@
+"""New rows from a file, for a person to look at or keep."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fewtune.augment import RECIPES, candidates, parse
+from fewtune.augment.apply import augment, context_of
+from fewtune.augment.options import AugmentOptions
+from fewtune.base.errors import UsageError
+from fewtune.base.files import at, write_atomic
+from fewtune.data.options import DataOptions
+from fewtune.data.read import read_rows
+from fewtune.tasks.classify import Classify
+
+COLUMNS = ("text", "label", "parent", "recipe")
+
+
+def augment_file(
+    path: str, data: DataOptions, options: AugmentOptions, seed: int, write: str | None
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Read, make, write; see `fewtune.augment`."""
+    if not options.augment:
+        raise UsageError(f"augment: name recipes, of {', '.join(RECIPES)}, or `auto` for all.")
+    if write and Path(write).suffix not in WRITERS:
+        raise UsageError(f"write: a name ending in {' or '.join(WRITERS)}; got {write!r}.")
+    asked = options.augment
+    recipes = candidates(bool(options.lexicon)) if asked == "auto" else parse(asked)
+    context = context_of(options, recipes)
+    table = read_rows(at(path), Classify.reads, data)
+    held = [
+        row
+        for file in (data.valid, data.test)
+        if file
+        for row in read_rows(at(file), Classify.reads, data, like=table.columns).rows
+    ]
+    made = augment(table.rows, recipes, context, seed, options.augment_copies, held)
+    before = {row.origin: row["text"] for row in table.rows}
+    rows = [
+        {
+            "text": row["text"],
+            "label": row["label"],
+            "parent": str(row.origin),
+            "recipe": row.recipe,
+            "before": before[row.origin],
+        }
+        for row in made.rows
+    ]
+    if write:
+        write_atomic(at(write), WRITERS[Path(write).suffix](rows))
+    return rows, made.dropped
+
+
+def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _as_jsonl(rows: Sequence[dict[str, Any]]) -> str:
+    kept = ({name: row[name] for name in COLUMNS} for row in rows)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
+
+
+WRITERS = {".csv": _as_csv, ".jsonl": _as_jsonl}

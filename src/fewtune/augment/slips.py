@@ -1,0 +1,126 @@
+"""What hands do to texts: wrong keys, wrong characters of one sound, blanks, case, punctuation."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import ClassVar
+
+from fewtune.augment.base import Context, Recipe
+from fewtune.data.near import is_chinese
+
+_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+#: Common characters that sound alike and are easily chosen wrongly.
+SOUNDS = (
+    "的地得", "在再", "做作坐", "他她它", "己已", "带代待", "进近", "象像向", "那哪", "以已",
+    "声生", "机级", "压呀", "震振阵", "漏露", "油由", "气汽", "温稳", "轴周", "承成程", "泵蹦",
+    "阀法", "电店", "停听", "跳调", "断段", "转赚", "热惹", "冷棱", "响想", "坏怀", "裂列", "松送",
+    "紧仅", "磨摩", "损笋", "异意易", "障账", "检捡", "修休", "换唤", "更跟", "启起", "动洞",
+)  # fmt: skip
+
+
+def neighbours() -> dict[str, str]:
+    """The keys beside each letter on a QWERTY keyboard."""
+    beside: dict[str, str] = {}
+    for at, row in enumerate(_ROWS):
+        for k, letter in enumerate(row):
+            near = [row[j] for j in (k - 1, k + 1) if 0 <= j < len(row)]
+            for other in (at - 1, at + 1):
+                if 0 <= other < len(_ROWS):
+                    near += list(_ROWS[other][max(0, k - 1) : k + 1])
+            beside[letter] = "".join(near)
+    return beside
+
+
+KEYS = neighbours()
+ALIKE = {one: group.replace(one, "") for group in SOUNDS for one in group}
+
+
+class Typing(Recipe):
+    """Slips of the keyboard, and characters of one sound in Chinese."""
+
+    name: ClassVar[str] = "typing"
+    scene: ClassVar[str] = "slips of the keyboard, characters of one sound"
+
+    def text(self, text: str, draw: Random, context: Context) -> str:
+        """One slip in each chosen word."""
+        cut = context.cut(text)
+        pieces = list(cut.pieces)
+        able = [k for k in cut.free if _slip(pieces[k], Random(0)) != pieces[k]]
+        for k in draw.sample(able, min(len(able), self.count(len(cut.free)))):
+            pieces[k] = _slip(pieces[k], draw)
+        return cut.joined(pieces)
+
+
+class Aeda(Recipe):
+    """Punctuation is put between words (AEDA, Karimi et al. 2021, arXiv:2108.13230)."""
+
+    name: ClassVar[str] = "aeda"
+    scene: ClassVar[str] = "punctuation is put between words"
+    rewrites: ClassVar[bool] = False
+
+    def text(self, text: str, draw: Random, context: Context) -> str:
+        """Before a word, in the script's own marks."""
+        cut = context.cut(text)
+        pieces = list(cut.pieces)
+        marks, gap = ("，。；！？：", "") if is_chinese(text) else (",.;!?:", " ")
+        for k in draw.sample(cut.free[1:], min(len(cut.free[1:]), self.count(len(cut.free)))):
+            pieces[k] = f"{draw.choice(marks)}{gap}{pieces[k]}"
+        return cut.joined(pieces)
+
+
+class Spaces(Recipe):
+    """A blank too many or too few."""
+
+    name: ClassVar[str] = "spaces"
+    scene: ClassVar[str] = "a blank too many or too few"
+
+    def text(self, text: str, draw: Random, context: Context) -> str:
+        """Inside a long word, or between two."""
+        cut = context.cut(text)
+        pieces = list(cut.pieces)
+        long = [k for k in cut.free if len(pieces[k]) > 1]
+        for k in draw.sample(long, min(len(long), self.count(len(cut.free)))):
+            blank = k + 1 < len(pieces) and pieces[k + 1] == " "
+            if blank and k + 2 in cut.free and draw.random() < 0.5:
+                pieces[k + 1] = ""
+            else:
+                at = draw.randrange(1, len(pieces[k]))
+                pieces[k] = f"{pieces[k][:at]} {pieces[k][at:]}"
+        return cut.joined(pieces)
+
+
+class Case(Recipe):
+    """Words in capitals or without; in Chinese, full-width punctuation becomes half."""
+
+    name: ClassVar[str] = "case"
+    scene: ClassVar[str] = "capitals come and go; half-width marks in Chinese"
+    rewrites: ClassVar[bool] = False
+
+    def text(self, text: str, draw: Random, context: Context) -> str:
+        """Swap case of chosen words, width of the marks."""
+        if is_chinese(text):
+            half = text.translate(str.maketrans("，。；！？：（）", ",.;!?:()"))
+            return (
+                half
+                if half != text
+                else text.translate(str.maketrans(",.;!?:()", "，。；！？：（）"))
+            )
+        cut = context.cut(text)
+        pieces = list(cut.pieces)
+        for k in draw.sample(cut.free, self.count(len(cut.free))):
+            pieces[k] = pieces[k].lower() if pieces[k] != pieces[k].lower() else pieces[k].upper()
+        return cut.joined(pieces)
+
+
+def _slip(word: str, draw: Random) -> str:
+    """A key beside the right one, one left out or struck twice; or a character of one sound."""
+    alike = [k for k, letter in enumerate(word) if letter in ALIKE]
+    if alike:
+        at = draw.choice(alike)
+        return f"{word[:at]}{draw.choice(ALIKE[word[at]])}{word[at + 1 :]}"
+    if len(word) < 3 or not word.isascii() or not word.isalpha():
+        return word
+    at = draw.randrange(1, len(word))
+    letter = word[at]
+    wrong = draw.choice(["", letter * 2, draw.choice(KEYS.get(letter.lower(), letter))])
+    return f"{word[:at]}{wrong}{word[at + 1 :]}"

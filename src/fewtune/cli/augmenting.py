@@ -1,0 +1,51 @@
+"""`fewtune augment`: new rows, and a sample in which the changes are coloured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import SequenceMatcher
+from random import Random
+from typing import Any
+
+from fewtune.cli.screen import Screen
+
+SAMPLE = 10
+
+
+def augment_rows(data: str, screen: Screen, options: Mapping[str, Any]) -> int:
+    """Make the rows, write them where asked, show some."""
+    from fewtune import api
+
+    given = dict(options)
+    seed = int(given.pop("seed", None) or 0)
+    rows, dropped = api.augment(data, seed=seed, **given)
+    if screen.json:
+        screen.say({"made": len(rows), "dropped": dropped, "written": given.get("write")}, "")
+        return 0
+    for row in Random(seed).sample(rows, min(SAMPLE, len(rows))):
+        screen.out.print(_shown(row))
+    screen.out.print(_summary(len(rows), dropped, given.get("write")))
+    return 0
+
+
+def _shown(row: Mapping[str, Any]) -> Any:
+    """One new row: what went is red and struck, what came is green."""
+    from rich.text import Text
+
+    told = Text.assemble((f"{row['recipe']:8}", "bold"), (f" {row['parent']}  ", "dim"))
+    before, after = row["before"], row["text"]
+    for kind, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind == "equal":
+            told.append(before[a:b])
+            continue
+        told.append(before[a:b], "red strike")
+        told.append(after[c:d], "bold green")
+    return told
+
+
+def _summary(made: int, dropped: Mapping[str, int], written: str | None) -> str:
+    said = f"\n{made:,} new rows"
+    if dropped:
+        why = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
+        said += f"; dropped: {why}"
+    return said + (f". Written: {written}" if written else ". --write FILE keeps them.")
