@@ -27,7 +27,7 @@ class Adapter(Method):
     name: ClassVar[str] = "adapter"
     scene: ClassVar[str] = "one base, many exchangeable parts"
     adds_parts: ClassVar[bool] = True
-    rate: ClassVar[float] = 2e-3
+    rate: ClassVar[float] = 1e-3
     head_rate: ClassVar[float] = 1e-2
 
     adapter_type: Literal["houlsby", "pfeiffer", "parallel"] = option(

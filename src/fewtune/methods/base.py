@@ -46,8 +46,8 @@ class Method(Options):
         adds_parts: True where what trains stands beside the base's own weights.
         merges: True where `merge` leaves a plain model that computes the same.
         rate: default learning rate; `head_rate` the head's, `passes` over up to 1,000 rows.
-        alpha: how far from the start to the trained weights the final ones lie, on few rows; 1
-            where the start is not the untouched model (WiSE-FT).
+        alpha: how far from the start to the trained weights the final ones lie, on few rows
+            (WiSE-FT); 1 is all the way.
     """
 
     name: ClassVar[str]
@@ -59,7 +59,7 @@ class Method(Options):
     rate: ClassVar[float] = 1e-4
     head_rate: ClassVar[float] = 1e-3
     passes: ClassVar[float] = 10
-    alpha: ClassVar[float] = 0.7
+    alpha: ClassVar[float] = 1.0
 
     def refuses(self, model: PooledModel) -> str | None:
         """Why this method cannot be used on this model, as a full sentence; None if it can."""

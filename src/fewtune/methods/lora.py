@@ -23,7 +23,7 @@ class LoRA(InjectedMethod):
 
     name: ClassVar[str] = "lora"
     scene: ClassVar[str] = "larger models, one GPU; merges without a trace"
-    rate: ClassVar[float] = 2e-3
+    rate: ClassVar[float] = 1e-3
     head_rate: ClassVar[float] = 1e-2
     passes: ClassVar[float] = 6
 

@@ -27,7 +27,6 @@ class SoftPrompt(PeftMethod):
     """
 
     in_sequence: ClassVar[bool] = True
-    alpha: ClassVar[float] = 1.0
 
     num_virtual_tokens: int = option(20, "learned vectors before the text", ge=1)
 
