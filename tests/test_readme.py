@@ -22,7 +22,9 @@ ROOT = Path(__file__).parents[1]
 README, CHINESE = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh.md"))
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"]
 FENCE = re.compile(r"(<!-- slow -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FLAGS_OF_COMMANDS = {"method", "task", "config", "json", "quiet", "debug", "help", "schema", "root"}
+FLAGS_OF_COMMANDS = {
+    "method", "task", "config", "json", "quiet", "debug", "help", "schema", "root", "fix",
+}  # fmt: skip
 ROWS = 96  # of the example data: every class has some, and a probe takes seconds
 
 
