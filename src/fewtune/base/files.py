@@ -68,18 +68,28 @@ def found(path: str | Path, option: str) -> Path:
 
 
 def fingerprint(*parts: str | bytes | Path) -> str:
-    """SHA-256 over strings, bytes and the contents of files, as 16 hexadecimal digits.
+    """SHA-256 over strings, bytes and the contents of files and folders, as 16 hexadecimal digits.
 
     >>> fingerprint("a", "b") == fingerprint("ab")
     False
     """
     total = hashlib.sha256()
     for part in parts:
-        raw = part.read_bytes() if isinstance(part, Path) else part
+        raw = _content(part) if isinstance(part, Path) else part
         raw = raw.encode("utf-8") if isinstance(raw, str) else raw
         total.update(len(raw).to_bytes(8, "little"))
         total.update(raw)
     return total.hexdigest()[:16]
+
+
+def _content(path: Path) -> bytes:
+    """A file's bytes; of a folder the names and bytes of all files below it."""
+    if not path.is_dir():
+        return path.read_bytes()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return b"".join(
+        file.relative_to(path).as_posix().encode() + b"\0" + file.read_bytes() for file in files
+    )
 
 
 def _remove(path: Path) -> None:

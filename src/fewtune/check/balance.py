@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from fewtune.check.finding import Finding, several, share, some
 from fewtune.check.look import Look
+from fewtune.data.holdout import labels_of
 from fewtune.data.row import Origin
 from fewtune.data.splits import natural
 
 
 def single(look: Look) -> Iterator[Finding]:
     """Classes of one row: they can be learned a little and never tested."""
-    counts = Counter(row["label"] for row in look.train)
+    counts = _counts(look)
     names = [label for label in look.labels if counts[label] == 1]
     if names:
         yield Finding(
@@ -27,7 +28,7 @@ def single(look: Look) -> Iterator[Finding]:
 
 def few(look: Look) -> Iterator[Finding]:
     """Classes with fewer rows than folds and an honest test want."""
-    counts = Counter(row["label"] for row in look.train)
+    counts = _counts(look)
     least = look.options.few
     names = [label for label in look.labels if 1 < counts[label] < least]
     if names:
@@ -45,7 +46,9 @@ def few(look: Look) -> Iterator[Finding]:
 
 def ratio(look: Look) -> Iterator[Finding]:
     """The largest class against the smallest."""
-    counts = Counter(row["label"] for row in look.train)
+    counts = _counts(look)
+    if not counts:
+        return
     (most, many), (least, little) = counts.most_common()[0], counts.most_common()[-1]
     if many > look.options.ratio * little:
         yield Finding(
@@ -61,9 +64,10 @@ def ratio(look: Look) -> Iterator[Finding]:
 def unseen(look: Look) -> Iterator[Finding]:
     """Labels of validation or test rows that no training row has."""
     for part in ("valid", "test"):
-        rows = [row for row in look.parts.get(part, ()) if row["label"] not in look.labels]
+        known = set(look.labels)
+        rows = [row for row in look.parts.get(part, ()) if not known.issuperset(labels_of(row))]
         if rows:
-            names = natural({row["label"] for row in rows})
+            names = natural({label for row in rows for label in labels_of(row)} - known)
             yield Finding(
                 "balance-unseen",
                 "error",
@@ -74,6 +78,10 @@ def unseen(look: Look) -> Iterator[Finding]:
             )
 
 
+def _counts(look: Look) -> Counter[str]:
+    return Counter(label for row in look.train for label in labels_of(row))
+
+
 def _rows_of(look: Look, labels: Sequence[str]) -> tuple[Origin, ...]:
     wanted = set(labels)
-    return tuple(row.origin for row in look.train if row["label"] in wanted)
+    return tuple(row.origin for row in look.train if wanted.intersection(labels_of(row)))

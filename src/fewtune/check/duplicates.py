@@ -7,13 +7,14 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from fewtune.check.finding import Finding, several, share, some
 from fewtune.check.look import Look
+from fewtune.data.holdout import labels_of
 from fewtune.data.near import Pair, groups_of
 from fewtune.data.row import Origin, Row
 
 
 def exact(look: Look) -> Iterator[Finding]:
     """Rows whose text and label are those of an earlier training row, letter by letter."""
-    extra = _repeats(look.train, lambda row: (row["text"], row["label"]))
+    extra = _repeats(look.train, lambda row: (row["text"], labels_of(row)))
     if extra:
         yield Finding(
             "duplicate-exact",
@@ -29,8 +30,8 @@ def exact(look: Look) -> Iterator[Finding]:
 def normal(look: Look) -> Iterator[Finding]:
     """Rows equal to an earlier one but for case, width, punctuation and blanks."""
     plain = dict(zip((row.origin for _, row in look.rows), look.plain, strict=True))
-    same = _repeats(look.train, lambda row: (plain[row.origin], row["label"]))
-    exactly = {row.origin for row in _repeats(look.train, lambda r: (r["text"], r["label"]))}
+    same = _repeats(look.train, lambda row: (plain[row.origin], labels_of(row)))
+    exactly = {row.origin for row in _repeats(look.train, lambda r: (r["text"], labels_of(r)))}
     extra = [row for row in same if row.origin not in exactly and plain[row.origin]]
     if extra:
         yield Finding(
@@ -51,7 +52,7 @@ def near(look: Look) -> Iterator[Finding]:
         for pair in look.near
         if pair.second < len(look.train)
         and look.plain[pair.first] != look.plain[pair.second]
-        and look.train[pair.first]["label"] == look.train[pair.second]["label"]
+        and labels_of(look.train[pair.first]) == labels_of(look.train[pair.second])
     ]
     if not pairs:
         return
@@ -76,11 +77,11 @@ def conflict(look: Look) -> Iterator[Finding]:
     for (part, row), text in zip(look.rows, look.plain, strict=True):
         if part == "train" and text:
             by_text[text].append(row)
-    found = [rows for rows in by_text.values() if len({row["label"] for row in rows}) > 1]
+    found = [rows for rows in by_text.values() if len({_said(row) for row in rows}) > 1]
     if not found:
         return
     rows = [row for group in found for row in group]
-    labels = sorted({row["label"] for row in found[0]})
+    labels = sorted({_said(row) for row in found[0]})
     yield Finding(
         "label-conflict",
         "error",
@@ -90,6 +91,10 @@ def conflict(look: Look) -> Iterator[Finding]:
         "Decide for one label each; where both are right, the classes overlap and need a rule.",
         tuple(row.origin for row in rows),
     )
+
+
+def _said(row: Row) -> str:
+    return ", ".join(sorted(labels_of(row)))
 
 
 def _by_likeness(look: Look, pairs: Sequence[Pair]) -> tuple[Origin, ...]:

@@ -22,6 +22,11 @@ def fixed(look: Look, findings: Sequence[Finding], masked: bool) -> tuple[list[R
 
     Only training rows are dropped or relabelled; `masked` also replaces what is private.
     """
+    if look.shape.name != "text/label":
+        raise UsageError(
+            f"fix: rows of text and label can be written anew, and these are {look.shape.name}; "
+            "mend the file by hand."
+        )
     drop = {origin: one.code for one in findings for origin in one.drop}
     mend: dict[Any, Mapping[str, Any]] = {}
     for one in findings:

@@ -54,7 +54,7 @@ def near(look: Look) -> Iterator[Finding]:
 
 def group(look: Look) -> Iterator[Finding]:
     """Values of the group column on both sides."""
-    if not look.options.group:
+    if not look.group:
         return
     known = {row.get("group") for row in look.train} - {None}
     for part in ("valid", "test"):
@@ -64,9 +64,9 @@ def group(look: Look) -> Iterator[Finding]:
             yield Finding(
                 "leak-group",
                 "error",
-                f"{several(len(shared), 'value')} of {look.options.group} stand in training and "
+                f"{several(len(shared), 'value')} of {look.group} stand in training and "
                 f"{part} rows ({some(shared)}), with {several(len(rows), f'{part} row')}.",
-                f"Move each value's rows to one side: a new {look.options.group} is what the model "
+                f"Move each value's rows to one side: a new {look.group} is what the model "
                 "will meet.",
                 tuple(row.origin for row in rows),
             )

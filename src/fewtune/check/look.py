@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.base.files import at
 from fewtune.check.options import CheckOptions
-from fewtune.data.columns import Role
+from fewtune.data.dialogue import as_text
+from fewtune.data.holdout import labels_of
 from fewtune.data.ledger import Ledger
 from fewtune.data.near import Pair, near_duplicates, plain
 from fewtune.data.options import DataOptions
-from fewtune.data.read import Table, read_rows
+from fewtune.data.read import Table, read_any
 from fewtune.data.row import Row
+from fewtune.data.shapes import LABELLED, Shape
 from fewtune.data.splits import natural
 from fewtune.models.options import ModelOptions
 from fewtune.tasks.classify import Classify
@@ -38,6 +40,8 @@ class Look:
         columns: role -> column of the training file.
         notes: what reading decided.
         model: what names the pretrained model; None where no model may be asked.
+        group: the column whose values must stay on one side.
+        shape: what the training file holds.
     """
 
     parts: Mapping[str, Sequence[Row]]
@@ -46,6 +50,8 @@ class Look:
     notes: Sequence[str] = ()
     options: CheckOptions = field(default_factory=CheckOptions)
     model: ModelOptions | None = None
+    group: str | None = None
+    shape: Shape = LABELLED
 
     @property
     def train(self) -> Sequence[Row]:
@@ -70,7 +76,7 @@ class Look:
     @cached_property
     def labels(self) -> list[str]:
         """The training rows' labels in natural order."""
-        return natural({row["label"] for row in self.train})
+        return natural({label for row in self.train for label in labels_of(row)})
 
     @cached_property
     def source(self) -> Source:
@@ -118,27 +124,44 @@ def look_at(
         UsageError, FewtuneError: a file cannot be read as rows at all.
     """
     files = {"train": path, "valid": data.valid, "test": data.test}
-    roles, data = _with_columns(data, options)
     tables: dict[str, Table] = {}
     for part, file in files.items():
         if file:
             like = tables["train"].columns if tables else None
             name = None if _names_differ(files) else f"{part}/{Path(file).name}"
-            tables[part] = read_rows(at(file), roles, data, like=like, name=name)
+            tables[part] = _read(at(file), data, options, like, name)
     ledger = Ledger()
     for table in tables.values():
         ledger.add(table.ledger)
     notes = [note for table in tables.values() for note in table.notes]
-    rows = {part: table.rows for part, table in tables.items()}
-    return Look(rows, ledger, tables["train"].columns, notes, options, model)
+    rows = {part: [*map(shown, table.rows)] for part, table in tables.items()}
+    shape = tables["train"].shape
+    assert shape is not None
+    return Look(rows, ledger, tables["train"].columns, notes, options, model, data.group, shape)
 
 
-def _with_columns(data: DataOptions, options: CheckOptions) -> tuple[list[Role], DataOptions]:
-    """Also read the columns that only rules look at."""
-    more = {"group": options.group, "source": options.source}
-    asked = {name: column for name, column in more.items() if column}
-    roles = [*Classify.reads, *(Role(name, required=False, kind="any") for name in asked)]
-    return roles, data.model_copy(update={"map": {**data.map, **asked}})
+def shown(row: Row) -> Row:
+    """The row with all that it says as its text: a pair, a dialogue, the path of an image."""
+    if "messages" in row.fields:
+        return row.with_fields(text=as_text(row["messages"]))
+    if "text" in row.fields and "text_pair" not in row.fields:
+        return row
+    said = [value for value in row.fields.values() if isinstance(value, str)]
+    texts = [row["text"], row["text_pair"]] if "text_pair" in row.fields else said
+    return row.with_fields(text=" | ".join(texts))
+
+
+def _read(
+    path: Path,
+    data: DataOptions,
+    options: CheckOptions,
+    like: Mapping[str, str] | None,
+    name: str | None,
+) -> Table:
+    """Rows of whatever shape, with the columns that only splits and rules look at."""
+    more = {"group": data.group, "time": data.time, "source": options.source}
+    asked = {role: column for role, column in more.items() if column}
+    return read_any(path, data, like=like, name=name, more=asked)
 
 
 def _names_differ(files: Mapping[str, str | None]) -> bool:

@@ -12,7 +12,6 @@ class CheckOptions(Options):
 
     select: tuple[str, ...] = option((), "only these codes or families: duplicate,leak-exact")
     ignore: tuple[str, ...] = option((), "not these codes or families")
-    group: str | None = option(None, "column whose values must not be on both sides of a split")
     source: str | None = option(None, "column that says where a row comes from")
     few: int = option(8, "a class with fewer training rows is told", ge=2)
     ratio: float = option(20.0, "largest over smallest class that is told", gt=1)

@@ -35,6 +35,7 @@ class Rule:
         why: why it matters.
         look: finds it.
         needs: `rows` alone, a model's `tokenizer`, or its `features` too.
+        speaks_of: `rows` of any kind, `text`, or rows with one `label` each.
     """
 
     code: str
@@ -43,6 +44,13 @@ class Rule:
     why: str
     look: Check
     needs: Needs = "rows"
+    speaks_of: Literal["rows", "text", "label"] = "rows"
+
+    def applies(self, look: Look) -> bool:
+        """Whether the rows are of the kind that the rule speaks of."""
+        if self.speaks_of == "label":
+            return look.shape.task == "classify"
+        return self.speaks_of == "rows" or look.shape.task not in ("image", "vision-chat")
 
     @property
     def family(self) -> str:
@@ -123,6 +131,7 @@ RULES: tuple[Rule, ...] = (
         "the same text and label twice",
         "A repeated row counts twice in the loss, and on both sides of a split it inflates scores.",
         duplicates.exact,
+        speaks_of="text",
     ),
     Rule(
         "duplicate-normal",
@@ -130,6 +139,7 @@ RULES: tuple[Rule, ...] = (
         "the same text but for case, width, punctuation or blanks",
         "To a model these are the same row; to a split they are not, unless somebody looks.",
         duplicates.normal,
+        speaks_of="text",
     ),
     Rule(
         "duplicate-near",
@@ -138,6 +148,7 @@ RULES: tuple[Rule, ...] = (
         "Forms filled in with other numbers look like many rows and teach like one. fewtune keeps "
         "equal texts on one side of its splits; near ones are for you to judge.",
         duplicates.near,
+        speaks_of="text",
     ),
     Rule(
         "label-conflict",
@@ -146,6 +157,7 @@ RULES: tuple[Rule, ...] = (
         "At best one of them can be right on new rows, and the other teaches the opposite. Scores "
         "have a ceiling below 100 % for a reason nobody sees.",
         duplicates.conflict,
+        speaks_of="text",
     ),
     Rule(
         "label-typo",
@@ -162,6 +174,7 @@ RULES: tuple[Rule, ...] = (
         "The model has seen the answer. The score rises by what it remembers, and falls again in "
         "use.",
         leakage.exact,
+        speaks_of="text",
     ),
     Rule(
         "leak-near",
@@ -170,6 +183,7 @@ RULES: tuple[Rule, ...] = (
         "Two reports of one event differ by a word. A model that learned one answers the other "
         "from memory.",
         leakage.near,
+        speaks_of="text",
     ),
     Rule(
         "leak-group",
@@ -185,6 +199,7 @@ RULES: tuple[Rule, ...] = (
         "A search for the word would do; and where new texts lack it, the model has learned "
         "nothing else.",
         leakage.label_in_text,
+        speaks_of="label",
     ),
     Rule(
         "balance-single",
@@ -221,6 +236,7 @@ RULES: tuple[Rule, ...] = (
         "texts many times longer than the usual",
         "Joined rows and pasted mails hide several cases under one label.",
         lengths.outlier,
+        speaks_of="text",
     ),
     *(
         Rule(
@@ -229,6 +245,7 @@ RULES: tuple[Rule, ...] = (
             f"texts that hold {'an' if secret.what[0] in 'aei' else 'a'} {secret.what}",
             _PRIVATE_WHY,
             private.rule_of(secret),
+            speaks_of="text",
         )
         for secret in private.SECRETS
     ),
@@ -240,6 +257,7 @@ RULES: tuple[Rule, ...] = (
         "what was found.",
         lengths.truncated,
         "tokenizer",
+        speaks_of="text",
     ),
     Rule(
         "unknown-tokens",
@@ -249,6 +267,7 @@ RULES: tuple[Rule, ...] = (
         "question marks to the model.",
         lengths.unknown,
         "tokenizer",
+        speaks_of="text",
     ),
     Rule(
         "label-noise",
@@ -258,6 +277,7 @@ RULES: tuple[Rule, ...] = (
         "not a verdict.",
         noise.noise,
         "features",
+        speaks_of="label",
     ),
     Rule(
         "shift-train-test",
@@ -267,6 +287,7 @@ RULES: tuple[Rule, ...] = (
         "what you want to know or a mistake in the split.",
         shift.train_test,
         "features",
+        speaks_of="text",
     ),
     Rule(
         "shift-source",
@@ -275,6 +296,7 @@ RULES: tuple[Rule, ...] = (
         "A model tested on the sources it learned from promises too much for a new one.",
         shift.by_source,
         "features",
+        speaks_of="text",
     ),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fewtune.base.errors import UsageError, did_you_mean
@@ -96,6 +96,7 @@ def chosen(look: Look) -> list[Rule]:
         if (not select or _named(rule, select))
         and not _named(rule, ignore)
         and (look.model is not None or rule.needs == "rows")
+        and rule.applies(look)
     ]
 
 
@@ -119,7 +120,7 @@ def rule_named(code: str) -> Rule:
 
 
 def _with_model(look: Look) -> Look:
-    return Look(look.parts, look.ledger, options=look.options, model=look.model or ModelOptions())
+    return replace(look, model=look.model or ModelOptions())
 
 
 def _named(rule: Rule, names: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from fewtune.check.finding import Finding, several
 from fewtune.check.look import Look
+from fewtune.data.holdout import labels_of
 from fewtune.data.row import Origin
 
 LEAST = 5  # letters; shorter labels differ by one letter on purpose (cat, car)
@@ -19,10 +20,10 @@ _BETWEEN = re.compile(r"[\W_]+")
 
 def typo(look: Look) -> Iterator[Finding]:
     """Labels that differ in case, blanks, width, punctuation, or by one letter of a rare one."""
-    counts = Counter(row["label"] for _, row in look.rows)
+    counts = Counter(label for _, row in look.rows for label in labels_of(row))
     merged = {**_same_form(counts), **_one_letter(counts)}
     for wrong, right in merged.items():
-        rows = [row.origin for _, row in look.rows if row["label"] == wrong]
+        rows = [row.origin for _, row in look.rows if wrong in labels_of(row)]
         yield Finding(
             "label-typo",
             "error",

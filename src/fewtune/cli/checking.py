@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import UsageError
 from fewtune.cli.screen import Screen
+from fewtune.data.holdout import labels_of
 
 if TYPE_CHECKING:
     from fewtune.check.finding import Finding
@@ -90,7 +91,8 @@ class Printed:
         row = self.done.row(origin)
         told = Text(str(origin), style="bold")
         if row is not None:
-            told.append(f"  {row['label']}", style="magenta")
+            if labels := ", ".join(labels_of(row)):
+                told.append(f"  {labels}", style="magenta")
             told.append(f"  {' '.join(row['text'].split())}")
         told.truncate(max(40, self.out.width - 4), overflow="ellipsis")
         return told

@@ -17,6 +17,14 @@ class Entry:
     reason: str
 
 
+class Unusable(Exception):
+    """Why a value, and with it its row, is set aside: a code and a reason."""
+
+    def __init__(self, code: str, reason: str):
+        super().__init__(code, reason)
+        self.code, self.reason = code, reason
+
+
 @dataclass(slots=True)
 class Ledger:
     """Counts and reasons for every row read: ``read == kept + quarantined``."""

@@ -11,11 +11,12 @@ from typing import Any
 from fewtune.base.errors import FewtuneError
 from fewtune.base.files import at, fingerprint
 from fewtune.data.columns import Role
+from fewtune.data.holdout import held_out, labels_of, same_text, stratum
 from fewtune.data.ledger import Ledger
 from fewtune.data.options import DataOptions
 from fewtune.data.read import Table, read_rows
 from fewtune.data.row import Origin, Row
-from fewtune.data.splits import folded, natural, stratified_holdout
+from fewtune.data.splits import natural
 
 FEWEST_ROWS = 10  # fewer rows than this make no training set, whatever the method
 MOST_TOLD = 10  # classes a note names one by one
@@ -84,12 +85,14 @@ def load(
         hold_out: without a test file, hold rows out; False leaves `test` empty (for outer folds).
 
     Returns:
-        The data set; rows of equal text are on one side of a split made here.
+        The data set; rows of equal or nearly equal text, or of one group, are on one side of a
+        split made here.
 
     Raises:
         UsageError: a file or column is not there.
         FewtuneError: a file cannot be read, or no method could learn from these rows.
     """
+    roles, options = with_columns(roles, options)
     paths = {"train": path, "valid": options.valid, "test": options.test}
     given = {part: at(p) for part, p in paths.items() if p}
     tables = _read(given, roles, options)
@@ -97,7 +100,7 @@ def load(
     parts = {part: tuple(table.rows) for part, table in tables.items()}
     split: dict[str, Any] = {"how": f"test rows are those of {options.test}"}
     if "test" not in parts and hold_out:
-        parts["train"], parts["test"], split = _held_out(parts["train"], options.test_share, seed)
+        parts["train"], parts["test"], split = held_out(parts["train"], options, seed)
         _refuse_untested(parts, options.test_share, given["train"].name)
     elif "test" not in parts:
         split = {"how": "no rows are held out"}
@@ -151,10 +154,14 @@ def given_back(
     )  # fmt: skip
 
 
-def labels_of(row: Row) -> tuple[str, ...]:
-    """A row's labels: one, several (role `labels`), or none."""
-    label = row.get("label")
-    return row.get("labels", ()) if label is None else (label,)
+def with_columns(roles: Sequence[Role], options: DataOptions) -> tuple[list[Role], DataOptions]:
+    """Also read the columns that only splits look at."""
+    asked = {"group": options.group, "time": options.time}
+    more = {name: column for name, column in asked.items() if column}
+    extra = [Role(name, required=False, kind="any", aliases=(name,)) for name in more]
+    known = {role.name for role in roles}
+    roles = [*roles, *(role for role in extra if role.name not in known)]
+    return roles, options.model_copy(update={"map": {**options.map, **more}})
 
 
 # ---------------------------------------------------------------------------- steps
@@ -179,29 +186,6 @@ def _names(given: Mapping[str, Path]) -> dict[str, str]:
         if len(set(names.values())) == len(set(full.values())):
             return names
     return {part: str(path) for part, path in full.items()}
-
-
-def _held_out(
-    rows: Sequence[Row], share: float, seed: int
-) -> tuple[tuple[Row, ...], tuple[Row, ...], dict[str, Any]]:
-    groups = [same_text(row) for row in rows]
-    train, held = stratified_holdout([stratum(row) for row in rows], share, seed, groups)
-    how = f"{len(held):,} rows ({share:.0%}) held out, stratified by label, equal texts together"
-    split = {"how": f"{how}, seed {seed}", "share": share, "seed": seed}
-    return tuple(rows[k] for k in train), tuple(rows[k] for k in held), split
-
-
-def same_text(row: Row) -> tuple[str, ...]:
-    """What makes two rows the same question: the folded texts, or all but the labels."""
-    if "text" in row.fields:
-        return (folded(row["text"]),)
-    asked = {k: v for k, v in row.fields.items() if k not in ("label", "labels", "output")}
-    return tuple(f"{name} {folded(str(asked[name]))}" for name in sorted(asked))
-
-
-def stratum(row: Row) -> str:
-    """The class a split keeps in proportion; of several labels, the first."""
-    return next(iter(labels_of(row)), "")
 
 
 def _files(given: Mapping[str, Path], tables: Mapping[str, Table]) -> dict[str, dict[str, Any]]:

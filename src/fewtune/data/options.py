@@ -26,6 +26,10 @@ class DataOptions(Options):
     valid_share: float | None = option(
         None, "share of the training rows kept for validation without --valid", gt=0, lt=1
     )
+    group: str | None = option(
+        None, "column whose values stay on one side of every split, such as the machine"
+    )
+    time: str | None = option(None, "column by which the newest rows are held out")
     max_characters: int = option(20_000, "longer texts are cut here", ge=100)
 
     @field_validator("map", mode="before")

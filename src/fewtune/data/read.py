@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from typing import Any
 from fewtune.base.errors import FewtuneError, UsageError, did_you_mean
 from fewtune.base.files import at
 from fewtune.data.columns import Role, asked_columns, find_columns
+from fewtune.data.folders import is_by_class, read_folder
 from fewtune.data.formats import FORMATS, read_sheet
-from fewtune.data.ledger import Entry, Ledger
+from fewtune.data.ledger import Entry, Ledger, Unusable
 from fewtune.data.options import DataOptions
 from fewtune.data.row import Origin, Row
+from fewtune.data.shapes import Shape, find_shape
 from fewtune.data.sheet import Broken, Record, Sheet, Source
 
 _BLANK = "\ufeff\u200b\u2060"  # invisible, and no white space to str.strip
@@ -35,12 +37,14 @@ class Table:
         ledger: what became of every record.
         columns: role -> column.
         notes: what was decided and the user should know, a sentence each.
+        shape: what the file was found to hold; None where the caller said what to read.
     """
 
     rows: list[Row]
     ledger: Ledger
     columns: dict[str, str]
     notes: list[str]
+    shape: Shape | None = None
 
 
 def read_rows(
@@ -68,6 +72,35 @@ def read_rows(
         FewtuneError: the file cannot be read, holds no usable row, or `options.strict` is set and
             a row is broken.
     """
+    file, sheet = _opened(path, options, name)
+    return _table(file, sheet, roles, options, like)
+
+
+def read_any(
+    path: str | Path,
+    options: DataOptions,
+    *,
+    like: Mapping[str, str] | None = None,
+    name: str | None = None,
+    more: Mapping[str, str] | None = None,
+) -> Table:
+    """Read a file's rows, whatever their shape.
+
+    Arguments, ledger and errors as in `read_rows`; `Table.shape` says what was found. `more` names
+    columns that are read beside the shape's, by role, and kept as they stand.
+    """
+    file, sheet = _opened(path, options, name)
+    shape, notes = find_shape(sheet, file, options)
+    roles = [*shape.roles, *(Role(role, required=False, kind="any") for role in more or ())]
+    options = options.model_copy(update={"map": {**options.map, **(more or {})}})
+    table = _table(file, sheet, roles, options, like, shape.joined)
+    return replace(table, shape=shape, notes=[*notes, *table.notes])
+
+
+def _opened(path: str | Path, options: DataOptions, name: str | None) -> tuple[str, Sheet]:
+    """The file's name and content, or the sentence why there is none."""
+    if at(path).is_dir() and is_by_class(at(path)):
+        return name or at(path).name, read_folder(at(path))
     source = open_source(at(path), options, name)
     sheet = read_sheet(source, options.format)
     if not sheet.records:
@@ -78,15 +111,26 @@ def read_rows(
         )
     if not any(isinstance(record, Record) for record in sheet.records):
         raise FewtuneError(_nothing_left(source.name, _first_broken(sheet), len(sheet.records)))
-    columns, chosen = find_columns(sheet, source.name, roles, options, like)
-    cleaner = _Cleaner(roles, columns, options)
+    return source.name, sheet
+
+
+def _table(
+    file: str,
+    sheet: Sheet,
+    roles: Sequence[Role],
+    options: DataOptions,
+    like: Mapping[str, str] | None,
+    joined: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None,
+) -> Table:
+    columns, chosen = find_columns(sheet, file, roles, options, like)
+    cleaner = _Cleaner(roles, columns, options, joined)
     rows = [row for record in sheet.records if (row := cleaner.take(record)) is not None]
     ledger = cleaner.ledger
     ledger.kept = len(rows)
     ledger.check()
     if not rows:
-        raise FewtuneError(_nothing_left(source.name, ledger.quarantined[0], ledger.read))
-    notes = [*sheet.notes, *chosen, *cleaner.notes(source.name), *_losses(source.name, ledger)]
+        raise FewtuneError(_nothing_left(file, ledger.quarantined[0], ledger.read))
+    notes = [*sheet.notes, *chosen, *cleaner.notes(file), *_losses(file, ledger)]
     return Table(rows, ledger, columns, notes)
 
 
@@ -148,14 +192,6 @@ def _losses(name: str, ledger: Ledger) -> list[str]:
 # ---------------------------------------------------------------------------- values
 
 
-class _Unusable(Exception):
-    """Why a value, and with it its row, is set aside."""
-
-    def __init__(self, code: str, reason: str):
-        super().__init__(code, reason)
-        self.code, self.reason = code, reason
-
-
 @dataclass
 class _Cleaner:
     """Turns records into rows and keeps the ledger. `told` is what happened to the row at hand."""
@@ -163,6 +199,7 @@ class _Cleaner:
     roles: Sequence[Role]
     columns: Mapping[str, str]
     options: DataOptions
+    joined: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     ledger: Ledger = field(default_factory=Ledger)
     told: list[tuple[list[Entry], str, str]] = field(default_factory=list)
     whole_floats: int = 0
@@ -189,8 +226,10 @@ class _Cleaner:
                 if value not in (None, ""):
                     fields[role.name] = value
                 elif role.required:
-                    raise _Unusable(*_empty(role, column))
-        except _Unusable as unusable:
+                    raise Unusable(*_empty(role, column))
+            if self.joined:
+                fields = self.joined(fields)
+        except Unusable as unusable:
             self._set_aside(origin, unusable.code, unusable.reason)
             return None
         if record.mended:
@@ -282,7 +321,7 @@ def _plain(value: Any, role: Role) -> str:
         return str(int(value))
     if isinstance(value, dict | list | tuple | set | bytes):
         kind = "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
-        raise _Unusable("format-type", f"{role.name} is {kind} where a single value is expected")
+        raise Unusable("format-type", f"{role.name} is {kind} where a single value is expected")
     return str(value)
 
 

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from fewtune.base.events import Event, tell
+from fewtune.data.holdout import folds_of
 from fewtune.data.row import Row
 from fewtune.methods import METHODS
 from fewtune.tasks.classify import Classify
@@ -66,10 +67,8 @@ def probe_start(run: Run, bench: Bench, examples: Examples) -> Probe:
     data would not do: noisy labels want a strong one (MaintNet: accuracy .669 at C = 1, .612 at
     30), many clean classes a weak one (BANKING77: .844 at 1, .877 at 30).
     """
-    from fewtune.data.splits import stratified_folds
-
     if "probe_c" not in run.chosen:
-        folds = stratified_folds([row["label"] for row in run.data.train], FOLDS, run.seed)
+        folds = folds_of(run.data.train, FOLDS, run.seed)
         tried = bench.try_probes(examples, folds)
         settings = [one.c for one in tried]
         run.chosen |= {"probe_c": tried[0].c, "probe_temperature": tried[0].temperature}

@@ -13,10 +13,9 @@ from fewtune.augment.base import Recipe
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
 from fewtune.data.columns import Role
-from fewtune.data.load import same_text
+from fewtune.data.holdout import folds_of, same_text
 from fewtune.data.read import read_rows
 from fewtune.data.row import Origin, Row
-from fewtune.data.splits import stratified_folds
 from fewtune.methods.base import Method
 from fewtune.pipeline.job import AUTO, Job
 from fewtune.pipeline.run import Run
@@ -106,13 +105,11 @@ def setting_of(run: Run, bench: Bench, examples: Examples) -> Setting:
     """The folds that every trial of this run is held on."""
     from fewtune.trials.folds import Setting
 
-    labels = [row["label"] for row in run.data.train]
-    groups = [same_text(row) for row in run.data.train]
     return Setting(
         bench,
         run.method,
         examples,
-        stratified_folds(labels, run.job.trials.folds, run.seed, groups),
+        folds_of(run.data.train, run.job.trials.folds, run.seed),
         run.chosen["probe_c"],
         run.chosen["probe_temperature"],
         run.folder.path / "trials",

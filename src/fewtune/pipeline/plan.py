@@ -10,7 +10,8 @@ from fewtune.base.errors import UsageError, one_of
 from fewtune.base.files import fingerprint, found
 from fewtune.choose.method import default_method
 from fewtune.choose.recipe import decide
-from fewtune.data.load import Dataset, same_text, stratum
+from fewtune.data.holdout import stratum, together
+from fewtune.data.load import Dataset
 from fewtune.data.splits import stratified_holdout
 from fewtune.methods import parse
 from fewtune.methods.base import Method
@@ -54,7 +55,7 @@ def with_valid_rows(data: Dataset, job: Job) -> Dataset:
         [stratum(row) for row in data.train],
         job.data.valid_share,
         job.run.seed + 1,
-        [same_text(row) for row in data.train],
+        together(data.train),
     )
     how = f"{data.split['how']}; {len(held)} training rows kept for validation"
     return replace(

@@ -1,0 +1,160 @@
+"""Dialogues: every way they are written becomes one tuple of messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fewtune.data.ledger import Unusable
+
+ROLES = ("system", "user", "assistant", "tool")
+#: What other formats call the roles.
+NAMES = {
+    "human": "user", "user": "user", "prompter": "user", "用户": "user",
+    "gpt": "assistant", "assistant": "assistant", "bot": "assistant", "chatgpt": "assistant",
+    "model": "assistant", "function_call": "assistant", "助手": "assistant",
+    "system": "system", "developer": "system", "系统": "system",
+    "observation": "tool", "tool": "tool", "function": "tool", "tool_response": "tool",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn.
+
+    Attributes:
+        role: one of ROLES.
+        content: what is said; empty where the turn is only a call.
+        weight: how much it counts in training, where the file says so.
+        name: of the tool or speaker.
+        tool_calls: what the assistant asks of tools, as the file has it.
+        images: paths of the images that belong to the turn.
+    """
+
+    role: str
+    content: str
+    weight: float | None = None
+    name: str | None = None
+    tool_calls: Any = None
+    images: tuple[str, ...] = ()
+
+
+def from_instruction(fields: Mapping[str, Any]) -> tuple[Message, ...]:
+    """Alpaca: instruction and input are the question, output the answer, history earlier turns."""
+    turns = [Message("system", fields["system"])] if fields.get("system") else []
+    for pair in fields.get("history") or ():
+        if not _is_pair(pair):
+            raise Unusable(
+                "format-type", f"history holds {_short(pair)} where [question, answer] is"
+            )
+        turns += [Message("user", str(pair[0])), Message("assistant", str(pair[1]))]
+    asked = "\n".join(str(fields[k]) for k in ("instruction", "input") if fields.get(k))
+    turns += [Message("user", asked), Message("assistant", str(fields["output"]))]
+    return in_order(turns)
+
+
+def from_turns(fields: Mapping[str, Any]) -> tuple[Message, ...]:
+    """ShareGPT's `from` and `value`, OpenAI's `role` and `content`."""
+    value = fields["messages"]
+    if not isinstance(value, list | tuple) or not value:
+        raise Unusable(
+            "format-type", f"messages is {_short(value)} where a list of turns is expected"
+        )
+    turns = [_turn(one, number) for number, one in enumerate(value, 1)]
+    if fields.get("system") and turns[0].role != "system":
+        turns.insert(0, Message("system", str(fields["system"])))
+    return in_order(turns)
+
+
+def in_order(turns: Sequence[Message]) -> tuple[Message, ...]:
+    """Turns that a model can learn from.
+
+    A system message stands first, a user asks, an assistant answers, tools answer an assistant.
+
+    Raises:
+        Unusable: the order is another one, an answer is empty, or there is none.
+    """
+    before = "start"
+    follows = {
+        "start": ("system", "user"),
+        "system": ("user",),
+        "user": ("assistant",),
+        "assistant": ("user", "tool"),
+        "tool": ("assistant", "tool"),
+    }
+    for number, turn in enumerate(turns, 1):
+        if turn.role not in follows[before] and not _is_call(turns, number):
+            after = "the start" if before == "start" else f"a turn of {before}"
+            raise Unusable("format-turns", f"turn {number} is of {turn.role} after {after}")
+        if turn.role == "assistant" and not turn.content.strip() and not turn.tool_calls:
+            raise Unusable("empty-turn", f"turn {number}, of assistant, is empty")
+        before = turn.role
+    if not any(turn.role == "assistant" for turn in turns):
+        raise Unusable("format-turns", "no turn is of assistant, so there is nothing to learn")
+    return tuple(turns)
+
+
+def _is_call(turns: Sequence[Message], number: int) -> bool:
+    """An assistant may speak and then call a tool, as two turns."""
+    now, last = turns[number - 1], turns[number - 2] if number > 1 else None
+    return bool(last and now.role == last.role == "assistant" and now.tool_calls)
+
+
+def _turn(one: Any, number: int) -> Message:
+    if not isinstance(one, Mapping):
+        raise Unusable("format-type", f"turn {number} is {_short(one)} where an object is expected")
+    said = one.get("role", one.get("from"))
+    role = NAMES.get(str(said).strip().casefold())
+    if role is None:
+        raise Unusable(
+            "format-role", f"turn {number} is of {said!r}; one of {', '.join(ROLES)} is expected"
+        )
+    content, images = _content(one.get("content", one.get("value")), number)
+    calls = one.get("tool_calls")
+    if str(said).casefold() == "function_call":
+        calls = content
+    weight = one.get("weight")
+    if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float)):
+        raise Unusable("format-type", f"the weight of turn {number} is {_short(weight)}, no number")
+    return Message(role, content, weight, one.get("name"), calls, images)
+
+
+def _content(value: Any, number: int) -> tuple[str, tuple[str, ...]]:
+    """A text, or OpenAI's list of parts: texts and images."""
+    if value is None or isinstance(value, str):
+        return value or "", ()
+    if not isinstance(value, list):
+        raise Unusable(
+            "format-type", f"the content of turn {number} is {_short(value)} where text is expected"
+        )
+    texts, images = [], []
+    for part in value:
+        kind = part.get("type") if isinstance(part, Mapping) else None
+        if kind == "text":
+            texts.append(str(part.get("text", "")))
+        elif kind in ("image", "image_url"):
+            found = part.get("image", part.get("image_url"))
+            images.append(str(found.get("url") if isinstance(found, Mapping) else found))
+            texts.append("<image>")
+        else:
+            raise Unusable("format-type", f"turn {number} has a part of kind {kind!r}")
+    return "".join(texts), tuple(images)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2
+
+
+def _short(value: Any) -> str:
+    told = repr(value)
+    return told if len(told) <= 40 else f"{told[:40]}…"
+
+
+def as_text(messages: Iterable[Message]) -> str:
+    """All that is said, for comparing rows.
+
+    >>> as_text([Message("user", "hot?"), Message("assistant", "yes")])
+    'hot?\\nyes'
+    """
+    return "\n".join(one.content for one in messages)

@@ -1,0 +1,114 @@
+"""Which rows are held out: by class and chance, or the newest; what belongs together stays so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fewtune.base.errors import UsageError
+from fewtune.data.near import Pair, groups_of, near_duplicates, plain
+from fewtune.data.options import DataOptions
+from fewtune.data.row import Row
+from fewtune.data.splits import folded, stratified_folds, stratified_holdout
+from fewtune.data.times import moment
+
+FORM = 0.1  # share of the rows in one group of nearly equal texts, from which they are a form
+FEW = 5  # rows; so many may always be alike
+
+Split = tuple[tuple[Row, ...], tuple[Row, ...], dict[str, Any]]  # training, held out, how
+
+
+def labels_of(row: Row) -> tuple[str, ...]:
+    """A row's labels: one, several (role `labels`), or none."""
+    label = row.get("label")
+    return row.get("labels", ()) if label is None else (label,)
+
+
+def same_text(row: Row) -> tuple[str, ...]:
+    """What makes two rows the same question: the folded texts, or all but the labels."""
+    if "text" in row.fields:
+        return (folded(row["text"]),)
+    out = ("label", "labels", "output", "group", "time")
+    asked = {k: v for k, v in row.fields.items() if k not in out}
+    return tuple(f"{name} {folded(str(asked[name]))}" for name in sorted(asked))
+
+
+def stratum(row: Row) -> str:
+    """The class a split keeps in proportion; of several labels, the first."""
+    return next(iter(labels_of(row)), "")
+
+
+def together(rows: Sequence[Row]) -> list[int]:
+    """A number for each row; rows that must be on one side of every split share one.
+
+    Rows belong together whose texts are equal or nearly equal, or whose group column says so; and
+    all that are joined by such rows. Where the texts are one form filled in with other numbers,
+    nearly all of them would be one group; then only equal ones stay together.
+    """
+    texts = [" ".join(same_text(row)) for row in rows]
+    pairs = near_duplicates(texts)
+    if is_form(groups_of(len(rows), pairs)):
+        pairs = [pair for pair in pairs if plain(texts[pair.first]) == plain(texts[pair.second])]
+    first: dict[str, int] = {}
+    for k, row in enumerate(rows):
+        group = row.get("group")
+        if group not in (None, ""):
+            pairs.append(Pair(first.setdefault(str(group), k), k, 1.0))
+    return groups_of(len(rows), pairs)
+
+
+def is_form(groups: Sequence[int]) -> bool:
+    """Whether one group of nearly equal texts is too large to be the same thing said again."""
+    largest = max(Counter(groups).values(), default=0)
+    return largest > max(FEW, FORM * len(groups))
+
+
+def folds_of(rows: Sequence[Row], folds: int, seed: int) -> list[np.ndarray]:
+    """Held-out positions of every fold, each class evenly, what belongs together in one fold."""
+    return stratified_folds([stratum(row) for row in rows], folds, seed, together(rows))
+
+
+def held_out(rows: Sequence[Row], options: DataOptions, seed: int) -> Split:
+    """Hold out a share of the rows.
+
+    Raises:
+        UsageError: a time cannot be compared.
+    """
+    if options.time:
+        return _newest(rows, options)
+    share = options.test_share
+    train, held = stratified_holdout([stratum(row) for row in rows], share, seed, together(rows))
+    same = "like texts together"
+    if options.group:
+        same += f", each {options.group} on one side"
+    how = f"{len(held):,} rows ({share:.0%}) held out, stratified by label, {same}, seed {seed}"
+    split = {"how": how, "share": share, "seed": seed}
+    return tuple(rows[k] for k in train), tuple(rows[k] for k in held), split
+
+
+def _newest(rows: Sequence[Row], options: DataOptions) -> Split:
+    """The newest rows, whole groups of them: a row's twin before the line takes it back."""
+    times = [moment(row.get("time")) for row in rows]
+    for row, time in zip(rows, times, strict=True):
+        if time is None:
+            raise UsageError(
+                f"time: {row.origin} has {row.get('time')!r} in the column {options.time}; a "
+                "number or a date that begins with the year is expected (2024-03-07, 2024年3月7日)."
+            )
+    when = np.array(times, dtype=np.float64)
+    line = np.sort(when)[-max(1, round(options.test_share * len(rows)))]
+    groups = np.array(together(rows))
+    older = set(groups[when < line].tolist())
+    held = [
+        bool(time >= line) and group not in older for time, group in zip(when, groups, strict=True)
+    ]
+    back = int((when >= line).sum()) - sum(held)
+    how = f"the newest {sum(held):,} rows by {options.time} held out"
+    if back:
+        how += f"; {back:,} newer rows that are like older ones stay in training"
+    train = tuple(row for row, out in zip(rows, held, strict=True) if not out)
+    test = tuple(row for row, out in zip(rows, held, strict=True) if out)
+    return train, test, {"how": how, "share": options.test_share, "time": options.time}

@@ -1,0 +1,138 @@
+"""What belongs together stays on one side; the newest rows can be what is held out."""
+
+import pytest
+
+from fewtune.base.errors import UsageError
+from fewtune.data.columns import Role
+from fewtune.data.holdout import folds_of, together
+from fewtune.data.load import load
+from fewtune.data.options import DataOptions
+from fewtune.data.row import Origin, Row
+
+ROLES = (Role("text"), Role("label"))
+WORDS = "pump lamp valve motor belt fan pipe seal tank wire".split()  # noqa: SIM905
+
+
+def rows(texts, groups=None):
+    return [
+        Row(
+            Origin("a.csv", k),
+            {"text": text, "label": "x"} | ({"group": groups[k]} if groups else {}),
+        )
+        for k, text in enumerate(texts)
+    ]
+
+
+@pytest.fixture
+def split(tmp_path):
+    """Load 60 rows with a machine and a day each."""
+
+    def call(day=lambda k: f"2024-01-{1 + k // 2:02}", text=None, **options):
+        lines = ["text,label,machine,day"]
+        for k in range(60):
+            said = text(k) if text else f"{WORDS[k % 10]} number {k * 7919} is out of order {k}"
+            lines.append(f'"{said}",{"ab"[k % 2]},m{k % 9},{day(k)}')
+        path = tmp_path / "rows.csv"
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return load(path, ROLES, DataOptions(**options), 0)
+
+    return call
+
+
+def test_rows_are_together_by_text_by_likeness_and_by_group():
+    texts = [
+        "the main pump leaks oil at the drive end", "The main pump leaks oil at the drive end!",
+        "the main pump leaks oil at the drive end 2", "hall 7 stays dark", "belt slips",
+    ]  # fmt: skip
+    assert together(rows(texts)) == [0, 0, 0, 3, 4]
+    assert together(rows(texts, ["", "", "", "m1", "m1"])) == [0, 0, 0, 3, 3]
+
+
+def test_texts_of_one_form_are_not_one_group():
+    """Else nothing could be held out of them."""
+    found = rows([f"pump number {k} is out of order since monday" for k in range(40)])
+    assert len(set(together(found))) == 40
+
+
+def test_each_machine_is_on_one_side(split):
+    data = split(group="machine")
+    sides = [{row["group"] for row in part} for part in (data.train, data.test)]
+    assert not sides[0] & sides[1]
+    assert len(data.test) >= 6
+    assert "each machine on one side" in data.split["how"]
+
+
+def test_near_duplicates_are_on_one_side(split):
+    data = split(
+        text=lambda k: f"{WORDS[k // 6]} of line {k // 6} stopped in the night, alarm {k % 6}"
+    )
+    sides = [{row["text"].split()[0] for row in part} for part in (data.train, data.test)]
+    assert not sides[0] & sides[1]
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        lambda k: f"2024-01-{1 + k // 2:02}",
+        lambda k: f"2024/1/{1 + k // 2}",
+        lambda k: f"2024年1月{1 + k // 2}日",
+        lambda k: k,
+        lambda k: f"2024-01-{1 + k // 2:02} 08:{k:02}:00",
+    ],
+)
+def test_the_newest_rows_are_held_out(split, day):
+    data = split(day=day, time="day")
+    assert [row.origin.line for row in data.test] == list(range(50, 62))
+    assert data.split["how"].startswith("the newest 12 rows by day")
+
+
+def test_a_time_that_cannot_be_compared_is_refused(split):
+    with pytest.raises(UsageError, match=r"rows\.csv:2 has '03/04/2024'"):
+        split(day=lambda k: "03/04/2024", time="day")
+
+
+def test_folds_keep_machines_whole_and_every_row_once():
+    found = rows(
+        [f"{WORDS[k % 10]} {k * 7919}" for k in range(60)], [f"m{k % 12}" for k in range(60)]
+    )
+    folds = folds_of(found, 5, 0)
+    homes = [{found[k]["group"] for k in fold} for fold in folds]
+    assert sum(len(fold) for fold in folds) >= 50
+    assert all(not a & b for i, a in enumerate(homes) for b in homes[:i])
+
+
+# --- folders by class ----------------------------------------------------------------------------
+
+
+def test_a_folder_of_texts_by_class_is_read(tmp_path):
+    for label, text in (("泵", "泵漏油"), ("灯", "灯不亮"), ("灯", "")):
+        (tmp_path / label).mkdir(exist_ok=True)
+        number = len(list((tmp_path / label).iterdir()))
+        (tmp_path / label / f"{number}.txt").write_text(text, encoding="gb18030")
+    from fewtune.data.read import read_any
+
+    table = read_any(tmp_path, DataOptions())
+    assert [(str(row.origin), row["label"], row["text"]) for row in table.rows] == [
+        ("泵/0.txt:1", "泵", "泵漏油"),
+        ("灯/0.txt:1", "灯", "灯不亮"),
+    ]
+    assert [entry.code for entry in table.ledger.quarantined] == ["empty-text"]
+
+
+def test_a_folder_of_images_by_class_is_read(shared):
+    from fewtune.data.read import read_any
+
+    table = read_any(shared("neu_surface/images"), DataOptions())
+    assert table.shape.name == "image/label"
+    assert len(table.rows) == 1200
+    assert len({row["label"] for row in table.rows}) == 6
+
+
+def test_a_folder_of_both_is_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").write_text("hello")
+    (tmp_path / "a" / "x.png").write_bytes(b"x")
+    from fewtune.data.read import read_any
+
+    with pytest.raises(UsageError, match="texts and images by class"):
+        read_any(tmp_path, DataOptions())
