@@ -40,7 +40,8 @@ def few(look: Look) -> Iterator[Finding]:
             f"{smallest!r} has {counts[smallest]}.",
             "Add rows there first: ten more rows of a small class teach more than a hundred of a "
             "large one.",
-            _rows_of(look, names),
+            _first_of(look, names),
+            count=len(names),
         )
 
 
@@ -57,7 +58,7 @@ def ratio(look: Look) -> Iterator[Finding]:
             f"{most!r} has {share(many, len(look.train))} of the rows and {least!r} {little:,}, "
             f"{many / little:,.0f} times fewer.",
             "Judge by macro F1, and try --class_weights balanced.",
-            _rows_of(look, [least]),
+            _first_of(look, [most, least]),
         )
 
 
@@ -76,6 +77,12 @@ def unseen(look: Look) -> Iterator[Finding]:
                 "Add training rows with these labels, or mend their spelling.",
                 tuple(row.origin for row in rows),
             )
+
+
+def _first_of(look: Look, labels: Sequence[str]) -> tuple[Origin, ...]:
+    """One row of each class."""
+    first = {label: row.origin for row in reversed(look.train) for label in labels_of(row)}
+    return tuple(first[label] for label in labels)
 
 
 def _counts(look: Look) -> Counter[str]:

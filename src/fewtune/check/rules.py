@@ -16,6 +16,7 @@ from fewtune.check import (
     reading,
     shift,
     spelling,
+    template,
 )
 from fewtune.check.finding import Finding, Severity
 from fewtune.check.look import Look
@@ -35,7 +36,7 @@ class Rule:
         why: why it matters.
         look: finds it.
         needs: `rows` alone, a model's `tokenizer`, or its `features` too.
-        speaks_of: `rows` of any kind, `text`, or rows with one `label` each.
+        speaks_of: `rows` of any kind, `text`, rows with one `label` each, or `dialogue`.
     """
 
     code: str
@@ -44,10 +45,12 @@ class Rule:
     why: str
     look: Check
     needs: Needs = "rows"
-    speaks_of: Literal["rows", "text", "label"] = "rows"
+    speaks_of: Literal["rows", "text", "label", "dialogue"] = "rows"
 
     def applies(self, look: Look) -> bool:
         """Whether the rows are of the kind that the rule speaks of."""
+        if self.speaks_of == "dialogue":
+            return look.shape.task in ("generate", "vision-chat")
         if self.speaks_of == "label":
             return look.shape.task == "classify"
         return self.speaks_of == "rows" or look.shape.task not in ("image", "vision-chat")
@@ -268,6 +271,61 @@ RULES: tuple[Rule, ...] = (
         lengths.unknown,
         "tokenizer",
         speaks_of="text",
+    ),
+    Rule(
+        "template-special-tokens",
+        "warning",
+        "a chat template's own marks inside what is said",
+        "The template writes these marks between turns. In a text they end the turn early, and a "
+        "user who can type them can speak as the assistant.",
+        template.special_tokens,
+        speaks_of="dialogue",
+    ),
+    Rule(
+        "template-mixed",
+        "warning",
+        "rows written out by different templates",
+        "A model learns the marks it sees; of two kinds it learns to mix them.",
+        template.mixed,
+        speaks_of="dialogue",
+    ),
+    Rule(
+        "template-spaces",
+        "warning",
+        "answers that begin or end with blanks",
+        "The first token of an answer changes with a blank before it, and a blank at the end "
+        "stands where the model should learn to stop.",
+        template.spaces,
+        speaks_of="dialogue",
+    ),
+    Rule(
+        "template-missing",
+        "warning",
+        "a model without a chat template",
+        "Turns must be written out in some way, in training and in use the same. A base model does "
+        "not say which.",
+        template.missing,
+        "tokenizer",
+        speaks_of="dialogue",
+    ),
+    Rule(
+        "template-role",
+        "error",
+        "turns that the model's template leaves out or refuses",
+        "Several templates drop a system message without a word. The model then learns answers to "
+        "questions it was not shown.",
+        template.role,
+        "tokenizer",
+        speaks_of="dialogue",
+    ),
+    Rule(
+        "template-stop",
+        "error",
+        "a template without an end mark after answers",
+        "What is not trained is not learned: such a model talks on until it is cut off.",
+        template.stop,
+        "tokenizer",
+        speaks_of="dialogue",
     ),
     Rule(
         "label-noise",

@@ -2,7 +2,9 @@
 
 Exact set-similarity join by prefix filtering (Bayardo et al. 2007, doi:10.1145/1242572.1242591):
 two sets of like size whose Jaccard similarity reaches t share one of their rarest shingles, so only
-pairs that do are compared. Nothing is estimated, and the same files give the same pairs everywhere.
+pairs that do are compared. Nothing is estimated, and the same files give the same pairs everywhere;
+only where more than CROWD texts share a rare shingle (a form), a text is compared with the last of
+them.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from math import ceil, floor
 from typing import NamedTuple
 
 THRESHOLD = 0.8  # one word of ten changed; below it, texts of one form begin to look alike
+ROUNDING = 1e-9  # 0.7 * 10 is a little more than 7
 CROWD = 200  # rows that share a rare shingle: a form letter, whose every pair would be told
 _CHINESE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _NO_LETTER = re.compile(r"[\W_]+")
@@ -98,7 +101,7 @@ def groups_of(count: int, pairs: Sequence[Pair]) -> list[int]:
 
 def _prefix(size: int, threshold: float) -> int:
     """How many of the rarest shingles two sets that reach the threshold must have one of."""
-    return size - ceil(threshold * size) + 1 if size else 0
+    return size - ceil(threshold * size - ROUNDING) + 1 if size else 0
 
 
 def _candidates(
@@ -109,7 +112,7 @@ def _candidates(
     threshold: float,
 ) -> Iterator[int]:
     seen: set[int] = set()
-    least, most = ceil(threshold * size), floor(size / threshold)
+    least, most = ceil(threshold * size - ROUNDING), floor(size / threshold + ROUNDING)
     for one in own[: _prefix(size, threshold)]:
         for other in index[one][-CROWD:]:
             if other not in seen and least <= len(ordered[other]) <= most:
