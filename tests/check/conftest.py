@@ -1,10 +1,9 @@
 """Files to lint."""
 
-import csv
-import io
 from pathlib import Path
 
 import pytest
+from examples import table
 
 import fewtune
 
@@ -40,10 +39,3 @@ def lint(tmp_path):
         return fewtune.check(path, **{k: str(v) for k, v in given.items()}, **options)
 
     return call
-
-
-def table(rows, header=("text", "label")) -> bytes:
-    """A csv file."""
-    text = io.StringIO()
-    csv.writer(text).writerows([header, *rows])
-    return text.getvalue().encode("utf-8")

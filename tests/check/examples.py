@@ -1,5 +1,8 @@
 """For every rule, rows that make it speak; and rows on which all are silent."""
 
+import csv
+import io
+
 FAULTS = [
     ("pump 3 trips after ten minutes", "pump"),
     ("the suction side of the pump draws air", "pump"),
@@ -98,3 +101,10 @@ DIRTY = {
     "private-card": plus(("paid with 4539 1488 0343 6467", "pump")),
     "private-key": plus(("token ghp_0123456789abcdefghijABCDEFGHIJ012345 leaked", "pump")),
 }
+
+
+def table(rows, header=("text", "label")) -> bytes:
+    """A csv file."""
+    text = io.StringIO()
+    csv.writer(text).writerows([header, *rows])
+    return text.getvalue().encode("utf-8")

@@ -4,8 +4,7 @@ import csv
 import json
 
 import pytest
-from conftest import table
-from examples import CHINESE, FAULTS
+from examples import CHINESE, FAULTS, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

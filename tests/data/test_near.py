@@ -37,7 +37,7 @@ def test_every_pair_that_is_alike_is_found_and_no_other(texts, threshold):
     [
         ("the suction side of the pump draws air", "The suction side of the pump draws air!"),
         ("the suction side of the pump draws air", "the suction side of pump draws air"),
-        ("水泵启动以后轴承温度升高，并且有异响", "水泵启动后轴承温度升高并且有异响"),
+        ("水泵启动以后轴承温度升高，并且有异响", "水泵启动以后，轴承温度升高并且有异响。"),
         ("ＡＢＣ－１２３ 故障", "abc-123 故障"),
     ],
 )

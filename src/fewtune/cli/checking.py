@@ -89,7 +89,8 @@ class Printed:
         from rich.text import Text
 
         row = self.done.row(origin)
-        told = Text(str(origin), style="bold")
+        told = Text()
+        told.append(str(origin), style="bold")
         if row is not None:
             if labels := ", ".join(labels_of(row)):
                 told.append(f"  {labels}", style="magenta")

@@ -20,6 +20,7 @@ THRESHOLD = 0.8  # one word of ten changed; below it, texts of one form begin to
 ROUNDING = 1e-9  # 0.7 * 10 is a little more than 7
 CROWD = 200  # rows that share a rare shingle: a form letter, whose every pair would be told
 _CHINESE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_NO_GAP = re.compile("(?<=[\u3040-\u30ff\u3400-\u9fff]) (?=[\u3040-\u30ff\u3400-\u9fff])")
 _NO_LETTER = re.compile(r"[\W_]+")
 
 
@@ -32,13 +33,14 @@ class Pair(NamedTuple):
 
 
 def plain(text: str) -> str:
-    """A text for comparison: full width made half, no case, no punctuation, single blanks.
+    """A text for comparison: full width made half, no case, no punctuation, single blanks; none in
+    Chinese, where they part no words.
 
     >>> plain("Ｐump  FAILED!"), plain("泵，漏油。")
-    ('pump failed', '泵 漏油')
+    ('pump failed', '泵漏油')
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return _NO_LETTER.sub(" ", folded).strip()
+    return _NO_GAP.sub("", _NO_LETTER.sub(" ", folded).strip())
 
 
 def is_chinese(text: str) -> bool:

@@ -17,6 +17,7 @@ from fewtune.data.sheet import Record, Sheet
 
 LOOKED_AT = 50  # records whose values tell a list from a text
 Fields = Mapping[str, Any]
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,6 @@ SHAPES: tuple[Shape, ...] = (
     LABELLED,
     Shape("plain text", "generate", (Role("text"),)),
 )  # fmt: skip
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
 def find_shape(sheet: Sheet, file: str, options: DataOptions) -> tuple[Shape, list[str]]:

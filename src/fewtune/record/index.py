@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from fewtune.record.lock import Lock
 from fewtune.record.trouble import writing
 
 INDEX = ".index.sqlite"
-VERSION = 1  # of the summary's shape; another one empties the index
+VERSION = 2  # of the summary's shape; another one empties the index
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ def _summary(folder: Path) -> Summary:
         folder=str(run.path),
         task=scores.get("task") or plan.get("task"),
         method=scores.get("method") or (plan.get("method") or {}).get("name"),
-        model=(plan.get("model") or {}).get("model"),
+        model=_base(plan),
         primary=primary,
         value=score.get("value"),
         low=score.get("low"),
@@ -210,8 +211,18 @@ class Paired:
     p: float
 
 
+def _base(plan: Mapping[str, Any]) -> str | None:
+    """The pretrained model, where the method has one."""
+    from fewtune.methods import METHODS
+
+    method = METHODS.get(str((plan.get("method") or {}).get("name")))
+    return None if method and not method.needs_model else (plan.get("model") or {}).get("model")
+
+
 #: Parts of a plan that say what the run was, and not how it was called.
-COMPARED = ("task", "data", "model", "method", "train", "evaluate", "run", "chosen")
+COMPARED = (
+    "task", "data", "model", "method", "train", "augment", "trials", "evaluate", "run", "chosen",
+)  # fmt: skip
 NOT_COMPARED = {"run.output"}
 
 
