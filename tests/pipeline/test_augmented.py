@@ -36,6 +36,7 @@ def test_auto_tries_every_recipe_on_folds_and_says_which_it_keeps(train):
     [
         ({"augment": "delet"}, "Did you mean 'delete'"),
         ({"augment": "synonym"}, "needs --lexicon"),
+        ({"augment": "drop_turns"}, "these rows are texts"),
         ({"augment": "delete", "method": "tfidf"}, "no pretrained model"),
         ({"augment": "delete", "protect": "nowhere.txt"}, "protect: there is no file"),
     ],

@@ -36,7 +36,7 @@ def test_the_journey_is_told_in_its_order(finished):
     baselines = ["baseline"] * len(finished.scores["baselines"])
     epoch = ["step"] * 3 + ["validated"]
     assert names_of(finished) == [
-        "started", "read", "split", "planned", *epoch, *epoch,
+        "started", "read", "split", "checked", "planned", *epoch, *epoch,
         "trained", "saved", *baselines, "scored", "finished",
     ]  # fmt: skip
     assert set(names_of(finished)) <= EVENTS.keys()
@@ -98,6 +98,18 @@ def test_rows_in_the_ledger_add_up(train, tmp_path):
     kept = run.folder.data["parts"]
     lines = [line for part in kept.values() for found in part.values() for line in found]
     assert len(lines) == len(set(lines)) == 60
+
+
+def test_the_linter_s_findings_are_told_before_training(train, tmp_path):
+    found = [*rows(59), (rows(59)[0][0], "lamp" if rows(59)[0][1] != "lamp" else "pump")]
+    run = train(data=write_csv(tmp_path / "a.csv", found), max_steps=1)
+    (told,) = [event for event in run.folder.events if event.name == "checked"]
+    conflict = next(one for one in told["findings"] if one["code"] == "label-conflict")
+    assert conflict["severity"] == "error"
+    assert conflict["rows"] == ["a.csv:2", "a.csv:61"]
+    page = (run.folder.path / "report.html").read_text(encoding="utf-8")
+    assert "What the linter found" in page
+    assert "a.csv:61" in page
 
 
 def test_long_rows_are_cut_counted_and_told(train, tmp_path):
@@ -302,7 +314,7 @@ def test_tfidf_needs_no_model_and_is_not_its_own_baseline(train):
     run = train(method="tfidf", model="no/such-model")
     assert run.scores["baselines"].keys() == {"majority"}
     assert names_of(run) == [
-        "started", "read", "split", "saved", "baseline", "scored", "finished",
+        "started", "read", "split", "checked", "saved", "baseline", "scored", "finished",
     ]  # fmt: skip
     told = list(run.folder.predictions)
     assert [one["prediction"] for one in told] == [
@@ -326,7 +338,7 @@ def test_the_cautious_preset_is_obeyed_where_nothing_else_is_said(train, monkeyp
     assert fit.validate is not None  # a tenth is kept, for early stopping to watch
     assert run.scores["rows"]["valid"] == 5
     (warning,) = [told for told in run.scores["warnings"] if "learning_rate" in told]
-    assert "1e-05 is 200 times below the 0.002" in warning
+    assert "1e-05 is 100 times below the 0.001" in warning
 
 
 def test_early_stopping_without_rows_to_watch_is_refused(train):

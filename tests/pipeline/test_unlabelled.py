@@ -94,7 +94,7 @@ def test_a_learned_file_that_lost_rows_stops_the_run(
     ("options", "said"),
     [
         ({"unlabelled": "nowhere.csv"}, "unlabelled: there is no file nowhere.csv"),
-        ({"unlabelled": "x.csv", "method": "tfidf"}, "no pretrained model to learn from them"),
+        ({"unlabelled": "x.csv", "method": "tfidf"}, "no pretrained model to learn more rows with"),
     ],
 )
 def test_what_cannot_be_tried_is_said_before_there_is_a_folder(train, tmp_path, options, said):

@@ -10,12 +10,16 @@ from pydantic import ValidationError
 from fewtune.augment.base import Recipe
 from fewtune.augment.edits import Delete, Insert, Swap, Synonym
 from fewtune.augment.slips import Aeda, Case, Spaces, Typing
+from fewtune.augment.turns import DropTurns, JoinTurns, VarySystem
 from fewtune.base.errors import UsageError, one_of
 from fewtune.base.options import sentences
 
 RECIPES: dict[str, type[Recipe]] = {
-    recipe.name: recipe for recipe in (Synonym, Insert, Delete, Swap, Typing, Aeda, Spaces, Case)
-}
+    recipe.name: recipe
+    for recipe in (
+        Synonym, Insert, Delete, Swap, Typing, Aeda, Spaces, Case, DropTurns, JoinTurns, VarySystem,
+    )
+}  # fmt: skip
 
 
 def parse(spelled: str | Sequence[Any]) -> tuple[Recipe, ...]:
@@ -48,9 +52,13 @@ def parse(spelled: str | Sequence[Any]) -> tuple[Recipe, ...]:
     return tuple(built)
 
 
-def candidates(lexicon: bool) -> tuple[Recipe, ...]:
-    """What `auto` tries: every recipe that can work, at its default strength."""
-    return tuple(cls() for cls in RECIPES.values() if lexicon or not cls.needs_lexicon)
+def candidates(lexicon: bool, kind: str = "text") -> tuple[Recipe, ...]:
+    """What `auto` tries: every recipe that can work on such rows, at its default strength."""
+    return tuple(
+        cls()
+        for cls in RECIPES.values()
+        if (lexicon or not cls.needs_lexicon) and cls.kind in ("text", kind)
+    )
 
 
 def _one(item: Any) -> Recipe:

@@ -12,6 +12,7 @@ from fewtune.augment.lexicon import read_lexicon
 from fewtune.augment.options import AugmentOptions
 from fewtune.base.errors import UsageError
 from fewtune.base.files import found
+from fewtune.data.dialogue import as_text
 from fewtune.data.near import THRESHOLD, near_duplicates, plain
 from fewtune.data.row import Row
 
@@ -64,12 +65,16 @@ def augment(
         copies: new rows of each recipe for a parent.
         avoid: rows of validation or test: what equals or nearly equals one is dropped.
 
+    Raises:
+        UsageError: a recipe of dialogues on texts.
+
     Returns:
         The new rows in the order of recipes, copies and parents; what a recipe makes depends on the
         seed and the rows, not on the recipes beside it.
     """
-    known = {plain(row["text"]) for row in rows}
-    held = {plain(row["text"]) for row in avoid}
+    refuse_kind(rows, recipes)
+    known = {plain(said(row)) for row in rows}
+    held = {plain(said(row)) for row in avoid}
     dropped: Counter[str] = Counter()
     made: list[Row] = []
     for recipe in recipes:
@@ -87,17 +92,36 @@ def augment(
     return Augmented(tuple(kept), {reason: count for reason, count in dropped.items() if count})
 
 
+def refuse_kind(rows: Sequence[Row], recipes: Sequence[Recipe]) -> None:
+    """A recipe of dialogues has nothing to change in a text.
+
+    Raises:
+        UsageError: there are both.
+    """
+    wrong = [recipe.name for recipe in recipes if recipe.kind == "dialogue"]
+    if wrong and any("messages" not in row.fields for row in rows):
+        raise UsageError(
+            f"augment: {', '.join(wrong)} change dialogues, and these rows are texts; "
+            "choose other recipes."
+        )
+
+
+def said(row: Row) -> str:
+    """All that a row says."""
+    return as_text(row["messages"]) if "messages" in row.fields else str(row["text"])
+
+
 def _key(row: Row, rewrites: bool) -> str:
     """What makes two new rows the same: the words, or for blanks and marks the very letters."""
-    return plain(row["text"]) if rewrites else row["text"]
+    return plain(said(row)) if rewrites else said(row)
 
 
 def _refused(new: Row, parent: Row, known: set[str], held: set[str], rewrites: bool) -> str | None:
-    if new["text"] == parent["text"]:
+    if said(new) == said(parent):
         return "nothing could change"
-    if not plain(new["text"]):
+    if not plain(said(new)):
         return "no words left"
-    if plain(new["text"]) in held:
+    if plain(said(new)) in held:
         return "a validation or test row"
     return "the same as another row" if _key(new, rewrites) in known else None
 
@@ -106,7 +130,7 @@ def _apart(made: Sequence[Row], avoid: Sequence[Row]) -> tuple[list[Row], int]:
     """Without rows that are nearly equal to one to avoid, where their parents are not."""
     if not made or not avoid:
         return list(made), 0
-    texts = [row["text"] for row in (*avoid, *made)]
+    texts = [said(row) for row in (*avoid, *made)]
     pairs = near_duplicates(texts, THRESHOLD)
     close = {second - len(avoid) for first, second, _ in pairs if first < len(avoid) <= second}
     return [row for k, row in enumerate(made) if k not in close], len(close)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fewtune.augment.lexicon import Lexicon
 from fewtune.augment.words import Pieces, cut
 from fewtune.base.options import Options, option
+from fewtune.data.dialogue import Message
 from fewtune.data.row import Row
 
 
@@ -36,12 +37,14 @@ class Recipe(Options):
     Attributes:
         name: the key in the registry.
         scene: one clause on what it changes, for tables.
+        kind: `text` recipes also change what users say in dialogues; `dialogue` ones only those.
         needs_lexicon: True where it cannot work without one.
         rewrites: False where only blanks, case and marks change.
     """
 
     name: ClassVar[str]
     scene: ClassVar[str]
+    kind: ClassVar[str] = "text"
     needs_lexicon: ClassVar[bool] = False
     rewrites: ClassVar[bool] = True
 
@@ -52,10 +55,29 @@ class Recipe(Options):
         raise NotImplementedError
 
     def rows(self, rows: Sequence[Row], draw: Random, context: Context) -> Iterator[Row]:
-        """A new row for each: its origin is its parent's, its recipe this one's name."""
+        """A new row for each: its origin is its parent's, its recipe this one's name.
+
+        Of a dialogue, what users say is changed; answers are what is learned, and stay.
+        """
         for row in rows:
-            text = self.text(row["text"], draw, context) if self.strength else row["text"]
-            yield Row(row.origin, {**row.fields, "text": text}, self.name)
+            if "messages" in row.fields:
+                changed: dict[str, Any] = {"messages": self._asked(row["messages"], draw, context)}
+            else:
+                changed = {"text": self._new(row["text"], draw, context)}
+            yield Row(row.origin, {**row.fields, **changed}, self.name)
+
+    def _new(self, text: str, draw: Random, context: Context) -> str:
+        return self.text(text, draw, context) if self.strength else text
+
+    def _asked(
+        self, turns: tuple[Message, ...], draw: Random, context: Context
+    ) -> tuple[Message, ...]:
+        return tuple(
+            replace(turn, content=self._new(turn.content, draw, context))
+            if turn.role == "user"
+            else turn
+            for turn in turns
+        )
 
     def count(self, words: int) -> int:
         """How many of so many words change."""

@@ -73,6 +73,7 @@ class Spaces(Recipe):
 
     name: ClassVar[str] = "spaces"
     scene: ClassVar[str] = "a blank too many or too few"
+    rewrites: ClassVar[bool] = False
 
     def text(self, text: str, draw: Random, context: Context) -> str:
         """Inside a long word, or between two."""

@@ -15,6 +15,7 @@ EVENTS: dict[str, str] = {
     "trial": "one fold of a trial is fitted and asked: trial, fold, folds, rows",
     "tried": "a trial is over: what, table (a line a candidate), kept",
     "augmented": "rows made from the training rows: made, dropped (by reason)",
+    "checked": "what the linter found in the rows: findings (code, severity, count, rows, ...)",
     "planned": "method, options and what was measured to choose them",
     "baseline": "one baseline is scored: baseline, accuracy on the test rows",
     "cached": "the frozen trunk is in memory or on disk: rows, bytes, seconds",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SHOWN = ("accuracy", "macro_f1", "log_loss")
 #: What takes a while after an event, shown until the next one.
 BUSY = {
-    "split": "reading the model, fitting the probe",
+    "checked": "reading the model, fitting the probe",
     "planned": "running the frozen blocks",
     "saved": "asking the model and the baselines about the test rows",
 }
@@ -97,6 +97,15 @@ class Screen:
 
     def _on_baseline(self, event: Event) -> None:
         self._line("baseline", f"{event['baseline']}: {event['accuracy']:.1%} right")
+
+    def _on_checked(self, event: Event) -> None:
+        serious = [one for one in event["findings"] if one["severity"] != "note"]
+        for one in serious:
+            colour = "red" if one["severity"] == "error" else "yellow"
+            where = f" [{one['rows'][0]}]" if one["rows"] else ""
+            self._line("check", f"{one['code']}: {one['message']}{where}", style=colour)
+        if serious:
+            self._line("", "`fewtune check` shows every row and what to do.", style="dim")
 
     def _on_trial(self, event: Event) -> None:
         if event["fold"] == event["folds"]:

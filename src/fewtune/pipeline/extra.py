@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewtune.augment import candidates, parse
-from fewtune.augment.apply import augment, context_of
+from fewtune.augment.apply import augment, context_of, refuse_kind
 from fewtune.augment.base import Recipe
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fewtune.trials.folds import Setting
 
 
-def refuse_extra(job: Job, method: Method) -> None:
+def refuse_extra(job: Job, method: Method, rows: Sequence[Row]) -> None:
     """What cannot be done, said before there is a run folder.
 
     Raises:
@@ -39,7 +39,9 @@ def refuse_extra(job: Job, method: Method) -> None:
                 "choose a neural method, such as `probe` or `full`."
             )
     if job.augment.augment:
-        context_of(job.augment, recipes_of(job))
+        recipes = recipes_of(job)
+        context_of(job.augment, recipes)
+        refuse_kind(rows, recipes)
 
 
 def recipes_of(job: Job) -> tuple[Recipe, ...]:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from fewtune.base.errors import Interrupted, UsageError
 from fewtune.base.events import Event, tell
-from fewtune.data.load import Dataset, given_back, load
+from fewtune.check.look import Look
+from fewtune.check.run import check
+from fewtune.data.load import PARTS, Dataset, given_back, load
 from fewtune.methods.base import Method
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.classify import classify
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from fewtune.models.load import Source
 
 RUNS = Path("runs")
+#: What the reading itself tells of.
+TOLD = ("format", "empty", "truncated", "balance-single", "balance-unseen")
+MOST_ROWS = 20  # of a finding that a run keeps; `fewtune check` names all
 
 
 def start(job: Job) -> tuple[RunFolder, Iterator[Event]]:
@@ -135,3 +140,16 @@ def _read(run: Run) -> Iterator[Event]:
         yield tell("warned", message=note)
     sizes = {part: len(data.part(part)) for part in ("train", "valid", "test")}
     yield tell("split", **sizes, classes=len(data.labels), how=data.split["how"])
+    yield from _checked(run)
+
+
+def _checked(run: Run) -> Iterator[Event]:
+    """What the linter's rules without a model say of the rows as they were split."""
+    data = run.data
+    parts = {part: data.part(part) for part in PARTS if data.part(part)}
+    look = Look(parts, data.ledger, data.columns, group=run.job.data.group)
+    findings = [one.as_json() for one in check(look) if not one.code.startswith(TOLD)]
+    for one in findings:
+        del one["rows"][MOST_ROWS:]
+    run.facts["findings"] = findings
+    yield tell("checked", findings=findings)

@@ -42,7 +42,7 @@ def refuse_early(job: Job, data: Dataset, method: Method) -> None:
     """What would be refused later, said before there is a run folder."""
     if method.needs_steps:
         decide(method, job.train, len(data.train), watchable_rows(data))
-    refuse_extra(job, method)
+    refuse_extra(job, method, data.train)
     if job.evaluate.positive is not None and job.evaluate.positive not in data.labels:
         raise UsageError(one_of("positive", job.evaluate.positive, data.labels))
 

@@ -163,6 +163,12 @@ def notes(facts: Facts) -> list[str]:
     return [one for one in dict.fromkeys(told) if one]
 
 
+def findings(facts: Facts) -> list[dict[str, Any]]:
+    """What the linter found in the rows, the worst first."""
+    told = [event["findings"] for event in happened(facts, "checked")]
+    return [one for one in (told[-1] if told else []) if isinstance(one, dict)]
+
+
 # ---- options
 
 

@@ -63,6 +63,7 @@ def _head(facts: Facts) -> dict[str, Any]:
         "tone": told.tone(facts),
         "key_numbers": told.key_numbers(facts),
         "warnings": told.notes(facts),
+        "findings": told.findings(facts),
     }
 
 
