@@ -5,8 +5,9 @@ from random import Random
 import pytest
 
 from fewtune.augment import RECIPES, candidates, parse
-from fewtune.augment.apply import augment, context_of
+from fewtune.augment.apply import augment
 from fewtune.augment.base import Context
+from fewtune.augment.context import context_of
 from fewtune.augment.options import AugmentOptions
 from fewtune.augment.slips import ALIKE, SOUNDS
 from fewtune.base.errors import UsageError
@@ -150,7 +151,7 @@ def test_mistakes_are_told_in_sentences(spelled, said):
 def test_a_recipe_without_its_lexicon_is_refused():
     with pytest.raises(UsageError, match="synonym needs --lexicon"):
         context_of(AugmentOptions(), parse("synonym,delete"))
-    assert {one.name for one in candidates(lexicon=False)} == set(NAMES) - {"synonym", "insert"}
+    assert {one.name for one in candidates(set())} == set(NAMES) - {"synonym", "insert"}
 
 
 def test_sounds_are_written_once():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -52,12 +52,18 @@ def parse(spelled: str | Sequence[Any]) -> tuple[Recipe, ...]:
     return tuple(built)
 
 
-def candidates(lexicon: bool, kind: str = "text") -> tuple[Recipe, ...]:
-    """What `auto` tries: every recipe that can work on such rows, at its default strength."""
+def candidates(given: Container[str], kind: str = "text") -> tuple[Recipe, ...]:
+    """What `auto` tries: every recipe that can work on such rows, at its default strength.
+
+    Args:
+        given: parts of the context that there are (`apply.parts_given`).
+        kind: of the rows, `text`, `dialogue` or `image`.
+    """
+    kinds = {kind} if kind == "image" else {"text", kind}
     return tuple(
         cls()
         for cls in RECIPES.values()
-        if (lexicon or not cls.needs_lexicon) and cls.kind in ("text", kind)
+        if cls.kind in kinds and (not cls.needs or any(need in given for need in cls.needs))
     )
 
 

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from fewtune.augment.base import Context, Recipe
-from fewtune.augment.lexicon import read_lexicon
-from fewtune.augment.options import AugmentOptions
 from fewtune.base.errors import UsageError
-from fewtune.base.files import found
 from fewtune.data.dialogue import as_text
 from fewtune.data.near import THRESHOLD, near_duplicates, plain
 from fewtune.data.row import Row
@@ -28,26 +25,6 @@ class Augmented:
 
     rows: tuple[Row, ...]
     dropped: dict[str, int]
-
-
-def context_of(options: AugmentOptions, recipes: Sequence[Recipe]) -> Context:
-    """What the recipes may use.
-
-    Raises:
-        UsageError: a recipe needs a lexicon and none is given; a file is not there.
-    """
-    needy = [recipe.name for recipe in recipes if recipe.needs_lexicon]
-    if needy and not options.lexicon:
-        raise UsageError(
-            f"augment: {', '.join(needy)} needs --lexicon FILE (WordNet's dict folder, 同义词词林, "
-            "or a file with a word and its synonym a line)."
-        )
-    lexicon = read_lexicon(options.lexicon) if options.lexicon else {}
-    protected: frozenset[str] = frozenset()
-    if options.protect:
-        text = found(options.protect, "protect").read_text(encoding="utf-8-sig", errors="replace")
-        protected = frozenset(line.strip() for line in text.splitlines() if line.strip())
-    return Context(lexicon, protected)
 
 
 def augment(

@@ -4,14 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from fewtune.augment.lexicon import Lexicon
 from fewtune.augment.words import Pieces, cut
 from fewtune.base.options import Options, option
 from fewtune.data.dialogue import Message
 from fewtune.data.row import Row
+
+
+class Proposer(Protocol):
+    """A pretrained model asked for other words in a word's place."""
+
+    def __call__(
+        self, texts: Sequence[Sequence[str]], at: Sequence[Sequence[int]]
+    ) -> list[dict[int, tuple[str, ...]]]:
+        """Words that could stand at positions of texts cut into pieces, likeliest first."""
+        ...
+
+
+class Translator(Protocol):
+    """Two translation models, one there and one back."""
+
+    def __call__(self, texts: Sequence[str], sample: bool, seed: int) -> list[str]:
+        """Every text in other words."""
+        ...
+
+
+class Writer(Protocol):
+    """A model that follows instructions, here or behind an endpoint."""
+
+    def __call__(self, prompts: Sequence[str], seed: int) -> list[str | None]:
+        """An answer to every prompt; None where the budget is spent or the model failed."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -21,10 +48,18 @@ class Context:
     Attributes:
         lexicon: synonyms by word; empty where none was given.
         protected: words that are never changed, beside numbers, codes and units.
+        proposer: other words for words.
+        translator: there and back again.
+        writer: follows instructions.
+        folder: where new images are written.
     """
 
     lexicon: Lexicon = field(default_factory=dict)
     protected: frozenset[str] = frozenset()
+    proposer: Proposer | None = None
+    translator: Translator | None = None
+    writer: Writer | None = None
+    folder: Path | None = None
 
     def cut(self, text: str) -> Pieces:
         """A text as pieces, with what may be changed."""
@@ -37,15 +72,16 @@ class Recipe(Options):
     Attributes:
         name: the key in the registry.
         scene: one clause on what it changes, for tables.
-        kind: `text` recipes also change what users say in dialogues; `dialogue` ones only those.
-        needs_lexicon: True where it cannot work without one.
+        kind: `text` recipes also change what users say in dialogues; `dialogue` ones only those,
+            `image` ones pictures.
+        needs: parts of the context of which it must have one.
         rewrites: False where only blanks, case and marks change.
     """
 
     name: ClassVar[str]
     scene: ClassVar[str]
     kind: ClassVar[str] = "text"
-    needs_lexicon: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
     rewrites: ClassVar[bool] = True
 
     strength: float = option(0.1, "share of the words that change; one at least", ge=0, le=1)

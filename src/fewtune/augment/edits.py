@@ -16,7 +16,7 @@ class Synonym(Recipe):
 
     name: ClassVar[str] = "synonym"
     scene: ClassVar[str] = "words become synonyms of --lexicon"
-    needs_lexicon: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("lexicon",)
 
     def text(self, text: str, draw: Random, context: Context) -> str:
         """Replace, keeping a capital at the start."""
@@ -33,7 +33,7 @@ class Insert(Recipe):
 
     name: ClassVar[str] = "insert"
     scene: ClassVar[str] = "synonyms of words are put in elsewhere"
-    needs_lexicon: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("lexicon",)
 
     def text(self, text: str, draw: Random, context: Context) -> str:
         """Insert before a word, so that punctuation stays where it is."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.augment import RECIPES, candidates, parse
-from fewtune.augment.apply import augment, context_of
+from fewtune.augment.apply import augment
+from fewtune.augment.context import context_of, parts_given
 from fewtune.augment.options import AugmentOptions
 from fewtune.base.errors import UsageError
 from fewtune.base.files import at, write_atomic
@@ -30,7 +31,7 @@ def augment_file(
     if write and Path(write).suffix not in WRITERS:
         raise UsageError(f"write: a name ending in {' or '.join(WRITERS)}; got {write!r}.")
     asked = options.augment
-    recipes = candidates(bool(options.lexicon)) if asked == "auto" else parse(asked)
+    recipes = candidates(parts_given(options)) if asked == "auto" else parse(asked)
     context = context_of(options, recipes)
     table = read_rows(at(path), Classify.reads, data)
     held = [

@@ -17,4 +17,14 @@ class AugmentOptions(Options):
     lexicon: str | None = option(
         None, "file of synonyms: WordNet's dict folder, cilin, two columns"
     )
+    augment_model: str | None = option(
+        None, "model that recipes ask: an encoder for other words, a causal one for texts"
+    )
+    augment_endpoint: str | None = option(
+        None, "OpenAI-compatible server that writes rows: URL, or URL#MODEL"
+    )
+    augment_calls: int = option(500, "most texts that a model writes", ge=1)
+    translators: str | None = option(
+        None, "two translation models for back-translation, there and back: FOLDER,FOLDER"
+    )
     protect: str | None = option(None, "file of words that are never changed, one a line")

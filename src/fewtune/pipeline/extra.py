@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewtune.augment import candidates, parse
-from fewtune.augment.apply import augment, context_of, refuse_kind
+from fewtune.augment.apply import augment, refuse_kind
 from fewtune.augment.base import Recipe
+from fewtune.augment.context import context_of, parts_given
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
 from fewtune.data.columns import Role
@@ -48,7 +49,7 @@ def recipes_of(job: Job) -> tuple[Recipe, ...]:
     """The recipes asked for; those to try where the user leaves it to us."""
     asked = job.augment.augment
     if asked == AUTO:
-        return candidates(bool(job.augment.lexicon))
+        return candidates(parts_given(job.augment))
     return parse(asked or ())
 
 
