@@ -124,5 +124,5 @@ def test_the_split_can_be_given_back_from_its_record(write):
     assert (again.train, again.test) == (data.train, data.test)
     assert again.as_json() == data.as_json()
     write(some(51))
-    with pytest.raises(FewtuneError, match="has changed since the run was planned"):
+    with pytest.raises(FewtuneError, match="has changed since it was split"):
         given_back(path, ROLES, DataOptions(), told)

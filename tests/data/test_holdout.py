@@ -1,5 +1,6 @@
 """What belongs together stays on one side; the newest rows can be what is held out."""
 
+import numpy as np
 import pytest
 
 from fewtune.base.errors import UsageError
@@ -99,6 +100,17 @@ def test_folds_keep_machines_whole_and_every_row_once():
     homes = [{found[k]["group"] for k in fold} for fold in folds]
     assert sum(len(fold) for fold in folds) >= 50
     assert all(not a & b for i, a in enumerate(homes) for b in homes[:i])
+
+
+def test_repeated_folds_are_dealt_anew_and_each_holds_every_row_once():
+    found = rows([f"{WORDS[k % 10]} {k * 7919}" for k in range(60)], [str(k) for k in range(60)])
+    folds = folds_of(found, 5, 0, repeats=3)
+    assert len(folds) == 15
+    deals = [folds[k : k + 5] for k in (0, 5, 10)]
+    for deal in deals:
+        assert sorted(np.concatenate(deal)) == list(range(60))
+    assert len({tuple(map(tuple, deal)) for deal in deals}) == 3
+    assert [tuple(fold) for fold in folds_of(found, 5, 0)] == [tuple(fold) for fold in deals[0]]
 
 
 # --- folders by class ----------------------------------------------------------------------------

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewtune.base.files import at
 from fewtune.check.options import CheckOptions
 from fewtune.data.dialogue import as_text
 from fewtune.data.holdout import labels_of
+from fewtune.data.hub import paths_of
 from fewtune.data.ledger import Ledger
 from fewtune.data.near import Pair, near_duplicates, plain
 from fewtune.data.options import DataOptions
@@ -123,13 +123,12 @@ def look_at(
     Raises:
         UsageError, FewtuneError: a file cannot be read as rows at all.
     """
-    files = {"train": path, "valid": data.valid, "test": data.test}
+    files = paths_of(path, data.valid, data.test)
     tables: dict[str, Table] = {}
     for part, file in files.items():
-        if file:
-            like = tables["train"].columns if tables else None
-            name = None if _names_differ(files) else f"{part}/{Path(file).name}"
-            tables[part] = _read(at(file), data, options, like, name)
+        like = tables["train"].columns if tables else None
+        name = None if _names_differ(files) else f"{part}/{file.name}"
+        tables[part] = _read(file, data, options, like, name)
     ledger = Ledger()
     for table in tables.values():
         ledger.add(table.ledger)
@@ -164,6 +163,6 @@ def _read(
     return read_any(path, data, like=like, name=name, more=asked)
 
 
-def _names_differ(files: Mapping[str, str | None]) -> bool:
-    names = [Path(file).name for file in files.values() if file]
+def _names_differ(files: Mapping[str, Path]) -> bool:
+    names = [file.name for file in files.values()]
     return len(set(names)) == len(names)

@@ -161,12 +161,29 @@ def read_parquet(source: Source) -> Sheet:
         table = parquet.read_table(pa.BufferReader(source.raw))
         columns = unique_names(table.column_names)
         rows = table.rename_columns(columns).to_pylist()
+        named = _class_names((table.schema.metadata or {}).get(b"huggingface"))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FewtuneError(
             f"{source.name} cannot be read as parquet ({str(error).splitlines()[0]}); write it "
             "again, or give csv or jsonl."
         ) from error
+    for column, names in named.items():
+        for row in rows:
+            number = row.get(column)
+            if isinstance(number, int):  # -1 is how the hub says that a test row has no label
+                row[column] = names[number] if 0 <= number < len(names) else None
     return Sheet(columns, [Record(source.at(k), row) for k, row in enumerate(rows, 1)])
+
+
+def _class_names(metadata: bytes | None) -> dict[str, list[str]]:
+    """Columns of class numbers -> their names, which `datasets` writes into a parquet's schema."""
+    told = json.loads(metadata) if metadata else {}
+    features = told.get("info", {}).get("features") or {}
+    return {
+        column: feature["names"]
+        for column, feature in features.items()
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+    }
 
 
 def read_xlsx(source: Source) -> Sheet:

@@ -16,6 +16,7 @@ from fewtune.data.splits import folded, stratified_folds, stratified_holdout
 from fewtune.data.times import moment
 
 FORM = 0.1  # share of the rows in one group of nearly equal texts, from which they are a form
+APART = 7919  # between the seeds of repeated folds, so that runs with near seeds share none
 FEW = 5  # rows; so many may always be alike
 
 Split = tuple[tuple[Row, ...], tuple[Row, ...], dict[str, Any]]  # training, held out, how
@@ -66,9 +67,21 @@ def is_form(groups: Sequence[int]) -> bool:
     return largest > max(FEW, FORM * len(groups))
 
 
-def folds_of(rows: Sequence[Row], folds: int, seed: int) -> list[np.ndarray]:
-    """Held-out positions of every fold, each class evenly, what belongs together in one fold."""
-    return stratified_folds([stratum(row) for row in rows], folds, seed, together(rows))
+def folds_of(rows: Sequence[Row], folds: int, seed: int, repeats: int = 1) -> list[np.ndarray]:
+    """Held-out positions of every fold, each class evenly, what belongs together in one fold.
+
+    Args:
+        rows: the training rows.
+        folds: how many, 2 or more.
+        seed: of the deal.
+        repeats: how many times they are dealt; a list of `folds * repeats` comes back.
+    """
+    strata, groups = [stratum(row) for row in rows], together(rows)
+    return [
+        fold
+        for repeat in range(repeats)
+        for fold in stratified_folds(strata, folds, seed + APART * repeat, groups)
+    ]
 
 
 def held_out(rows: Sequence[Row], options: DataOptions, seed: int) -> Split:

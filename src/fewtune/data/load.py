@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fewtune.base.errors import FewtuneError
-from fewtune.base.files import at, fingerprint
+from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.base.files import fingerprint, found
 from fewtune.data.columns import Role
 from fewtune.data.holdout import held_out, labels_of, same_text, stratum
+from fewtune.data.hub import paths_of
 from fewtune.data.ledger import Ledger
 from fewtune.data.options import DataOptions
 from fewtune.data.read import Table, read_rows
@@ -92,13 +94,14 @@ def load(
         UsageError: a file or column is not there.
         FewtuneError: a file cannot be read, or no method could learn from these rows.
     """
+    if options.split:
+        return _split_again(path, roles, options)
     roles, options = with_columns(roles, options)
-    paths = {"train": path, "valid": options.valid, "test": options.test}
-    given = {part: at(p) for part, p in paths.items() if p}
+    given = paths_of(path, options.valid, options.test)
     tables = _read(given, roles, options)
     _refuse_hopeless(tables["train"], roles, given["train"].name)
     parts = {part: tuple(table.rows) for part, table in tables.items()}
-    split: dict[str, Any] = {"how": f"test rows are those of {options.test}"}
+    split: dict[str, Any] = {"how": f"test rows are those of {given.get('test')}"}
     if "test" not in parts and hold_out:
         parts["train"], parts["test"], split = held_out(parts["train"], options, seed)
         _refuse_untested(parts, options.test_share, given["train"].name)
@@ -131,15 +134,23 @@ def given_back(
     Raises:
         FewtuneError: a file is not what it was.
     """
+    beside = {part: told["files"].get(part, {}).get("path") for part in ("valid", "test")}
+    options = options.model_copy(update={"split": None, **beside})
     whole = load(path, roles, options, hold_out=False)
     for part, file in told["files"].items():
         now = whole.files.get(part, {}).get("fingerprint")
         if now != file["fingerprint"]:
             raise FewtuneError(
-                f"{file['path']} has changed since the run was planned (its fingerprint was "
+                f"{file['path']} has changed since it was split (its fingerprint was "
                 f"{file['fingerprint']} and is {now}); bring the old file back, or start a new run."
             )
     rows = {row.origin: row for part in PARTS for row in whole.part(part)}
+    named = {origin.file for origin in rows}
+    if strange := sorted({file for part in PARTS for file in told["parts"][part]} - named):
+        raise FewtuneError(
+            f"the split names rows of {strange[0]}, and the files are now called "
+            f"{', '.join(sorted(named))}; give the file its old name back."
+        )
     train, valid, test = (
         tuple(
             rows[Origin(file, line)]
@@ -152,6 +163,31 @@ def given_back(
         train, valid, test, whole.ledger, told["columns"], tuple(told["notes"]),
         tuple(told["labels"]), told["files"], told["split"],
     )  # fmt: skip
+
+
+def _split_again(path: str | Path, roles: Sequence[Role], options: DataOptions) -> Dataset:
+    """The split that another run wrote down, on the same files.
+
+    Raises:
+        UsageError: it is no run's `data.json`, or options ask for a split of their own.
+        FewtuneError: a file is not what it was.
+    """
+    asked = [name for name in ("valid", "test", "valid_share", "time") if getattr(options, name)]
+    if asked:
+        raise UsageError(
+            f"split: {options.split} says which rows train and which are tested; leave out "
+            f"{', '.join(asked)}."
+        )
+    file = found(options.split or "", "split")
+    file = file / "data.json" if file.is_dir() else file
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"split: {file} is not JSON; give a run, or its data.json.") from error
+    if not isinstance(told, dict) or not {"files", "parts", "split", "labels"} <= told.keys():
+        raise UsageError(f"split: {file} holds no split; give a run, or its data.json.")
+    data = given_back(path, roles, options, told)
+    return replace(data, split={**data.split, "how": f"{data.split['how']} (as in {file})"})
 
 
 def with_columns(roles: Sequence[Role], options: DataOptions) -> tuple[list[Role], DataOptions]:

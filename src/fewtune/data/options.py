@@ -23,6 +23,9 @@ class DataOptions(Options):
     )
     strict: bool = option(False, "stop at the first broken row instead of setting it aside")
     test_share: float = option(0.2, "share of the rows held out without --test", gt=0, lt=1)
+    split: str | None = option(
+        None, "run (or its data.json) whose split of the same file is used again"
+    )
     valid_share: float | None = option(
         None, "share of the training rows kept for validation without --valid", gt=0, lt=1
     )

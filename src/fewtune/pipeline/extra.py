@@ -112,7 +112,7 @@ def setting_of(run: Run, bench: Bench, examples: Examples) -> Setting:
         bench,
         run.method,
         examples,
-        folds_of(run.data.train, run.job.trials.folds, run.seed),
+        folds_of(run.data.train, run.job.trials.folds, run.seed, run.job.trials.repeats),
         run.chosen["probe_c"],
         run.chosen["probe_temperature"],
         run.folder.path / "trials",

@@ -76,6 +76,8 @@ def mark_of(job: Job, data: Dataset, method: Method, source: Source | None) -> s
     files = [told["fingerprint"] for told in data.files.values()]
     if job.trials.unlabelled:
         files.append(fingerprint(found(job.trials.unlabelled, "unlabelled")))
+    if job.data.split:
+        files.append(fingerprint(repr(data.as_json()["parts"])))
     base = fingerprint_of(source.folder) if source else ""
     return fingerprint(repr(sections), method.spell(), method.model_dump_json(), base, *files)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,38 +31,59 @@ class Trial:
 
     Attributes:
         name: of the candidate.
-        probabilities: (rows, classes); 0 where a row is in no fold.
+        answers: of each fold, (held rows, classes).
+        folds: of each fold, (held rows,) their positions.
         targets: (rows,) class indices.
-        held: (held rows,) those that were in a fold, in the folds' order.
         others: of each fold, the answers to the other rows asked, (asked, classes).
     """
 
     name: str
-    probabilities: np.ndarray
+    answers: tuple[np.ndarray, ...]
+    folds: tuple[np.ndarray, ...]
     targets: np.ndarray
-    held: np.ndarray
     others: tuple[np.ndarray, ...] = ()
 
     @property
+    def held(self) -> np.ndarray:
+        """The rows that were in a fold, (held,), ascending."""
+        return np.unique(np.concatenate(self.folds))
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(rows, classes): the mean over repeats; 0 where a row is in no fold."""
+        return self._mean(lambda answers, targets: answers)
+
+    @property
     def losses(self) -> np.ndarray:
-        """Negative log-probability of the right class, (held rows,), in nats."""
-        own = self.probabilities[self.held, self.targets[self.held]]
-        return -np.log(own.clip(1e-12))
+        """Negative log-probability of the right class, (held,), in nats, mean over repeats."""
+        return self._mean(lambda answers, targets: -np.log(_own(answers, targets)))[self.held]
 
     @property
     def log_loss(self) -> float:
-        """The metric that decides: their mean."""
+        """The metric that decides: the mean of the losses."""
         return float(self.losses.mean())
 
     @property
     def accuracy(self) -> float:
-        """Share of held rows answered rightly."""
-        answers = self.probabilities[self.held].argmax(1)
-        return float((answers == self.targets[self.held]).mean())
+        """Share of held rows answered rightly, mean over repeats."""
+        right = self._mean(lambda answers, targets: (answers.argmax(1) == targets).astype(float))
+        return float(right[self.held].mean())
 
     def over(self, other: Trial) -> Comparison:
         """How much lower this one's log-loss is than another's on the same rows, paired."""
         return compare_means(self.losses, other.losses, higher_is_better=False)
+
+    def _mean(self, of: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        """Something of every answer, averaged over the folds that a row was in."""
+        each = [
+            of(answers, self.targets[held])
+            for answers, held in zip(self.answers, self.folds, strict=True)
+        ]
+        total = np.zeros((len(self.targets), *each[0].shape[1:]))
+        for value, held in zip(each, self.folds, strict=True):
+            total[held] += value
+        times = np.bincount(np.concatenate(self.folds), minlength=len(self.targets))
+        return total / times.clip(1).reshape(-1, *[1] * (total.ndim - 1))
 
 
 @dataclass(frozen=True)
@@ -70,7 +91,7 @@ class Setting:
     """What all candidates of a trial have in common.
 
     Attributes:
-        folds: held-out indices of each fold.
+        folds: held-out indices of each fold, of every repeat.
         probe_c, probe_temperature: of the heads' starts, chosen on all training rows. Two numbers
             chosen once for all candidates alike cannot favour one of them.
         folder: for what a fit writes beside the model.
@@ -122,20 +143,19 @@ def on_folds(
         more: what each fold learns beside its own rows, made from nothing but those.
         ask: other rows that every fold's model answers as well (unlabelled ones).
     """
-    bench, examples, folds = setting.bench, setting.examples, setting.folds
-    found = np.zeros((len(examples), len(bench.task.labels)))
-    others = []
+    examples, folds = setting.examples, setting.folds
+    found, others = [], []
     for number, held in enumerate(folds):
         train = np.setdiff1d(np.arange(len(examples)), held)
         learned = examples.take(train)
         if more and len(more[number]):
             learned = learned.and_also(more[number])
         candidate = fitted(setting, learned)
-        found[held] = candidate.probabilities(examples.rows.take(held))
+        found.append(candidate.probabilities(examples.rows.take(held)))
         if ask is not None:
             others.append(candidate.probabilities(ask))
         yield tell("trial", trial=name, fold=number + 1, folds=len(folds), rows=len(learned))
-    return Trial(name, found, examples.targets, np.concatenate(folds), tuple(others))
+    return Trial(name, tuple(found), tuple(folds), examples.targets, tuple(others))
 
 
 def fitted(setting: Setting, learned: Examples) -> Candidate:
@@ -155,3 +175,8 @@ def fitted(setting: Setting, learned: Examples) -> Candidate:
 def probe_of(setting: Setting, learned: Examples) -> Probe:
     """The probe of some rows, at the setting's penalty and temperature."""
     return setting.bench.probe_at(learned, setting.probe_c, setting.probe_temperature)
+
+
+def _own(answers: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """The probability of each row's own class."""
+    return answers[np.arange(len(targets)), targets].clip(1e-12)

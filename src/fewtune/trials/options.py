@@ -9,6 +9,7 @@ class TrialOptions(Options):
     """What is tried on folds of the training rows."""
 
     folds: int = option(5, "folds of the training rows in a trial", ge=2, le=20)
+    repeats: int = option(1, "how many times the folds are dealt anew and tried", ge=1, le=20)
     unlabelled: str | None = option(
         None, "file with rows without labels, for self-training; used only if folds show a gain"
     )

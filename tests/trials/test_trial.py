@@ -1,0 +1,38 @@
+"""What out-of-fold answers come to, also where folds are repeated."""
+
+import numpy as np
+import pytest
+
+from fewtune.trials.folds import Trial
+
+TARGETS = np.array([0, 1, 0, 1])
+FOLDS = (np.array([0, 1]), np.array([2, 3]))
+
+
+def of(*columns):
+    """Answers of two classes by the probability of the first."""
+    return tuple(np.stack([np.array(one), 1 - np.array(one)], axis=1) for one in columns)
+
+
+def test_each_row_counts_once():
+    trial = Trial("a", of([0.8, 0.4], [0.5, 0.1]), FOLDS, TARGETS)
+    assert trial.losses == pytest.approx(-np.log([0.8, 0.6, 0.5, 0.9]))
+    assert trial.accuracy == 1
+
+
+def test_repeats_are_averaged_row_by_row():
+    again = (np.array([3, 0]), np.array([2, 1]))
+    answers = of([0.8, 0.4], [0.5, 0.1], [0.6, 0.2], [0.7, 0.4])
+    trial = Trial("a", answers, FOLDS + again, TARGETS)
+    first, second = np.array([0.8, 0.6, 0.5, 0.9]), np.array([0.2, 0.6, 0.7, 0.4])
+    assert trial.losses == pytest.approx(-(np.log(first) + np.log(second)) / 2)
+    assert trial.accuracy == pytest.approx((0.5 + 1 + 1 + 0.5) / 4)
+    assert list(trial.held) == [0, 1, 2, 3]
+    assert trial.probabilities[0] == pytest.approx([0.5, 0.5])
+
+
+def test_a_row_in_no_fold_counts_nowhere():
+    trial = Trial("a", of([0.8]), (np.array([2]),), TARGETS)
+    assert list(trial.held) == [2]
+    assert len(trial.losses) == 1
+    assert not trial.probabilities[0].any()
