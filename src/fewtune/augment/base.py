@@ -84,37 +84,51 @@ class Recipe(Options):
     needs: ClassVar[tuple[str, ...]] = ()
     rewrites: ClassVar[bool] = True
 
-    strength: float = option(0.1, "share of the words that change; one at least", ge=0, le=1)
-
     def text(self, text: str, draw: Random, context: Context) -> str:
         """A new text; the same one where nothing in it can change."""
         raise NotImplementedError
+
+    def texts(self, texts: Sequence[str], draw: Random, context: Context) -> list[str]:
+        """A new text for each; a recipe that asks a model about all of them at once begins here."""
+        return [self.text(text, draw, context) for text in texts]
 
     def rows(self, rows: Sequence[Row], draw: Random, context: Context) -> Iterator[Row]:
         """A new row for each: its origin is its parent's, its recipe this one's name.
 
         Of a dialogue, what users say is changed; answers are what is learned, and stay.
         """
+        new = iter(self.texts([text for row in rows for text in _own_words(row)], draw, context))
         for row in rows:
             if "messages" in row.fields:
-                changed: dict[str, Any] = {"messages": self._asked(row["messages"], draw, context)}
+                changed: dict[str, Any] = {"messages": _asked(row["messages"], new)}
             else:
-                changed = {"text": self._new(row["text"], draw, context)}
+                changed = {"text": next(new)}
             yield Row(row.origin, {**row.fields, **changed}, self.name)
 
-    def _new(self, text: str, draw: Random, context: Context) -> str:
-        return self.text(text, draw, context) if self.strength else text
 
-    def _asked(
-        self, turns: tuple[Message, ...], draw: Random, context: Context
-    ) -> tuple[Message, ...]:
-        return tuple(
-            replace(turn, content=self._new(turn.content, draw, context))
-            if turn.role == "user"
-            else turn
-            for turn in turns
-        )
+class WordRecipe(Recipe):
+    """A recipe that changes some words of a text and leaves the others."""
+
+    strength: float = option(0.1, "share of the words that change; one at least", ge=0, le=1)
+
+    def texts(self, texts: Sequence[str], draw: Random, context: Context) -> list[str]:
+        """A new text for each; without strength the same ones."""
+        return super().texts(texts, draw, context) if self.strength else list(texts)
 
     def count(self, words: int) -> int:
         """How many of so many words change."""
         return min(words, max(1, round(self.strength * words))) if words else 0
+
+
+def _own_words(row: Row) -> list[str]:
+    """What may change in a row: its text, or what users say."""
+    if "messages" in row.fields:
+        return [turn.content for turn in row["messages"] if turn.role == "user"]
+    return [row["text"]]
+
+
+def _asked(turns: tuple[Message, ...], new: Iterator[str]) -> tuple[Message, ...]:
+    """A dialogue with the next new texts in its users' mouths."""
+    return tuple(
+        replace(turn, content=next(new)) if turn.role == "user" else turn for turn in turns
+    )

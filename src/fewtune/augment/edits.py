@@ -5,13 +5,13 @@ from __future__ import annotations
 from random import Random
 from typing import ClassVar
 
-from fewtune.augment.base import Context, Recipe
+from fewtune.augment.base import Context, WordRecipe
 from fewtune.augment.words import between
 
 LEAST_WORDS = 3  # a shorter text has no word to spare
 
 
-class Synonym(Recipe):
+class Synonym(WordRecipe):
     """Some words become synonyms of the lexicon."""
 
     name: ClassVar[str] = "synonym"
@@ -28,7 +28,7 @@ class Synonym(Recipe):
         return cut.joined(pieces)
 
 
-class Insert(Recipe):
+class Insert(WordRecipe):
     """Synonyms of some words are put in at other places."""
 
     name: ClassVar[str] = "insert"
@@ -48,7 +48,7 @@ class Insert(Recipe):
         return cut.joined(pieces)
 
 
-class Delete(Recipe):
+class Delete(WordRecipe):
     """Some words are left out."""
 
     name: ClassVar[str] = "delete"
@@ -65,7 +65,7 @@ class Delete(Recipe):
         return cut.joined(pieces)
 
 
-class Swap(Recipe):
+class Swap(WordRecipe):
     """Pairs of words change places."""
 
     name: ClassVar[str] = "swap"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import ClassVar
 
-from fewtune.augment.base import Context, Recipe
+from fewtune.augment.base import Context, WordRecipe
 from fewtune.data.near import is_chinese
 
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -35,7 +35,7 @@ KEYS = neighbours()
 ALIKE = {one: group.replace(one, "") for group in SOUNDS for one in group}
 
 
-class Typing(Recipe):
+class Typing(WordRecipe):
     """Slips of the keyboard, and characters of one sound in Chinese."""
 
     name: ClassVar[str] = "typing"
@@ -51,7 +51,7 @@ class Typing(Recipe):
         return cut.joined(pieces)
 
 
-class Aeda(Recipe):
+class Aeda(WordRecipe):
     """Punctuation is put between words (AEDA, Karimi et al. 2021, arXiv:2108.13230)."""
 
     name: ClassVar[str] = "aeda"
@@ -68,7 +68,7 @@ class Aeda(Recipe):
         return cut.joined(pieces)
 
 
-class Spaces(Recipe):
+class Spaces(WordRecipe):
     """A blank too many or too few."""
 
     name: ClassVar[str] = "spaces"
@@ -90,7 +90,7 @@ class Spaces(Recipe):
         return cut.joined(pieces)
 
 
-class Case(Recipe):
+class Case(WordRecipe):
     """Words in capitals or without; in Chinese, full-width punctuation becomes half."""
 
     name: ClassVar[str] = "case"

@@ -28,8 +28,8 @@ class DialogueRecipe(Recipe):
     def rows(self, rows: Sequence[Row], draw: Random, context: Context) -> Iterator[Row]:
         """A new row for each."""
         for row in rows:
-            turns = self.turns(row["messages"], draw) if self.strength else row["messages"]
-            yield Row(row.origin, {**row.fields, "messages": turns}, self.name)
+            changed = {"messages": self.turns(row["messages"], draw)}
+            yield Row(row.origin, {**row.fields, **changed}, self.name)
 
 
 class DropTurns(DialogueRecipe):
