@@ -1,6 +1,7 @@
 """What a file holds is found by its columns."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.data.dialogue import Message
+from fewtune.data.holdout import together
 from fewtune.data.options import DataOptions
 from fewtune.data.read import read_any
 from fewtune.data.shapes import SHAPES
@@ -89,7 +91,7 @@ def test_instruction_input_system_and_history_become_turns(read_json):
     ]
 
 
-def test_tools_weights_and_parts_are_kept(read_json):
+def test_tools_weights_and_parts_are_kept(read_json, tmp_path):
     turns = [
         {"role": "user", "content": [{"type": "text", "text": "what is it? "},
                                      {"type": "image_url", "image_url": {"url": "a.jpg"}}]},
@@ -99,7 +101,10 @@ def test_tools_weights_and_parts_are_kept(read_json):
     ]  # fmt: skip
     table = read_json(*[{"messages": turns, "tools": [{"name": "look"}]}] * 2)
     user, call, tool, answer = table.rows[0]["messages"]
-    assert (user.content, user.images) == ("what is it? <image>", ("a.jpg",))
+    assert (user.content, user.images) == (
+        "what is it? <image>",
+        (str(tmp_path / "a.jpg"),),
+    )
     assert call.tool_calls == [{"name": "look"}]
     assert tool.name == "look"
     assert answer.weight == 0
@@ -143,6 +148,70 @@ def test_a_named_role_decides_the_shape(read_json):
 def test_a_file_of_no_shape_is_refused_with_what_would_be_one(read_json):
     with pytest.raises(UsageError, match="none of the shapes that fewtune reads"):
         read_json({"p": 1, "q": 2, "r": 3})
+
+
+def test_a_path_in_a_table_starts_from_the_tables_folder(read_json, tmp_path, monkeypatch):
+    record = {"file": "images/a.jpg", "label": "scratch"}
+    away = {"file": "/elsewhere/b.jpg", "label": "scratch"}
+    monkeypatch.chdir("/")
+    one, other = read_json(record, away).rows
+    assert one["image"] == str(tmp_path / "images" / "a.jpg")
+    assert other["image"] == "/elsewhere/b.jpg"
+
+
+def test_a_table_given_by_a_relative_path_gives_paths_that_open_from_anywhere(
+    read_json, tmp_path, monkeypatch
+):
+    read_json({"file": "images/a.jpg", "label": "scratch"})
+    monkeypatch.chdir(tmp_path)
+    for name in ("rows.jsonl", "./rows.jsonl", f"../{tmp_path.name}/rows.jsonl"):
+        (row,) = read_any(name, DataOptions()).rows
+        assert Path(row["image"]).is_absolute()
+        assert Path(row["image"]).resolve() == tmp_path / "images" / "a.jpg"
+
+
+def test_a_table_written_on_windows_finds_its_images(read_json, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(b"x")
+    (row,) = read_json({"image": "images\\a.jpg", "label": "划痕"}).rows
+    assert Path(row["image"]).read_bytes() == b"x"
+
+
+def test_an_address_stays_and_an_object_is_no_path(read_json):
+    table = read_json(
+        {"image": "https://example.com/a.jpg", "label": "x"},
+        {"image": {"bytes": ""}, "label": "x"},
+        {"image": "", "label": "x"},
+    )
+    assert [row["image"] for row in table.rows] == ["https://example.com/a.jpg"]
+    assert [entry.code for entry in table.ledger.quarantined] == ["format-type", "empty-image"]
+
+
+def test_images_of_a_dialogue_are_paths_too(read_json, tmp_path):
+    record = {"messages": TURNS, "images": ["a.jpg", "more/b.jpg"]}
+    one, other = read_json(record, {**record, "images": "a.jpg"}).rows
+    assert one["images"] == (str(tmp_path / "a.jpg"), str(tmp_path / "more" / "b.jpg"))
+    assert other["images"] == (str(tmp_path / "a.jpg"),)
+
+
+def test_a_folder_by_class_gives_paths_that_open_from_anywhere(tmp_path, monkeypatch):
+    for name in ("裂纹/1.png", "scratch/1.png"):
+        (tmp_path / "data" / name).parent.mkdir(parents=True)
+        (tmp_path / "data" / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    rows = read_any("data", DataOptions()).rows
+    assert [(row["label"], row["image"]) for row in rows] == [
+        ("scratch", str(tmp_path / "data" / "scratch" / "1.png")),
+        ("裂纹", str(tmp_path / "data" / "裂纹" / "1.png")),
+    ]
+    assert [str(row.origin) for row in rows] == ["scratch/1.png:1", "裂纹/1.png:1"]
+
+
+@pytest.mark.parametrize("name", ["neu_surface/ship.csv", "neu_surface/images"])
+def test_all_real_images_can_be_opened(shared, name):
+    rows = read_any(shared(name), DataOptions()).rows
+    assert len(rows) == 1200
+    assert all(Path(row["image"]).is_file() for row in rows)
 
 
 REAL = {
@@ -205,3 +274,10 @@ def test_no_damage_makes_a_traceback_and_the_ledger_adds_up(
     ledger = table.ledger
     assert ledger.read == ledger.kept + len(ledger.quarantined)
     assert ledger.kept == len(table.rows)
+
+
+def test_equal_images_stay_on_one_side_whatever_their_names(tmp_path):
+    for name, raw in (("a/1.png", b"x"), ("a/2.png", b"y"), ("b/1.png", b"x")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(raw)
+    assert together(read_any(tmp_path, DataOptions()).rows) == [0, 1, 0]

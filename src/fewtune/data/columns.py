@@ -47,10 +47,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-Kind = Literal["text", "label", "labels", "any"]
+Kind = Literal["text", "label", "labels", "path", "paths", "any"]
 _KINDS: dict[str, Kind] = {
-    "label": "label", "labels": "labels", "messages": "any", "image": "any", "images": "any",
+    "label": "label", "labels": "labels", "messages": "any", "image": "path", "images": "paths",
 }  # fmt: skip
+
+UNSEEN = ("path", "paths", "any")  # kinds that values do not tell
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,9 @@ class Role:
     Attributes:
         name: the key in `Row.fields`.
         required: rows without it are set aside, and so is a file without such a column.
-        kind: how its values are cleaned: `text` (str), `label` (str), `labels` (tuple of str) or
-            `any` (as it stands in the file); by name where not given.
+        kind: how its values are cleaned: `text` (str), `label` (str), `labels` (tuple of
+            str), `path` (str, opens from anywhere), `paths` (tuple of such) or `any` (as it stands
+            in the file); by name where not given.
         aliases: column names to look for, the likeliest first; by name where not given.
     """
 
@@ -209,7 +212,7 @@ def _by_values(
     sheet: Sheet, file: str, roles: Sequence[Role], chosen: dict[str, str], notes: list[str]
 ) -> None:
     """Without a header, or with no column to spare, the values tell text from label."""
-    open_roles = [r for r in roles if r.name not in chosen and r.reads != "any"]
+    open_roles = [r for r in roles if r.name not in chosen and r.reads not in UNSEEN]
     free = [c for c in sheet.columns if c not in chosen.values()]
     if not open_roles or not free or (sheet.named and len(sheet.columns) > len(roles)):
         return

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from fewtune.base.errors import UsageError
 from fewtune.data.encodings import MARK, decode
+from fewtune.data.images import IMAGES
 from fewtune.data.row import Origin
 from fewtune.data.sheet import Broken, Record, Sheet, Source
 
 TEXTS = (".txt", ".md")
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 LONGEST = 2**20  # bytes of a text; what is longer is no example
 
 
@@ -20,7 +20,7 @@ def is_by_class(folder: Path) -> bool:
 
 
 def read_folder(folder: Path) -> Sheet:
-    """Rows of text and label, or of image and label, in the order of their paths.
+    """Rows of text and label, or of image (below the folder) and label, in the order of paths.
 
     An origin is the file's path below the folder, line 1.
 
@@ -54,7 +54,8 @@ def _origin(folder: Path, path: Path) -> Origin:
 
 
 def _image(folder: Path, path: Path) -> Record:
-    return Record(_origin(folder, path), {"image": str(path), "label": path.parent.name})
+    values = {"image": path.relative_to(folder).as_posix(), "label": path.parent.name}
+    return Record(_origin(folder, path), values)
 
 
 def _text(folder: Path, path: Path) -> Record | Broken:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fewtune.base.errors import UsageError
+from fewtune.data.images import file_mark
 from fewtune.data.near import Pair, groups_of, near_duplicates, plain
 from fewtune.data.options import DataOptions
 from fewtune.data.row import Row
@@ -29,9 +30,12 @@ def labels_of(row: Row) -> tuple[str, ...]:
 
 
 def same_text(row: Row) -> tuple[str, ...]:
-    """What makes two rows the same question: the folded texts, or all but the labels."""
+    """What makes two rows the same question: the folded texts, the image's bytes, or all but the
+    labels."""
     if "text" in row.fields:
         return (folded(row["text"]),)
+    if "image" in row.fields:  # names such as scratch_1.jpg are alike and say nothing
+        return (file_mark(row["image"]),)
     out = ("label", "labels", "output", "group", "time")
     asked = {k: v for k, v in row.fields.items() if k not in out}
     return tuple(f"{name} {folded(str(asked[name]))}" for name in sorted(asked))

@@ -16,6 +16,7 @@ from fewtune.base.files import at
 from fewtune.data.columns import Role, asked_columns, find_columns
 from fewtune.data.folders import is_by_class, read_folder
 from fewtune.data.formats import FORMATS, read_sheet
+from fewtune.data.images import image_path, image_paths
 from fewtune.data.ledger import Entry, Ledger, Unusable
 from fewtune.data.options import DataOptions
 from fewtune.data.row import Origin, Row
@@ -73,7 +74,7 @@ def read_rows(
             a row is broken.
     """
     file, sheet = _opened(path, options, name)
-    return _table(file, sheet, roles, options, like)
+    return _table(file, sheet, roles, options, like, _home(path))
 
 
 def read_any(
@@ -93,7 +94,7 @@ def read_any(
     shape, notes = find_shape(sheet, file, options)
     roles = [*shape.roles, *(Role(role, required=False, kind="any") for role in more or ())]
     options = options.model_copy(update={"map": {**options.map, **(more or {})}})
-    table = _table(file, sheet, roles, options, like, shape.joined)
+    table = _table(file, sheet, roles, options, like, _home(path), shape.joined)
     return replace(table, shape=shape, notes=[*notes, *table.notes])
 
 
@@ -120,10 +121,11 @@ def _table(
     roles: Sequence[Role],
     options: DataOptions,
     like: Mapping[str, str] | None,
+    home: Path,
     joined: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None,
 ) -> Table:
     columns, chosen = find_columns(sheet, file, roles, options, like)
-    cleaner = _Cleaner(roles, columns, options, joined)
+    cleaner = _Cleaner(roles, columns, options, home, joined)
     rows = [row for record in sheet.records if (row := cleaner.take(record)) is not None]
     ledger = cleaner.ledger
     ledger.kept = len(rows)
@@ -132,6 +134,11 @@ def _table(
         raise FewtuneError(_nothing_left(file, ledger.quarantined[0], ledger.read))
     notes = [*sheet.notes, *chosen, *cleaner.notes(file), *_losses(file, ledger)]
     return Table(rows, ledger, columns, notes)
+
+
+def _home(path: str | Path) -> Path:
+    """The folder that paths of images start from: the table's, or the folder by class itself."""
+    return at(path) if at(path).is_dir() else at(path).parent
 
 
 def open_source(path: Path, options: DataOptions, name: str | None = None) -> Source:
@@ -194,18 +201,25 @@ def _losses(name: str, ledger: Ledger) -> list[str]:
 
 @dataclass
 class _Cleaner:
-    """Turns records into rows and keeps the ledger. `told` is what happened to the row at hand."""
+    """Turns records into rows and keeps the ledger.
+
+    `home` is where paths start from, `told` what happened to the row at hand.
+    """
 
     roles: Sequence[Role]
     columns: Mapping[str, str]
     options: DataOptions
+    home: Path
     joined: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     ledger: Ledger = field(default_factory=Ledger)
     told: list[tuple[list[Entry], str, str]] = field(default_factory=list)
     whole_floats: int = 0
 
     def __post_init__(self) -> None:
-        read = {"text": self._text, "label": self._label, "labels": self._labels, "any": _as_is}
+        read = {
+            "text": self._text, "label": self._label, "labels": self._labels,
+            "path": self._path, "paths": self._paths, "any": _as_is,
+        }  # fmt: skip
         self._plan = [
             (role, self.columns[role.name], read[role.reads])
             for role in self.roles
@@ -228,7 +242,7 @@ class _Cleaner:
                 elif role.required:
                     raise Unusable(*_empty(role, column))
             if self.joined:
-                fields = self.joined(fields)
+                fields = self._with_paths(self.joined(fields))
         except Unusable as unusable:
             self._set_aside(origin, unusable.code, unusable.reason)
             return None
@@ -297,6 +311,20 @@ class _Cleaner:
             return None
         labels = (self._label(one, role) for one in value)
         return tuple(dict.fromkeys(label for label in labels if label))
+
+    def _path(self, value: Any, role: Role) -> str:
+        return "" if value is None or value != value else image_path(value, self.home)
+
+    def _paths(self, value: Any, role: Role) -> tuple[str, ...]:
+        return image_paths(value, self.home)
+
+    def _with_paths(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Turns may hold images too."""
+        turns = fields["messages"]
+        if not any(turn.images for turn in turns):
+            return fields
+        found = (replace(turn, images=image_paths(turn.images, self.home)) for turn in turns)
+        return {**fields, "messages": tuple(found)}
 
     def _without_control(self, text: str, role: Role) -> str:
         if not _CONTROL.search(text):

@@ -12,12 +12,12 @@ from typing import Any
 from fewtune.base.errors import UsageError
 from fewtune.data.columns import Role, asked_columns, normal
 from fewtune.data.dialogue import from_instruction, from_turns
+from fewtune.data.images import IMAGES
 from fewtune.data.options import DataOptions
 from fewtune.data.sheet import Record, Sheet
 
 LOOKED_AT = 50  # records whose values tell a list from a text
 Fields = Mapping[str, Any]
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "messages with images",
         "vision-chat",
-        (_messages_role(), Role("images", kind="any"), _SYSTEM, _TOOLS),
+        (_messages_role(), Role("images"), _SYSTEM, _TOOLS),
         _is_turns("role"),
         _dialogue(from_turns),
     ),
