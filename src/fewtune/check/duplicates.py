@@ -13,15 +13,16 @@ from fewtune.data.row import Origin, Row
 
 
 def exact(look: Look) -> Iterator[Finding]:
-    """Rows whose text and label are those of an earlier training row, letter by letter."""
-    extra = _repeats(look.train, lambda row: (row["text"], labels_of(row)))
+    """Rows whose text and label are those of an earlier training row, letter by letter; or image
+    and label, byte by byte."""
+    extra = _exactly(look)
     if extra:
         yield Finding(
             "duplicate-exact",
             "warning",
             f"{share(len(extra), len(look.train))} of the training rows repeat an earlier row, "
             "which counts it twice.",
-            "Drop the repeats (--fix does), unless their number means something.",
+            f"Drop the repeats{_fix(look)}, unless their number means something.",
             tuple(row.origin for row in extra),
             drop=frozenset(row.origin for row in extra),
         )
@@ -31,7 +32,7 @@ def normal(look: Look) -> Iterator[Finding]:
     """Rows equal to an earlier one but for case, width, punctuation and blanks."""
     plain = dict(zip((row.origin for _, row in look.rows), look.plain, strict=True))
     same = _repeats(look.train, lambda row: (plain[row.origin], labels_of(row)))
-    exactly = {row.origin for row in _repeats(look.train, lambda r: (r["text"], labels_of(r)))}
+    exactly = {row.origin for row in _exactly(look)}
     extra = [row for row in same if row.origin not in exactly and plain[row.origin]]
     if extra:
         yield Finding(
@@ -39,7 +40,7 @@ def normal(look: Look) -> Iterator[Finding]:
             "warning",
             f"{share(len(extra), len(look.train))} of the training rows repeat an earlier row but "
             "for case, width, punctuation or blanks.",
-            "Drop the repeats (--fix does), unless the difference means something.",
+            f"Drop the repeats{_fix(look)}, unless the difference means something.",
             tuple(row.origin for row in extra),
             drop=frozenset(row.origin for row in extra),
         )
@@ -85,12 +86,22 @@ def conflict(look: Look) -> Iterator[Finding]:
     yield Finding(
         "label-conflict",
         "error",
-        f"{several(len(found), 'text has', 'texts have')} more than one label "
+        f"{several(len(found), f'{look.noun} has', f'{look.noun}s have')} more than one label "
         f"({several(len(rows), 'row')}); {found[0][0].origin} and {found[0][1].origin} say "
-        f"{some(labels)} of the same text.",
+        f"{some(labels)} of the same {look.noun}.",
         "Decide for one label each; where both are right, the classes overlap and need a rule.",
         tuple(row.origin for row in rows),
     )
+
+
+def _exactly(look: Look) -> list[Row]:
+    """Training rows that repeat an earlier one."""
+    content = dict(zip((row.origin for _, row in look.rows), look.content, strict=True))
+    return _repeats(look.train, lambda row: (content[row.origin], labels_of(row)))
+
+
+def _fix(look: Look) -> str:
+    return " (--fix does)" if look.shape.name == "text/label" else ""
 
 
 def _said(row: Row) -> str:

@@ -15,17 +15,20 @@ SHORT = 2  # letters; a shorter label is found in too many words
 
 
 def exact(look: Look) -> Iterator[Finding]:
-    """Validation or test rows whose text is a training row's."""
+    """Validation or test rows whose text or image is a training row's."""
     known = {text: row.origin for (part, row), text in _told(look) if part == "train" and text}
     for part in ("valid", "test"):
-        rows = [row for (own, row), text in _told(look) if own == part and text in known]
-        if rows:
-            twin = known[plain(rows[0]["text"])]
+        twins = [
+            (row, known[text]) for (own, row), text in _told(look) if own == part and text in known
+        ]
+        if twins:
+            rows, twin = [row for row, _ in twins], twins[0][1]
             yield Finding(
                 "leak-exact",
                 "error",
-                f"{share(len(rows), len(look.parts[part]))} of the {part} rows have the text of a "
-                f"training row ({rows[0].origin} that of {twin}), so their score measures memory.",
+                f"{share(len(rows), len(look.parts[part]))} of the {part} rows have the "
+                f"{look.noun} of a training row ({rows[0].origin} that of {twin}), so their score "
+                "measures memory.",
                 f"Drop them from the {part} file, or split the whole anew.",
                 tuple(row.origin for row in rows),
                 drop=frozenset(row.origin for row in rows),

@@ -12,6 +12,7 @@ from fewtune.check.options import CheckOptions
 from fewtune.data.dialogue import as_text
 from fewtune.data.holdout import labels_of
 from fewtune.data.hub import paths_of
+from fewtune.data.images import Picture, images_of, picture, same_files
 from fewtune.data.ledger import Ledger
 from fewtune.data.near import Pair, near_duplicates, plain
 from fewtune.data.options import DataOptions
@@ -63,10 +64,31 @@ class Look:
         """Every row with its part, training rows first."""
         return [(part, row) for part in PARTS for row in self.parts.get(part, ())]
 
+    @property
+    def noun(self) -> str:
+        """What a row is called: a text or an image."""
+        return "image" if self.shape.task == "image" else "text"
+
+    @cached_property
+    def images(self) -> list[tuple[Row, str]]:
+        """Every image with its row."""
+        return [(row, path) for _, row in self.rows for path in images_of(row)]
+
+    @cached_property
+    def pictures(self) -> dict[str, Picture]:
+        """What each image's file says of itself, by its path."""
+        return {path: picture(path) for path in dict.fromkeys(path for _, path in self.images)}
+
+    @cached_property
+    def content(self) -> list[str]:
+        """What every row is about: its text letter by letter, a mark of its image's bytes."""
+        marks = same_files(path for _, path in self.images)
+        return [" ".join(_content(row, marks)) for _, row in self.rows]
+
     @cached_property
     def plain(self) -> list[str]:
-        """Every row's text without case, width, punctuation."""
-        return [plain(row["text"]) for _, row in self.rows]
+        """Every row's content without case, width, punctuation."""
+        return [*map(plain, self.content)]
 
     @cached_property
     def near(self) -> list[Pair]:
@@ -148,6 +170,11 @@ def shown(row: Row) -> Row:
     said = [value for value in row.fields.values() if isinstance(value, str)]
     texts = [row["text"], row["text_pair"]] if "text_pair" in row.fields else said
     return row.with_fields(text=" | ".join(texts))
+
+
+def _content(row: Row, marks: Mapping[str, str]) -> list[str]:
+    own = [] if "image" in row.fields else [row["text"]]  # the text of an image row is its path
+    return [*own, *(marks[path] for path in images_of(row))]
 
 
 def _read(

@@ -9,6 +9,7 @@ from typing import Literal
 from fewtune.check import (
     balance,
     duplicates,
+    images,
     leakage,
     lengths,
     noise,
@@ -36,7 +37,8 @@ class Rule:
         why: why it matters.
         look: finds it.
         needs: `rows` alone, a model's `tokenizer`, or its `features` too.
-        speaks_of: `rows` of any kind, `text`, rows with one `label` each, or `dialogue`.
+        speaks_of: `rows` of any kind, `text`, rows with one `label` each,
+            `dialogue`, or rows with an `image`.
     """
 
     code: str
@@ -45,12 +47,14 @@ class Rule:
     why: str
     look: Check
     needs: Needs = "rows"
-    speaks_of: Literal["rows", "text", "label", "dialogue"] = "rows"
+    speaks_of: Literal["rows", "text", "label", "dialogue", "image"] = "rows"
 
     def applies(self, look: Look) -> bool:
         """Whether the rows are of the kind that the rule speaks of."""
         if self.speaks_of == "dialogue":
             return look.shape.task in ("generate", "vision-chat")
+        if self.speaks_of == "image":
+            return bool(look.images) or look.shape.task == "image"
         if self.speaks_of == "label":
             return look.shape.task == "classify"
         return self.speaks_of == "rows" or look.shape.task not in ("image", "vision-chat")
@@ -122,6 +126,24 @@ RULES: tuple[Rule, ...] = (
         "note",
     ),
     Rule(
+        "format-image",
+        "error",
+        "an image that is not there, is none, or was cut",
+        "Such a row would stop training in its middle. Missing files are mostly paths that moved; "
+        "a file that ends early is grey from there on.",
+        images.broken,
+        speaks_of="image",
+    ),
+    Rule(
+        "format-image-size",
+        "note",
+        "images unlike the others in size, shape or colour",
+        "All are brought to one size before a model sees them. What came from another camera is "
+        "told by its blur or its colours, not by what it shows.",
+        images.unlike,
+        speaks_of="image",
+    ),
+    Rule(
         "truncated-characters",
         "warning",
         "a text longer than --max_characters",
@@ -131,10 +153,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "duplicate-exact",
         "warning",
-        "the same text and label twice",
+        "the same text (or image) and label twice",
         "A repeated row counts twice in the loss, and on both sides of a split it inflates scores.",
         duplicates.exact,
-        speaks_of="text",
     ),
     Rule(
         "duplicate-normal",
@@ -156,11 +177,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "label-conflict",
         "error",
-        "one text with different labels",
+        "one text (or image) with different labels",
         "At best one of them can be right on new rows, and the other teaches the opposite. Scores "
         "have a ceiling below 100 % for a reason nobody sees.",
         duplicates.conflict,
-        speaks_of="text",
     ),
     Rule(
         "label-typo",
@@ -173,11 +193,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "leak-exact",
         "error",
-        "the same text in training and test",
+        "the same text (or image) in training and test",
         "The model has seen the answer. The score rises by what it remembers, and falls again in "
         "use.",
         leakage.exact,
-        speaks_of="text",
     ),
     Rule(
         "leak-near",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from collections import Counter
@@ -55,7 +56,7 @@ def image_path(value: Any, folder: Path) -> str:
     if not text or "\0" in text or text.casefold().startswith(ADDRESS):
         return text
     path = (folder / at(text)).absolute()
-    if "\\" in text and not path.exists():  # a table that was written on Windows
+    if "\\" in text and not os.path.exists(path):  # a table that was written on Windows
         path = (folder / text.replace("\\", "/")).absolute()
     return str(path)
 
@@ -128,10 +129,7 @@ def _digest(path: str, size: int, changed: int) -> str:
 
 def _size(path: str) -> int | None:
     """Bytes; None where there is no file, or the name is one that no file can have."""
-    try:
-        return Path(path).stat().st_size if Path(path).is_file() else None
-    except (OSError, ValueError):
-        return None
+    return os.path.getsize(path) if os.path.isfile(path) else None
 
 
 def _no_file(path: str) -> str:
@@ -139,7 +137,7 @@ def _no_file(path: str) -> str:
         return "is an address, and files are read"
     size = _size(path)
     if size is None:
-        return "is a folder" if Path(path).is_dir() else "is not there"
+        return "is a folder" if os.path.isdir(path) else "is not there"
     return "" if size else "is empty"
 
 
