@@ -25,7 +25,7 @@ MINILM = "minilm"
 SHORTEST = 4  # tokens of a text, start and end marks among them
 #: What the files begin with that a tokenizer is read from; without them an empty one is made.
 TOKENIZERS = ("tokenizer.", "vocab.", "spiece.", "sentencepiece.")
-FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "tokenizer*")
+FILES = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "tokenizer*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,32 @@ def find(options: ModelOptions) -> Source:
     return Source(folder, config, pooling, _max_length(folder, positions, options), positions)
 
 
+def find_seq2seq(options: ModelOptions) -> tuple[Path, dict[str, Any]]:
+    """Locate a model that reads one text and writes another, a translation model for one.
+
+    Returns:
+        Its folder and its configuration.
+
+    Raises:
+        FewtuneError: as `find`; it is a model of another kind.
+    """
+    folder = locate(options)
+    config = _config(folder)
+    if "auto_map" in config:
+        raise FewtuneError(
+            f"{options.model} brings code of its own, which fewtune does not run; choose a model "
+            "that transformers has the code of."
+        )
+    if not config.get("is_encoder_decoder"):
+        raise FewtuneError(
+            f"{options.model} is of the family {config.get('model_type', '')!r}, which does not "
+            "translate; give a model that reads one text and writes another, such as MarianMT."
+        )
+    _check_weights(folder, options)
+    _check_tokenizer(folder)
+    return folder, config
+
+
 def is_causal(model: str) -> bool:
     """Whether a folder or hub id holds a causal language model.
 
@@ -123,7 +149,7 @@ def load_pooled(source: Source, classes: int, options: ModelOptions) -> PooledMo
             ignore_mismatched_sizes=True,  # they are refused below, by name
             output_loading_info=True,
         )
-    _refuse_random(source.folder, told["missing_keys"], told["mismatched_keys"])
+    refuse_random(source.folder, told["missing_keys"], told["mismatched_keys"])
     backbone.config.use_cache = False
     if backbone.config.pad_token_id is None:
         backbone.config.pad_token_id = backbone.config.eos_token_id
@@ -156,7 +182,7 @@ def loading(folder: Path, what: str) -> Iterator[None]:
         ) from error
 
 
-def _refuse_random(folder: Path, missing: Iterable[str], mismatched: Iterable[Any]) -> None:
+def refuse_random(folder: Path, missing: Iterable[str], mismatched: Iterable[Any]) -> None:
     """Weights that a file lacks begin at random; a pooler alone is not used here."""
     if misfits := sorted(str(told[0]) for told in mismatched):
         raise FewtuneError(
