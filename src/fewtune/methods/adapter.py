@@ -18,7 +18,7 @@ from fewtune.methods.parts_file import load_parts, parts_code, save_parts
 
 if TYPE_CHECKING:
     from fewtune.methods.artefact import About
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 
 class Adapter(Method):
@@ -39,7 +39,7 @@ class Adapter(Method):
     )
     adapter_scale: float = option(1.0, "what the adapter's output is multiplied by", gt=0)
 
-    def attach(self, model: PooledModel) -> PooledModel:
+    def attach(self, model: Tunable) -> Tunable:
         """Wrap the chosen layers of every block."""
         from fewtune.methods.bottleneck import ParallelAdapter, SerialAdapter, Tap
         from fewtune.models.parts import blocks_of, config_of, family_of
@@ -66,7 +66,7 @@ class Adapter(Method):
         turn_on(backbone, lambda name: ".bottleneck." in name)
         return model
 
-    def switch(self, model: PooledModel, on: bool) -> None:
+    def switch(self, model: Tunable, on: bool) -> None:
         """Let every adapter pass its input through, or work again."""
         from fewtune.methods.bottleneck import SerialAdapter
 
@@ -74,11 +74,11 @@ class Adapter(Method):
             if isinstance(module, SerialAdapter):
                 module.active = on
 
-    def save(self, model: PooledModel, folder: Path, about: About) -> None:
+    def save(self, model: Tunable, folder: Path, about: About) -> None:
         """No library holds these: fewtune's own weights file."""
         save_parts(model, folder, about)
 
-    def load(self, folder: Path, about: About) -> PooledModel:
+    def load(self, folder: Path, about: About) -> Tunable:
         """Base, attach, load."""
         return load_parts(self, folder, about)
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import FewtuneError
 from fewtune.base.files import fingerprint, write_json
-from fewtune.models.load import find, load_pooled, load_tokenizer, loading
+from fewtune.models.chat import OWN, set_template
+from fewtune.models.load import find, load_causal, load_pooled, load_tokenizer, loading
 from fewtune.models.options import ModelOptions
 
 if TYPE_CHECKING:
     from fewtune.methods.base import Method
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.load import Source
+    from fewtune.models.tunable import Tunable
 
 ABOUT = "fewtune.json"
 HEAD = "head.safetensors"
@@ -33,7 +35,8 @@ class About:
         max_length: tokens kept of a text, virtual tokens not counted.
         base: the model option that names the pretrained model, absolute where it is a folder.
         base_fingerprint: of the pretrained files, so that another base is noticed.
-        pooling: mode and normalisation.
+        pooling: mode and normalisation, where texts are pooled.
+        template: how dialogues are written out, where the model speaks: `own`, `plain`, `chatml`.
         allow_pickle: whether the user allowed the base's weights to be a pickle.
     """
 
@@ -46,7 +49,13 @@ class About:
     base_fingerprint: str = ""
     pooling: dict[str, Any] | None = None
     allow_pickle: bool = False
+    template: str = ""
     version: int = 1
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the model writes texts, rather than choosing a label."""
+        return bool(self.template)
 
     @property
     def base_options(self) -> ModelOptions:
@@ -82,7 +91,7 @@ def fingerprint_of(folder: Path) -> str:
     return fingerprint(folder / "config.json", *heads)
 
 
-def load_base(about: About) -> PooledModel:
+def load_base(about: About) -> Tunable:
     """The untouched base with an empty head of the right size.
 
     Raises:
@@ -98,12 +107,22 @@ def load_base(about: About) -> PooledModel:
             f"The base model at {about.base} is not the one this model was trained on (its files "
             "differ); put the original back, or export a merged model where it is."
         )
+    return load_for(about, source, options)
+
+
+def load_for(about: About, source: Source, options: ModelOptions) -> Tunable:
+    """A pretrained folder as the artefact's task wants it: with its own head, or a new one."""
+    if about.speaks:
+        return load_causal(source, options)
     return load_pooled(source, len(about.labels), options)
 
 
 def save_tokenizer(about: About, folder: Path) -> None:
-    """Copy the base's tokenizer into the artefact."""
-    load_tokenizer(find(about.base_options)).save_pretrained(folder)
+    """Copy the base's tokenizer into the artefact, with the template that dialogues need."""
+    tokenizer = load_tokenizer(find(about.base_options))
+    if about.speaks:
+        set_template(tokenizer, None if about.template == OWN else about.template)
+    tokenizer.save_pretrained(folder)
 
 
 def method_of(about: About, registry: dict[str, type[Method]]) -> Method:

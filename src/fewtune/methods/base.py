@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from fewtune.methods.artefact import About
-    from fewtune.models.pooled import PooledModel
     from fewtune.models.probe import Probe
+    from fewtune.models.tunable import Tunable
 
 
 SOFTER = 2.0  # temperature of the head's start, over the calibrated probe's
@@ -61,26 +61,26 @@ class Method(Options):
     passes: ClassVar[float] = 10
     alpha: ClassVar[float] = 1.0
 
-    def refuses(self, model: PooledModel) -> str | None:
+    def refuses(self, model: Tunable) -> str | None:
         """Why this method cannot be used on this model, as a full sentence; None if it can."""
         return None
 
-    def attach(self, model: PooledModel) -> PooledModel:
+    def attach(self, model: Tunable) -> Tunable:
         """Add parts to a frozen model and turn their gradients on."""
         raise NotImplementedError
 
-    def switch(self, model: PooledModel, on: bool) -> None:
+    def switch(self, model: Tunable, on: bool) -> None:
         """Turn the added parts off or on again; only where `restores`."""
 
-    def merge(self, model: PooledModel) -> PooledModel | None:
+    def merge(self, model: Tunable) -> Tunable | None:
         """The same function as a plain model, or None where there is none."""
         return model if self.merges else None
 
-    def save(self, model: PooledModel, folder: Path, about: About) -> None:
+    def save(self, model: Tunable, folder: Path, about: About) -> None:
         """Write the weights into `folder`, in the ecosystem's format where it has one."""
         raise NotImplementedError
 
-    def load(self, folder: Path, about: About) -> PooledModel:
+    def load(self, folder: Path, about: About) -> Tunable:
         """Rebuild the trained model from what `save` wrote."""
         raise NotImplementedError
 
@@ -136,11 +136,11 @@ class Prepared:
     `owner` maps a parameter's name to its part; the head's parameters belong to nobody.
     """
 
-    model: PooledModel
+    model: Tunable
     owner: dict[str, Method]
 
 
-def prepare(model: PooledModel, method: Method) -> Prepared:
+def prepare(model: Tunable, method: Method) -> Prepared:
     """Freeze the base, turn the head on, attach the method.
 
     Raises:
@@ -150,7 +150,8 @@ def prepare(model: PooledModel, method: Method) -> Prepared:
         raise UsageError(f"{method.spell()}: {reason}")
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    model.head.requires_grad_(True)
+    if model.head_is_new:
+        model.head.requires_grad_(True)
     owned: dict[int, Method] = {}
     seen = {id(p) for p in model.parameters() if p.requires_grad}
     for part in method.parts():

@@ -8,7 +8,7 @@ from fewtune.methods.base import turn_on
 from fewtune.methods.whole import WholeModel
 
 if TYPE_CHECKING:
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 
 class BitFit(WholeModel):
@@ -19,14 +19,14 @@ class BitFit(WholeModel):
     rate: ClassVar[float] = 3e-3
     head_rate: ClassVar[float] = 1e-2
 
-    def refuses(self, model: PooledModel) -> str | None:
+    def refuses(self, model: Tunable) -> str | None:
         """Llama and its kin have no biases."""
         if any(n.endswith("bias") for n, _ in model.backbone.named_parameters()):
             return None
         kind = type(model.backbone).__name__
         return f"{kind} has no bias terms, so there is nothing to train; try `lora` or `ia3`."
 
-    def attach(self, model: PooledModel) -> PooledModel:
+    def attach(self, model: Tunable) -> Tunable:
         """Turn on every bias of the backbone."""
         turn_on(model.backbone, lambda name: name.endswith("bias"))
         return model

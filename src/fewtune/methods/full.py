@@ -8,7 +8,7 @@ from fewtune.methods.base import turn_on
 from fewtune.methods.whole import WholeModel
 
 if TYPE_CHECKING:
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 
 class Full(WholeModel):
@@ -20,7 +20,7 @@ class Full(WholeModel):
     alpha: ClassVar[float] = 0.5
     scene: ClassVar[str] = "small encoders, and wherever data and memory allow it"
 
-    def attach(self, model: PooledModel) -> PooledModel:
+    def attach(self, model: Tunable) -> Tunable:
         """Turn every gradient on."""
         turn_on(model, lambda _: True)
         return model

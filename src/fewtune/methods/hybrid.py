@@ -13,7 +13,7 @@ from fewtune.methods.whole import CODE, load_whole_model, save_whole_model
 
 if TYPE_CHECKING:
     from fewtune.methods.artefact import About
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 
 class Hybrid(Method):
@@ -35,7 +35,7 @@ class Hybrid(Method):
         """`lora+adapter`."""
         return "+".join(part.name for part in self.members)
 
-    def refuses(self, model: PooledModel) -> str | None:
+    def refuses(self, model: Tunable) -> str | None:
         """The first part's reason; or two soft prompts, which would each wrap the other."""
         prompts = [part.name for part in self.members if isinstance(part, SoftPrompt)]
         if len(prompts) > 1:
@@ -46,7 +46,7 @@ class Hybrid(Method):
         reasons = ((part, part.refuses(model)) for part in self.parts())
         return next((f"{part.name}: {reason}" for part, reason in reasons if reason), None)
 
-    def attach(self, model: PooledModel) -> PooledModel:
+    def attach(self, model: Tunable) -> Tunable:
         """Attach part by part."""
         for part in self.parts():
             model = part.attach(model)
@@ -62,7 +62,7 @@ class Hybrid(Method):
         """Every part merges."""
         return all(part.merges for part in self.members)
 
-    def merge(self, model: PooledModel) -> PooledModel | None:
+    def merge(self, model: Tunable) -> Tunable | None:
         """Merge every part, or none."""
         if not self.plain:
             return None
@@ -70,12 +70,12 @@ class Hybrid(Method):
             model = part.merge(model) or model
         return model
 
-    def switch(self, model: PooledModel, on: bool) -> None:
+    def switch(self, model: Tunable, on: bool) -> None:
         """Switch every part that was added."""
         for part in self.parts():
             part.switch(model, on)
 
-    def save(self, model: PooledModel, folder: Path, about: About) -> None:
+    def save(self, model: Tunable, folder: Path, about: About) -> None:
         """A plain model from a merged copy, or fewtune's own file."""
         if not self.plain:
             save_parts(model, folder, about)
@@ -86,7 +86,7 @@ class Hybrid(Method):
         assert merged is not None
         save_whole_model(merged, folder, about)
 
-    def load(self, folder: Path, about: About) -> PooledModel:
+    def load(self, folder: Path, about: About) -> Tunable:
         """As it was saved."""
         return load_whole_model(folder, about) if self.plain else load_parts(self, folder, about)
 

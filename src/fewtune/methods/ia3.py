@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from fewtune.methods.peft_parts import InjectedMethod
 
 if TYPE_CHECKING:
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 
 class IA3(InjectedMethod):
@@ -22,7 +22,7 @@ class IA3(InjectedMethod):
     rate: ClassVar[float] = 1e-2
     head_rate: ClassVar[float] = 1e-2
 
-    def config(self, model: PooledModel) -> Any:
+    def config(self, model: Tunable) -> Any:
         """IA3Config over keys, values and feed-forward outputs."""
         from peft import IA3Config
         from transformers.pytorch_utils import Conv1D
@@ -42,13 +42,15 @@ class IA3(InjectedMethod):
         """The vectors."""
         return [".ia3_l."]
 
-    def config_as_built(self, model: PooledModel) -> Any:
+    def config_as_built(self, model: Tunable) -> Any:
         """PEFT's layers hide the plain ones; feed-forward layers are told apart by a flag."""
-        from fewtune.methods.peft_parts import tuner_layers
+        from fewtune.methods.peft_parts import inside, tuner_layers
 
         config = super().config_as_built(model)
         start = len("backbone.")
         config.feedforward_modules = sorted(
-            name[start:] for name, layer in tuner_layers(model).items() if layer.is_feedforward
+            inside(model) + name[start:]
+            for name, layer in tuner_layers(model).items()
+            if layer.is_feedforward
         )
         return config

@@ -15,7 +15,7 @@ from fewtune.base.options import option
 from fewtune.methods.peft_parts import InjectedMethod, tuner_layers
 
 if TYPE_CHECKING:
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 
 class LoRA(InjectedMethod):
@@ -41,7 +41,7 @@ class LoRA(InjectedMethod):
         """Not PiSSA, which moves part of W into A and B: switched off, the rest of W is left."""
         return self.init_lora_weights != "pissa"
 
-    def config(self, model: PooledModel) -> Any:
+    def config(self, model: Tunable) -> Any:
         """LoraConfig over the chosen linear layers."""
         from peft import LoraConfig
         from transformers.pytorch_utils import Conv1D
@@ -59,7 +59,7 @@ class LoRA(InjectedMethod):
             fan_in_fan_out=any(isinstance(m, Conv1D) for m in model.backbone.modules()),
         )
 
-    def attach(self, model: PooledModel) -> PooledModel:
+    def attach(self, model: Tunable) -> Tunable:
         """Inject; for PiSSA remember the start, which the export subtracts again."""
         model = super().attach(model)
         if self.init_lora_weights == "pissa":
@@ -78,7 +78,7 @@ class LoRA(InjectedMethod):
         """A, B and DoRA's magnitudes."""
         return [".lora_A.", ".lora_B.", ".lora_magnitude_vector"]
 
-    def exported(self, model: PooledModel) -> tuple[Any, dict[str, Any]]:
+    def exported(self, model: Tunable) -> tuple[Any, dict[str, Any]]:
         """For PiSSA a plain LoRA of rank 2r over the untouched W: B A - B0 A0."""
         config, tensors = super().exported(model)
         if self.init_lora_weights != "pissa":
@@ -95,7 +95,7 @@ class LoRA(InjectedMethod):
         config.lora_alpha *= math.sqrt(2) if self.use_rslora else 2
         return config, tensors
 
-    def _targets(self, model: PooledModel) -> list[str]:
+    def _targets(self, model: Tunable) -> list[str]:
         from fewtune.models.parts import family_of, layers_named, linear_layers
 
         every = linear_layers(model.backbone) or [n[9:] for n in tuner_layers(model)]

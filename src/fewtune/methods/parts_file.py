@@ -9,7 +9,7 @@ from fewtune.methods.artefact import PARTS, About, load_base, save_tokenizer
 
 if TYPE_CHECKING:
     from fewtune.methods.base import Method
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 CODE = '''import fewtune  # {method} is held by no other library
 
@@ -22,7 +22,7 @@ def predict(texts):
 '''
 
 
-def save_parts(model: PooledModel, folder: Path, about: About) -> None:
+def save_parts(model: Tunable, folder: Path, about: About) -> None:
     """One safetensors file with everything trained, and the tokenizer."""
     from fewtune.models.weights import save_tensors, trained_tensors
 
@@ -30,7 +30,7 @@ def save_parts(model: PooledModel, folder: Path, about: About) -> None:
     save_tokenizer(about, folder)
 
 
-def load_parts(method: Method, folder: Path, about: About) -> PooledModel:
+def load_parts(method: Method, folder: Path, about: About) -> Tunable:
     """Base, attach, load."""
     from fewtune.methods.base import prepare
     from fewtune.models.weights import load_trained

@@ -18,7 +18,7 @@ from fewtune.methods.base import Method
 if TYPE_CHECKING:
     from torch import nn
 
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 CODE = '''import torch
 from peft import PeftModel
@@ -70,35 +70,34 @@ class PeftMethod(Method):
     adds_parts: ClassVar[bool] = True
     forward_options: ClassVar[str] = ""
 
-    def save(self, model: PooledModel, folder: Path, about: About) -> None:
+    def save(self, model: Tunable, folder: Path, about: About) -> None:
         """Adapter in PEFT's format, head beside it."""
         from fewtune.models.weights import save_tensors
 
         self.save_adapter(model, folder, about)
-        save_tensors(model.head.state_dict(), folder / HEAD)
+        if model.head_is_new:
+            save_tensors(model.head.state_dict(), folder / HEAD)
         save_tokenizer(about, folder)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's stub; the model card replaces it
 
-    def save_adapter(self, model: PooledModel, folder: Path, about: About) -> None:
+    def save_adapter(self, model: Tunable, folder: Path, about: About) -> None:
         """Write `adapter_config.json` and `adapter_model.safetensors`."""
         raise NotImplementedError
 
-    def load(self, folder: Path, about: About) -> PooledModel:
+    def load(self, folder: Path, about: About) -> Tunable:
         """By PEFT itself, as any other program would."""
-        from peft import PeftModel
         from safetensors.torch import load_file
 
         model = load_base(about)
         with quiet_peft():
-            peft_model = PeftModel.from_pretrained(model.backbone, str(folder))
-        model = leaving_precision_to_autocast(self.loaded(model, peft_model))
-        model.head.load_state_dict(load_file(str(folder / HEAD)))
+            model = leaving_precision_to_autocast(self.read(model, folder))
+        if model.head_is_new:
+            model.head.load_state_dict(load_file(str(folder / HEAD)))
         return model.requires_grad_(False).eval()
 
-    def loaded(self, model: PooledModel, peft_model: nn.Module) -> PooledModel:
-        """Put what PEFT loaded where the model has its backbone."""
-        model.backbone = peft_model
-        return model
+    def read(self, model: Tunable, folder: Path) -> Tunable:
+        """Let PEFT put the saved adapter on a base."""
+        raise NotImplementedError
 
     def code(self, about: About) -> str:
         """transformers and PEFT, nothing else."""
@@ -120,11 +119,11 @@ class InjectedMethod(PeftMethod):
 
     merges: ClassVar[bool] = True
 
-    def config(self, model: PooledModel) -> Any:
+    def config(self, model: Tunable) -> Any:
         """PEFT's configuration for this model."""
         raise NotImplementedError
 
-    def attach(self, model: PooledModel) -> PooledModel:
+    def attach(self, model: Tunable) -> Tunable:
         """Let PEFT replace the target layers."""
         from peft import inject_adapter_in_model
 
@@ -132,12 +131,12 @@ class InjectedMethod(PeftMethod):
             inject_adapter_in_model(self.config(model), model.backbone)
         return leaving_precision_to_autocast(model)
 
-    def switch(self, model: PooledModel, on: bool) -> None:
+    def switch(self, model: Tunable, on: bool) -> None:
         """PEFT's own switch on every layer it replaced."""
         for layer in tuner_layers(model).values():
             layer.enable_adapters(on)
 
-    def merge(self, model: PooledModel) -> PooledModel | None:
+    def merge(self, model: Tunable) -> Tunable | None:
         """Fold the update into the weights and put the plain layers back."""
         from fewtune.methods.base import replace
 
@@ -146,21 +145,29 @@ class InjectedMethod(PeftMethod):
             replace(model, name, layer.get_base_layer())
         return model
 
-    def save_adapter(self, model: PooledModel, folder: Path, about: About) -> None:
+    def read(self, model: Tunable, folder: Path) -> Tunable:
+        """PEFT replaces layers in place; its wrapper is not needed."""
+        from peft import PeftModel
+
+        PeftModel.from_pretrained(model.whole(), str(folder))
+        return model
+
+    def save_adapter(self, model: Tunable, folder: Path, about: About) -> None:
         """PEFT's names: `base_model.model.` before, the adapter's name left out."""
         from fewtune.models.weights import save_tensors
 
         config, tensors = self.exported(model)
+        config.task_type = task_type(model)
         config.base_model_name_or_path = about.base
         config.inference_mode = True
         config.save_pretrained(str(folder))
         save_tensors(
-            {f"base_model.model.{name}": tensor for name, tensor in tensors.items()},
+            {f"base_model.model.{inside(model)}{name}": one for name, one in tensors.items()},
             folder / "adapter_model.safetensors",
             {"format": "pt"},
         )
 
-    def exported(self, model: PooledModel) -> tuple[Any, dict[str, Any]]:
+    def exported(self, model: Tunable) -> tuple[Any, dict[str, Any]]:
         """Configuration and tensors as PEFT stores them."""
         marks = tuple(self.tensor_marks())
         tensors = {
@@ -174,12 +181,23 @@ class InjectedMethod(PeftMethod):
         """What the names of this method's tensors contain."""
         raise NotImplementedError
 
-    def config_as_built(self, model: PooledModel) -> Any:
+    def config_as_built(self, model: Tunable) -> Any:
         """The configuration with the layers that were replaced, by their plain names."""
         config = self.config(model)
         start = len("backbone.")
-        config.target_modules = sorted(name[start:] for name in tuner_layers(model))
+        names = (name[start:] for name in tuner_layers(model))
+        config.target_modules = sorted(inside(model) + name for name in names)
         return config
+
+
+def inside(model: Tunable) -> str:
+    """What stands before a backbone's names in the whole model: `model.`, or nothing."""
+    return f"{model.inside}." if model.inside else ""
+
+
+def task_type(model: Tunable) -> str:
+    """PEFT's word for what the saved adapter goes on."""
+    return "FEATURE_EXTRACTION" if model.head_is_new else "CAUSAL_LM"
 
 
 def tuner_layers(model: nn.Module) -> dict[str, Any]:
@@ -189,7 +207,7 @@ def tuner_layers(model: nn.Module) -> dict[str, Any]:
     return {n: m for n, m in model.named_modules() if isinstance(m, BaseTunerLayer)}
 
 
-def leaving_precision_to_autocast(model: PooledModel) -> PooledModel:
+def leaving_precision_to_autocast(model: Tunable) -> Tunable:
     """Keep PEFT's layers from casting their input to float32.
 
     Autocast rounds it to bfloat16 again at once, so the numbers are the same and two copies of

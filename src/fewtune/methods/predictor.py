@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -83,7 +83,7 @@ def load_predictor(folder: Path, device: str = "auto", bf16: bool | None = None)
     with loading(folder, "model"):
         if not method.needs_model:
             return NgramPredictor(about, folder)
-        model = method.load(folder, about)
+        model = cast("PooledModel", method.load(folder, about))
     from fewtune.models.device import find_machine
     from fewtune.models.load import load_saved_tokenizer
 

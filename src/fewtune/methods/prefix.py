@@ -12,7 +12,7 @@ from fewtune.base.options import option
 from fewtune.methods.soft_prompt import SoftPrompt
 
 if TYPE_CHECKING:
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 
 class Prefix(SoftPrompt):
@@ -29,7 +29,7 @@ class Prefix(SoftPrompt):
         None, "width of that network; default the model's", ge=1
     )
 
-    def refuses(self, model: PooledModel) -> str | None:
+    def refuses(self, model: Tunable) -> str | None:
         """Families whose forward has no room for past keys and values."""
         from fewtune.models.parts import family_of
 
@@ -41,7 +41,7 @@ class Prefix(SoftPrompt):
             "try `ptuning` or `lora`."
         )
 
-    def config(self, model: PooledModel) -> Any:
+    def config(self, model: Tunable) -> Any:
         """PrefixTuningConfig."""
         from peft import PrefixTuningConfig
 

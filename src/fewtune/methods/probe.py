@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from fewtune.methods.whole import WholeModel
 
 if TYPE_CHECKING:
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 
 class Probe(WholeModel):
@@ -20,6 +20,6 @@ class Probe(WholeModel):
     scene: ClassVar[str] = "seconds on a laptop; the one to beat where classes are topics"
     needs_steps: ClassVar[bool] = False
 
-    def attach(self, model: PooledModel) -> PooledModel:
+    def attach(self, model: Tunable) -> Tunable:
         """Nothing: the head's start is the fit."""
         return model

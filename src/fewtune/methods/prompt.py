@@ -15,7 +15,7 @@ from fewtune.base.options import option
 from fewtune.methods.soft_prompt import SoftPrompt
 
 if TYPE_CHECKING:
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 
 class Prompt(SoftPrompt):
@@ -36,7 +36,7 @@ class Prompt(SoftPrompt):
             raise ValueError('prompt_tuning_init=text needs prompt_tuning_init_text="some words".')
         return self
 
-    def config(self, model: PooledModel) -> Any:
+    def config(self, model: Tunable) -> Any:
         """PromptTuningConfig."""
         from peft import PromptTuningConfig
 

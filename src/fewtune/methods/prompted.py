@@ -12,7 +12,7 @@ class SoftPrompted(nn.Module):
     """A backbone behind PEFT's virtual tokens; `active` False is the plain backbone.
 
     PEFT's own `disable_adapter` raises UnboundLocalError on encoders (peft 0.21), so the switch is
-    here. Its positions are right for right-padded batches only; PooledModel hands it no others.
+    here. Its positions are right for right-padded batches only; Tunable hands it no others.
     """
 
     def __init__(self, peft_model: nn.Module, **forward_options: bool) -> None:
@@ -24,13 +24,28 @@ class SoftPrompted(nn.Module):
     @property
     def config(self) -> Any:
         """The pretrained model's configuration."""
-        return self.peft_model.get_base_model().config  # type: ignore[operator]
+        return self.base.config
+
+    @property
+    def base(self) -> nn.Module:
+        """The backbone itself, with whatever else stands in it."""
+        return self.peft_model.get_base_model()  # type: ignore[operator]
+
+    def opening(self, rows: int) -> tuple[Tensor | None, Any]:
+        """What stands before every row: embeddings, or a filled cache.
+
+        Returns:
+            (rows, virtual tokens, width) or None, and transformers' cache or None.
+        """
+        if not self.active:
+            return None, None
+        prompt = self.peft_model.get_prompt(batch_size=rows)  # type: ignore[operator]
+        return (None, prompt) if self.forward_options.get("use_cache") else (prompt, None)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
         """transformers' output; states of prompt methods hold the virtual tokens first."""
         if not self.active:
-            base = self.peft_model.get_base_model()  # type: ignore[operator]
-            return base(input_ids=input_ids, attention_mask=attention_mask)
+            return self.base(input_ids=input_ids, attention_mask=attention_mask)
         return self.peft_model(
             input_ids=input_ids, attention_mask=attention_mask, **self.forward_options
         )

@@ -11,7 +11,7 @@ from fewtune.base.options import option
 from fewtune.methods.soft_prompt import SoftPrompt
 
 if TYPE_CHECKING:
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 
 class PTuning(SoftPrompt):
@@ -26,7 +26,7 @@ class PTuning(SoftPrompt):
         None, "width of that network; default the model's", ge=1
     )
 
-    def config(self, model: PooledModel) -> Any:
+    def config(self, model: Tunable) -> Any:
         """PromptEncoderConfig."""
         from peft import PromptEncoderConfig
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewtune.base.files import write_json
 from fewtune.base.options import option
-from fewtune.methods.peft_parts import PeftMethod, keeping_gradients
+from fewtune.methods.peft_parts import PeftMethod, keeping_gradients, task_type
 
 if TYPE_CHECKING:
     from torch import nn
 
     from fewtune.methods.artefact import About
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 NEAREST = "virtual_tokens.json"
 
@@ -35,18 +35,18 @@ class SoftPrompt(PeftMethod):
         """Positions that the text cannot use."""
         return self.num_virtual_tokens
 
-    def config(self, model: PooledModel) -> Any:
+    def config(self, model: Tunable) -> Any:
         """PEFT's configuration for this model."""
         raise NotImplementedError
 
-    def attach(self, model: PooledModel) -> PooledModel:
+    def attach(self, model: Tunable) -> Tunable:
         """Wrap the backbone; the wrapper goes on last, over whatever is there."""
         from peft import get_peft_model
 
         with keeping_gradients(model):
             return self.loaded(model, get_peft_model(model.backbone, self.config(model)))
 
-    def loaded(self, model: PooledModel, peft_model: nn.Module) -> PooledModel:
+    def loaded(self, model: Tunable, peft_model: nn.Module) -> Tunable:
         """Put PEFT's model behind the switch and tell pooling what to skip."""
         from fewtune.methods.prompted import SoftPrompted
 
@@ -56,20 +56,33 @@ class SoftPrompt(PeftMethod):
         model.virtual_tokens = self.num_virtual_tokens if self.in_sequence else 0
         return model
 
-    def switch(self, model: PooledModel, on: bool) -> None:
+    def read(self, model: Tunable, folder: Path) -> Tunable:
+        """By PEFT, round the backbone, whatever task the adapter is saved for."""
+        from peft import PeftConfig, PeftModel
+
+        config: Any = PeftConfig.from_pretrained(str(folder))
+        config.task_type = "FEATURE_EXTRACTION"
+        return self.loaded(
+            model, PeftModel.from_pretrained(model.backbone, str(folder), config=config)
+        )
+
+    def switch(self, model: Tunable, on: bool) -> None:
         """Leave the virtual tokens out, or put them back."""
         model.backbone.active = on  # type: ignore[assignment]
         model.virtual_tokens = self.num_virtual_tokens if on and self.in_sequence else 0
 
-    def save_adapter(self, model: PooledModel, folder: Path, about: About) -> None:
+    def save_adapter(self, model: Tunable, folder: Path, about: About) -> None:
         """By PEFT: the vectors as they act, without the network that made them."""
         peft_model: Any = model.backbone.peft_model
-        peft_model.peft_config["default"].base_model_name_or_path = about.base
+        config = peft_model.peft_config["default"]
+        config.base_model_name_or_path = about.base
+        wrapped, config.task_type = config.task_type, task_type(model)
         peft_model.save_pretrained(str(folder))
+        config.task_type = wrapped
         if self.in_sequence:
             self._save_nearest(model, folder, about)
 
-    def _save_nearest(self, model: PooledModel, folder: Path, about: About) -> None:
+    def _save_nearest(self, model: Tunable, folder: Path, about: About) -> None:
         from fewtune.methods.prompted import SoftPrompted, nearest_words
         from fewtune.models.load import find, load_tokenizer
 
@@ -77,7 +90,7 @@ class SoftPrompt(PeftMethod):
         tokenizer = load_tokenizer(find(about.base_options))
         write_json(folder / NEAREST, nearest_words(model.backbone, tokenizer))
 
-    def shape(self, model: PooledModel) -> dict[str, Any]:
+    def shape(self, model: Tunable) -> dict[str, Any]:
         """The sizes PEFT would read from a fixed list of names; told, so every family works."""
         config: Any = model.backbone.config
         return {

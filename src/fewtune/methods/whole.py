@@ -9,7 +9,7 @@ from fewtune.methods.artefact import About, save_tokenizer
 from fewtune.methods.base import Method
 
 if TYPE_CHECKING:
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 CODE = '''from sentence_transformers import SentenceTransformer
 
@@ -29,11 +29,11 @@ class WholeModel(Method):
 
     merges: ClassVar[bool] = True
 
-    def save(self, model: PooledModel, folder: Path, about: About) -> None:
+    def save(self, model: Tunable, folder: Path, about: About) -> None:
         """Write a folder that sentence-transformers, and AutoModel for the backbone, load."""
         save_whole_model(model, folder, about)
 
-    def load(self, folder: Path, about: About) -> PooledModel:
+    def load(self, folder: Path, about: About) -> Tunable:
         """Read it back, without sentence-transformers."""
         return load_whole_model(folder, about)
 
@@ -42,21 +42,19 @@ class WholeModel(Method):
         return CODE.format(labels=about.labels)
 
 
-def save_whole_model(model: PooledModel, folder: Path, about: About) -> None:
+def save_whole_model(model: Tunable, folder: Path, about: About) -> None:
     """A plain model with its tokenizer."""
-    from fewtune.models.folder import save_whole
-
-    save_whole(model, folder, about.max_length)
+    model.save_plain(folder, about.max_length)
     save_tokenizer(about, folder)
 
 
-def load_whole_model(folder: Path, about: About) -> PooledModel:
+def load_whole_model(folder: Path, about: About) -> Tunable:
     """The plain model that `save_whole_model` wrote."""
-    from fewtune.models.folder import load_head
-    from fewtune.models.load import find, load_pooled
+    from fewtune.methods.artefact import load_for
+    from fewtune.models.load import find
     from fewtune.models.options import ModelOptions
 
     options = ModelOptions(model=str(folder.resolve()))
-    model = load_pooled(find(options), len(about.labels), options)
-    load_head(model, folder)
+    model = load_for(about, find(options), options)
+    model.load_new_head(folder)
     return model

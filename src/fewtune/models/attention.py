@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from fewtune.models.device import Machine
-from fewtune.models.pooled import PooledModel
+from fewtune.models.tunable import Tunable
 
 KERNELS = ("eager", "sdpa")
 
 
-def choose_attention(model: PooledModel, machine: Machine, rows: int, tokens: int) -> str:
+def choose_attention(model: Tunable, machine: Machine, rows: int, tokens: int) -> str:
     """Time a forward and backward pass with each kernel and keep the faster one.
 
     On CPU in bfloat16 the fused kernel's backward is slow (297 against 497 ms a step at 128 tokens
@@ -37,7 +37,7 @@ def set_attention(model: nn.Module, kernel: str) -> None:
             return
 
 
-def _seconds(model: PooledModel, machine: Machine, kernel: str, rows: int, tokens: int) -> float:
+def _seconds(model: Tunable, machine: Machine, kernel: str, rows: int, tokens: int) -> float:
     set_attention(model, kernel)
     ids = torch.full((rows, tokens), 5, device=machine.device)
     mask = torch.ones_like(ids)

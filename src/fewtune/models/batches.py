@@ -45,6 +45,52 @@ class Encoded:
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
+@dataclass(frozen=True, slots=True)
+class Marked(Encoded):
+    """Rows of which only some tokens are learned.
+
+    `weights[i]` is a (tokens of row i) float32 array: how much each token counts as a target, 0
+    where it is only read; `rows[i]` the data row that row i was made from.
+    """
+
+    weights: Sequence[np.ndarray] = ()
+    rows: Sequence[int] = ()
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Marked:
+        """Some of the rows."""
+        return Marked(
+            [self.ids[i] for i in rows],
+            self.pad,
+            (),
+            [self.weights[i] for i in rows],
+            [self.rows[i] for i in rows],
+        )
+
+    @property
+    def learned(self) -> np.ndarray:
+        """Targets of each row, (rows,)."""
+        return np.array([int((w[1:] > 0).sum()) for w in self.weights], dtype=np.int64)
+
+    def targets(self, rows: Sequence[int] | np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """What a batch of these rows predicts.
+
+        Returns:
+            (targets, 2) row and position in the batch of the states that predict, (targets,) the
+            token ids that come next, and (targets,) how much each counts.
+        """
+        at, ids, counts = [], [], []
+        for number, row in enumerate(rows):
+            places = np.flatnonzero(self.weights[row][1:] > 0)
+            at.append(np.stack([np.full(len(places), number), places], axis=1))
+            ids.append(self.ids[row][places + 1])
+            counts.append(self.weights[row][places + 1])
+        return (
+            torch.from_numpy(np.concatenate(at)),
+            torch.from_numpy(np.concatenate(ids)),
+            torch.from_numpy(np.concatenate(counts).astype(np.float32)),
+        )
+
+
 def by_length(lengths: np.ndarray, rows_per_batch: int, tokens: int = 4096) -> list[np.ndarray]:
     """Row indices in batches of like length, longest first, so that what will not fit fails first.
 

@@ -19,6 +19,7 @@ from fewtune.models.parts import FAMILIES
 from fewtune.models.pooling import Mode, Pooling
 
 if TYPE_CHECKING:
+    from fewtune.models.causal import CausalModel
     from fewtune.models.pooled import PooledModel
 
 MINILM = "minilm"
@@ -154,6 +155,39 @@ def load_pooled(source: Source, classes: int, options: ModelOptions) -> PooledMo
     if backbone.config.pad_token_id is None:
         backbone.config.pad_token_id = backbone.config.eos_token_id
     return PooledModel(backbone, source.pooling, classes).eval()
+
+
+def load_causal(source: Source, options: ModelOptions) -> CausalModel:
+    """A language model in float32.
+
+    Raises:
+        UsageError: it is an encoder.
+        FewtuneError: its weights are damaged.
+    """
+    if not FAMILIES[source.config["model_type"]].causal:
+        kind = source.config["model_type"]
+        raise UsageError(
+            f"model: {options.model} is of the family {kind!r}, which reads and does not write; "
+            "give a causal language model, such as one of the Qwen or Llama family."
+        )
+    transformers = import_transformers()
+    import torch
+
+    from fewtune.models.causal import CausalModel
+
+    with loading(source.folder, "model"):
+        whole, told = transformers.AutoModelForCausalLM.from_pretrained(
+            source.folder,
+            dtype=torch.float32,
+            attn_implementation="eager" if options.attention == "auto" else options.attention,
+            use_safetensors=None if options.allow_pickle else True,
+            trust_remote_code=options.trust_remote_code,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+            output_loading_info=True,
+        )
+    refuse_random(source.folder, told["missing_keys"], told["mismatched_keys"])
+    whole.config.use_cache = False
+    return CausalModel(whole).eval()
 
 
 @contextmanager

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from fewtune.base.errors import UsageError
 
 if TYPE_CHECKING:
-    from fewtune.models.pooled import PooledModel
+    from fewtune.models.tunable import Tunable
 
 
-def set_dropout(model: PooledModel, share: float) -> None:
+def set_dropout(model: Tunable, share: float) -> None:
     """Every dropout of the pretrained model, those inside attention too."""
     from torch import nn
 
@@ -22,7 +22,7 @@ def set_dropout(model: PooledModel, share: float) -> None:
                 setattr(module, name, share)
 
 
-def recompute_activations(model: PooledModel) -> None:
+def recompute_activations(model: Tunable) -> None:
     """Keep only what enters each block and compute the rest again for the gradients.
 
     Raises:

@@ -7,14 +7,18 @@ are read at their last token.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from fewtune.models.parts import config_of
 from fewtune.models.pooling import Pooling
+from fewtune.models.tunable import Tunable
 
 
-class PooledModel(nn.Module):
+class PooledModel(Tunable):
     """`logits = head(pool(backbone(tokens)))`.
 
     Attributes:
@@ -22,6 +26,9 @@ class PooledModel(nn.Module):
         head: (width) -> (classes), float32.
         virtual_tokens: how many positions before the text a soft prompt adds; pooling skips them.
     """
+
+    head_is_new: ClassVar[bool] = True
+    head: nn.Linear
 
     def __init__(self, backbone: nn.Module, pooling: Pooling, classes: int) -> None:
         super().__init__()
@@ -48,6 +55,18 @@ class PooledModel(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits, (batch, classes), float32."""
         return self.classify(self.features(input_ids, attention_mask))
+
+    def save_plain(self, folder: Path, max_length: int) -> None:
+        """A sentence-transformers folder."""
+        from fewtune.models.folder import save_whole
+
+        save_whole(self, folder, max_length)
+
+    def load_new_head(self, folder: Path) -> None:
+        """Of a sentence-transformers folder."""
+        from fewtune.models.folder import load_head
+
+        load_head(self, folder)
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits of pooled features; in float32, because a probe's weights are large."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fewtune.models.batches import Encoded, by_length
 from fewtune.models.device import Machine, frozen_in_bf16
 from fewtune.models.parts import blocks_of, config_of
-from fewtune.models.pooled import PooledModel
+from fewtune.models.tunable import Tunable
 
 IN_MEMORY = 2 * 2**30  # bytes; a larger cache is memory-mapped
 
@@ -51,7 +51,7 @@ class Trunk:
         self._stand_in.states = padded.to(device)
 
     @contextmanager
-    def replaying(self, model: PooledModel) -> Iterator[None]:
+    def replaying(self, model: Tunable) -> Iterator[None]:
         """Within, the blocks below `first` are the stand-ins."""
         blocks = blocks_of(model.backbone)
         kept = [blocks[i] for i in range(self.first)]
@@ -84,9 +84,7 @@ class Replay(nn.Module):
 
 
 @torch.no_grad()
-def fill_trunk(
-    model: PooledModel, rows: Encoded, first: int, machine: Machine, folder: Path
-) -> Trunk:
+def fill_trunk(model: Tunable, rows: Encoded, first: int, machine: Machine, folder: Path) -> Trunk:
     """Run the blocks below `first` over all rows.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Candidate:
     @property
     def model(self) -> PooledModel:
         """The prepared model; after `fit` with the chosen weights."""
-        return self.prepared.model
+        return cast("PooledModel", self.prepared.model)
 
     def start(self, probe: Probe | None) -> None:
         """Attach the method to a fresh base; the head starts as the probe, or at zero."""
