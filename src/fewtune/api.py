@@ -211,18 +211,19 @@ def check(
 
 def augment(
     data: str | Path, *, write: str | None = None, seed: int = 0, **options: Any
-) -> tuple[list[dict[str, Any]], dict[str, int]]:
+) -> tuple[list[dict[str, Any]], dict[str, int], int]:
     """Make new rows from a file of training rows.
 
     Args:
         data: the training file; rows of `valid` and `test` are kept away from.
         write: a .csv or .jsonl file for the new rows.
         seed: of every choice.
-        options: `augment` (recipes), `augment_copies`, `lexicon`, `protect`, and those of reading.
+        options: `augment` (recipes), `augment_copies`, `lexicon`, `protect`, the models that are
+            asked (`augment_model`, `augment_endpoint`, `augment_calls`), and those of reading.
 
     Returns:
-        The new rows (`text`, `label`, `parent`, `recipe`, `before`: the parent's text), and how
-        many were dropped by reason.
+        The new rows (`text`, `label`, `parent`, `recipe`, `before`: the parent's text), how many
+        were dropped by reason, and how many texts a model was asked to write.
 
     Raises:
         UsageError: no such recipe or file, or `write` ends otherwise.

@@ -34,7 +34,7 @@ def test_a_sample_shows_what_changed(capsys):
 
 
 def test_rows_of_a_test_file_are_kept_away_from():
-    rows, dropped = fewtune.augment(REPORTS, augment="case,aeda", test=REPORTS)
+    rows, dropped, _ = fewtune.augment(REPORTS, augment="case,aeda", test=REPORTS)
     assert rows == []
     assert dropped["a validation or test row"] > 1000
 

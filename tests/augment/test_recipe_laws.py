@@ -1,5 +1,7 @@
 """What every recipe keeps to, by being in the registry."""
 
+import sys
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -12,6 +14,10 @@ from fewtune.augment.options import AugmentOptions
 from fewtune.augment.slips import ALIKE, SOUNDS
 from fewtune.base.errors import UsageError
 from fewtune.data.row import Origin, Row
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from serving import written
 
 ENGLISH = [
     "the pump runs hot after ten minutes and smells of oil",
@@ -28,8 +34,20 @@ LEXICON = {
     "dark": ("black",),
     "温度": ("热度", "热量"), "严重": ("厉害",), "显示屏": ("屏幕",),
 }  # fmt: skip
-CONTEXT = Context(LEXICON, frozenset({"gearbox", "轴承"}))
+
+
+class FakeWriter:
+    """Answers as the tests' server does, without one."""
+
+    spent = 0
+
+    def __call__(self, prompts, seed):
+        return [written(prompt, seed) for prompt in prompts]
+
+
+CONTEXT = Context(LEXICON, frozenset({"gearbox", "轴承"}), writer=FakeWriter())
 NAMES = [name for name, recipe in RECIPES.items() if recipe.kind == "text"]
+STRONG = [name for name in NAMES if "strength" in RECIPES[name].model_fields]
 
 
 def rows(texts):
@@ -37,12 +55,18 @@ def rows(texts):
 
 
 def made(name, texts, seed=0, context=CONTEXT, **options):
-    return augment(rows(texts), [RECIPES[name](**options)], context, seed)
+    return augment(rows(texts), [recipe(name, **options)], context, seed)
+
+
+def recipe(name, **options):
+    """With the options that it has."""
+    cls = RECIPES[name]
+    return cls(**{one: value for one, value in options.items() if one in cls.model_fields})
 
 
 def test_the_recipes_are_under_the_laws():
-    assert len(NAMES) == 8
-    assert len(RECIPES) == 11
+    assert len(NAMES) == 10
+    assert len(RECIPES) == 13
     assert all(name == recipe.name and recipe.scene for name, recipe in RECIPES.items())
 
 
@@ -76,7 +100,7 @@ def test_what_a_recipe_makes_does_not_depend_on_the_recipes_beside_it(name):
     assert [row for row in both.rows if row.recipe == name] == list(alone.rows)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "invent"])
 @pytest.mark.parametrize("seed", range(5))
 def test_numbers_codes_units_and_protected_words_stay(name, seed):
     texts = [
@@ -89,7 +113,7 @@ def test_numbers_codes_units_and_protected_words_stay(name, seed):
             assert word in row["text"], row["text"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STRONG)
 def test_strength_zero_changes_nothing(name):
     found = made(name, ENGLISH + CHINESE, strength=0)
     assert found.rows == ()
@@ -99,9 +123,9 @@ def test_strength_zero_changes_nothing(name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("text", ["", "。", "42", "ok", "😀", "  ", "a" * 500, "DE 4711-0815"])
 def test_texts_with_nothing_to_change_are_no_trouble(name, text):
-    recipe = RECIPES[name](strength=1)
+    strongest = recipe(name, strength=1)
     for seed in range(3):
-        assert isinstance(recipe.text(text, Random(seed), CONTEXT), str)
+        assert isinstance(strongest.text(text, Random(seed), CONTEXT), str)
 
 
 # --- the guard -----------------------------------------------------------------------------------
@@ -151,7 +175,8 @@ def test_mistakes_are_told_in_sentences(spelled, said):
 def test_a_recipe_without_its_lexicon_is_refused():
     with pytest.raises(UsageError, match="synonym needs --lexicon"):
         context_of(AugmentOptions(), parse("synonym,delete"))
-    assert {one.name for one in candidates(set())} == set(NAMES) - {"synonym", "insert"}
+    assert {one.name for one in candidates(set())} == set(STRONG) - {"synonym", "insert"}
+    assert {one.name for one in candidates({"writer"})} >= {"paraphrase", "invent", "delete"}
 
 
 def test_sounds_are_written_once():

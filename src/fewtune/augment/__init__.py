@@ -11,6 +11,7 @@ from fewtune.augment.base import Recipe
 from fewtune.augment.edits import Delete, Insert, Swap, Synonym
 from fewtune.augment.slips import Aeda, Case, Spaces, Typing
 from fewtune.augment.turns import DropTurns, JoinTurns, VarySystem
+from fewtune.augment.written import Invent, Paraphrase
 from fewtune.base.errors import UsageError, one_of
 from fewtune.base.options import sentences
 
@@ -18,6 +19,7 @@ RECIPES: dict[str, type[Recipe]] = {
     recipe.name: recipe
     for recipe in (
         Synonym, Insert, Delete, Swap, Typing, Aeda, Spaces, Case, DropTurns, JoinTurns, VarySystem,
+        Paraphrase, Invent,
     )
 }  # fmt: skip
 

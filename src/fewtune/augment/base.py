@@ -40,6 +40,11 @@ class Writer(Protocol):
         """An answer to every prompt; None where the budget is spent or the model failed."""
         ...
 
+    @property
+    def spent(self) -> int:
+        """Prompts that the model was asked so far; those answered from the cache cost nothing."""
+        ...
+
 
 @dataclass(frozen=True)
 class Context:

@@ -24,7 +24,7 @@ COLUMNS = ("text", "label", "parent", "recipe")
 
 def augment_file(
     path: str, data: DataOptions, options: AugmentOptions, seed: int, write: str | None
-) -> tuple[list[dict[str, Any]], dict[str, int]]:
+) -> tuple[list[dict[str, Any]], dict[str, int], int]:
     """Read, make, write; see `fewtune.augment`."""
     if not options.augment:
         raise UsageError(f"augment: name recipes, of {', '.join(RECIPES)}, or `auto` for all.")
@@ -54,7 +54,7 @@ def augment_file(
     ]
     if write:
         write_atomic(at(write), WRITERS[Path(write).suffix](rows))
-    return rows, made.dropped
+    return rows, made.dropped, context.writer.spent if context.writer else 0
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:

@@ -18,13 +18,14 @@ def augment_rows(data: str, screen: Screen, options: Mapping[str, Any]) -> int:
 
     given = dict(options)
     seed = int(given.pop("seed", None) or 0)
-    rows, dropped = api.augment(data, seed=seed, **given)
+    rows, dropped, calls = api.augment(data, seed=seed, **given)
     if screen.json:
-        screen.say({"made": len(rows), "dropped": dropped, "written": given.get("write")}, "")
+        told = {"made": len(rows), "dropped": dropped, "calls": calls}
+        screen.say({**told, "written": given.get("write")}, "")
         return 0
     for row in Random(seed).sample(rows, min(SAMPLE, len(rows))):
         screen.out.print(_shown(row))
-    screen.out.print(_summary(len(rows), dropped, given.get("write")))
+    screen.out.print(_summary(len(rows), dropped, calls, given.get("write")))
     return 0
 
 
@@ -43,9 +44,11 @@ def _shown(row: Mapping[str, Any]) -> Any:
     return told
 
 
-def _summary(made: int, dropped: Mapping[str, int], written: str | None) -> str:
+def _summary(made: int, dropped: Mapping[str, int], calls: int, written: str | None) -> str:
     said = f"\n{made:,} new rows"
     if dropped:
         why = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
         said += f"; dropped: {why}"
+    if calls:
+        said += f"; a model was asked for {calls:,} texts, at most --augment-calls"
     return said + (f". Written: {written}" if written else ". --write FILE keeps them.")

@@ -1,0 +1,175 @@
+"""A causal language model on this machine that answers prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from fewtune.base.errors import FewtuneError
+from fewtune.base.files import fingerprint
+from fewtune.models.endpoint import Answer
+from fewtune.models.load import (
+    Source,
+    find,
+    import_transformers,
+    load_tokenizer,
+    loading,
+    refuse_random,
+)
+from fewtune.models.options import ModelOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fewtune.models.device import Machine
+
+MAX_NEW_TOKENS = 128
+AT_ONCE = 8  # prompts in a batch
+
+
+@dataclass
+class Sampler:
+    """Draws answers. The model is loaded when the first prompt comes.
+
+    Attributes:
+        model: folder or hub id; safetensors only, no code of others.
+        temperature: below 1, likely words become likelier.
+        top_p: share of the probability that is drawn from.
+    """
+
+    model: str
+    temperature: float
+    top_p: float
+
+    def __call__(self, prompts: Sequence[str], seed: int) -> Iterator[tuple[str, Answer]]:
+        """Every prompt with its answer, the short ones first.
+
+        The dice belong to the prompt, not to the batch, so that what is asked beside it matters
+        through rounding alone (which bfloat16 has enough of to change a word now and then).
+
+        Raises:
+            FewtuneError: the model cannot be loaded, or has no room for a prompt.
+        """
+        ids = {prompt: self._encode(prompt) for prompt in prompts}
+        longest = max(map(len, ids.values()), default=0)
+        if longest + MAX_NEW_TOKENS > self._source.positions:
+            raise FewtuneError(
+                f"{self.model} has {self._source.positions} positions, and a prompt of {longest} "
+                f"tokens with an answer of {MAX_NEW_TOKENS} needs {longest + MAX_NEW_TOKENS}; "
+                "choose a model with more, or shorter texts."
+            )
+        order = sorted(ids, key=lambda prompt: len(ids[prompt]))
+        for start in range(0, len(order), AT_ONCE):
+            batch = order[start : start + AT_ONCE]
+            written = self._draw([ids[prompt] for prompt in batch], batch, seed)
+            yield from zip(batch, written, strict=True)
+
+    @cached_property
+    def identity(self) -> str:
+        """The folder, its weights by size and time, and the settings."""
+        files = sorted(self._source.folder.glob("*.safetensors"))
+        weights = [f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
+        settings = f"{self.temperature} {self.top_p} {MAX_NEW_TOKENS}"
+        return fingerprint(str(self._source.folder.resolve()), *weights, settings)
+
+    @cached_property
+    def _source(self) -> Source:
+        return find(ModelOptions(model=self.model))
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return load_tokenizer(self._source)
+
+    @cached_property
+    def _machine(self) -> Machine:
+        from fewtune.models.device import find_machine
+
+        return find_machine("auto", None)
+
+    @cached_property
+    def _loaded(self) -> Any:
+        transformers = import_transformers()
+        import torch
+
+        with loading(self._source.folder, "model"):
+            model, told = transformers.AutoModelForCausalLM.from_pretrained(
+                self._source.folder,
+                dtype=torch.bfloat16 if self._machine.bf16 else torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+        refuse_random(self._source.folder, told["missing_keys"], told["mismatched_keys"])
+        return model.to(self._machine.device).eval()
+
+    def _encode(self, prompt: str) -> list[int]:
+        """Token ids; in the words of the model's chat template where it has one."""
+        if not self._tokenizer.chat_template:
+            return self._tokenizer(prompt)["input_ids"]
+        asked = self._tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=False,  # a template without thinking does not read it
+        )
+        return self._tokenizer(asked, add_special_tokens=False)["input_ids"]
+
+    def _draw(self, ids: Sequence[list[int]], prompts: Sequence[str], seed: int) -> list[Answer]:
+        """One answer to each row of token ids."""
+        import torch
+
+        width = max(map(len, ids))
+        padded = [[self._tokenizer.pad_token_id] * (width - len(row)) + row for row in ids]
+        mask = [[0] * (width - len(row)) + [1] * len(row) for row in ids]
+        device = self._machine.device
+        with torch.inference_mode():
+            made = self._loaded.generate(
+                input_ids=torch.tensor(padded, device=device),  # (rows, width), padded on the left
+                attention_mask=torch.tensor(mask, device=device),
+                logits_processor=self._dice(prompts, seed),
+                max_new_tokens=MAX_NEW_TOKENS,
+                do_sample=False,  # the dice are in the processor
+                **dict.fromkeys(("temperature", "top_p", "top_k")),
+                pad_token_id=self._tokenizer.pad_token_id,
+            )
+        return [self._answer(row) for row in made[:, width:].tolist()]
+
+    def _answer(self, ids: list[int]) -> Answer:
+        ends = self._ends()
+        at = next((k for k, token in enumerate(ids) if token in ends), None)
+        text = self._tokenizer.decode(ids[:at], skip_special_tokens=True)
+        return Answer(text, "length" if at is None else "stop")
+
+    def _ends(self) -> set[int]:
+        """Tokens that end an answer, as the model and its tokenizer say."""
+        told = self._loaded.generation_config.eos_token_id
+        ends = set(told) if isinstance(told, list) else {told}
+        return (ends | {self._tokenizer.eos_token_id}) - {None}
+
+    def _dice(self, prompts: Sequence[str], seed: int) -> Any:
+        """Temperature, the likeliest tokens, and noise under which the greatest is a fair draw."""
+        transformers = import_transformers()
+        import torch
+
+        dice = [
+            torch.Generator().manual_seed(int(fingerprint(prompt, str(seed)), 16) >> 1)
+            for prompt in prompts
+        ]
+
+        def noisy(ids: Tensor, scores: Tensor) -> Tensor:
+            """Gumbel's noise: argmax(log p + g), g = -log e with e exponential, draws from p."""
+            noise = torch.stack(
+                [torch.empty(scores.shape[1]).exponential_(generator=one) for one in dice]
+            )
+            # 0 would give infinity, which a word that is ruled out must not get
+            return scores.float() - noise.clamp_min(1e-30).log().to(scores.device)
+
+        return transformers.LogitsProcessorList(
+            [
+                transformers.TemperatureLogitsWarper(self.temperature),
+                transformers.TopPLogitsWarper(self.top_p),
+                noisy,
+            ]
+        )

@@ -1,0 +1,207 @@
+"""A model that follows instructions: a budget of calls, and every answer kept on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from fewtune.base.errors import FewtuneError
+from fewtune.base.files import fingerprint, write_json
+from fewtune.models.endpoint import Answer, Endpoint
+
+TEMPERATURE, TOP_P = 0.8, 0.95
+MAX_TOKENS = 512  # of an endpoint's answer: room for a model that thinks first
+AT_ONCE = 4  # calls to an endpoint side by side
+PATIENCE = 8  # failures in a row after which the server is taken to be gone
+#: Prompts and a seed -> each with its answer, None where it failed, in whatever order they come.
+Ask = Callable[[Sequence[str], int], Iterator[tuple[str, str | None]]]
+_THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
+_BLANK_LINE = re.compile(r"\n\s*\n")
+
+
+@dataclass
+class Writer:
+    """Answers prompts, as `augment.base.Writer` asks for it.
+
+    Attributes:
+        who: gives the model's name, with all that its answers depend on beside prompt and seed.
+        ask: the model itself; not touched before a prompt needs it.
+        calls: most prompts that are sent to it over this object's life.
+        spent: prompts sent so far; what the cache answers costs nothing.
+    """
+
+    who: Callable[[], str]
+    ask: Ask
+    calls: int
+    spent: int = 0
+
+    def __call__(self, prompts: Sequence[str], seed: int) -> list[str | None]:
+        """An answer to every prompt; None where the budget is spent or the model failed.
+
+        Args:
+            prompts: equal ones are sent once.
+            seed: another one gives other answers.
+
+        Raises:
+            FewtuneError: the model cannot be used, or the cache cannot be written.
+        """
+        answers = {prompt: self._kept(prompt, seed) for prompt in prompts}
+        unknown = [prompt for prompt, answer in answers.items() if answer is None]
+        # rows of a file often stand class by class; a budget that ends early is spent on all
+        asked = sorted(unknown, key=lambda prompt: fingerprint(prompt, str(seed)))[: self.left]
+        if asked:
+            _make_folder()
+            for prompt, answer in self.ask(asked, seed):
+                self.spent += 1
+                if answer is not None:
+                    self._keep(prompt, seed, answer)
+                answers[prompt] = answer
+        return [answers[prompt] for prompt in prompts]
+
+    @property
+    def left(self) -> int:
+        """Calls that the budget still has."""
+        return max(0, self.calls - self.spent)
+
+    @cached_property
+    def _who(self) -> str:
+        return self.who()
+
+    def _file(self, prompt: str, seed: int) -> Path:
+        return answers_folder() / f"{fingerprint(self._who, prompt, str(seed))}.json"
+
+    def _kept(self, prompt: str, seed: int) -> str | None:
+        """What was answered before; a file that cannot be read is as good as none."""
+        try:
+            text = json.loads(self._file(prompt, seed).read_text(encoding="utf-8"))["text"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+        return text if isinstance(text, str) else None
+
+    def _keep(self, prompt: str, seed: int, answer: str) -> None:
+        # another run may write the same answer at this moment and take the temporary file along
+        with suppress(FileNotFoundError):
+            write_json(self._file(prompt, seed), {"text": answer})
+
+
+def endpoint_writer(spelled: str, calls: int) -> Writer:
+    """A writer behind an OpenAI-compatible server, `URL` or `URL#MODEL`.
+
+    Raises:
+        UsageError: that is no address of a server.
+    """
+    endpoint = Endpoint.parse(spelled)
+    settings = f"temperature {TEMPERATURE}, top_p {TOP_P}, max_tokens {MAX_TOKENS}"
+    return Writer(
+        lambda: f"{endpoint.url}#{endpoint.model}, {settings}",
+        lambda prompts, seed: _ask_endpoint(endpoint, prompts, seed),
+        calls,
+    )
+
+
+def local_writer(model: str, calls: int) -> Writer:
+    """A writer that is a causal language model on this machine.
+
+    Args:
+        model: folder or hub id; loaded when the first prompt needs it.
+        calls: most prompts that it answers.
+    """
+    from fewtune.models.sampler import Sampler
+
+    sampler = Sampler(model, TEMPERATURE, TOP_P)
+    return Writer(lambda: sampler.identity, lambda *asked: _ask_here(sampler, *asked), calls)
+
+
+def answers_folder() -> Path:
+    """Where answers are kept: in FEWTUNE_CACHE, else in the user's cache folder."""
+    if given := os.environ.get("FEWTUNE_CACHE", ""):
+        return Path(given).expanduser() / "answers"
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(home) if home else Path.home() / ".cache") / "fewtune" / "answers"
+
+
+def whole(text: str, finished: bool) -> str:
+    """A model's text without its thoughts, up to the first blank line.
+
+    Args:
+        text: as it came.
+        finished: whether the model ended it; else its last line is cut somewhere and left out.
+
+    >>> whole("<think>Hm.</think>The pump is hot.\\n\\nI hope this helps", finished=False)
+    'The pump is hot.'
+    """
+    if not finished:
+        text = text.rpartition("\n")[0]
+    if "<think>" in text and "</think>" not in text:
+        return ""
+    said = _THOUGHT.sub("", text).strip()
+    return _BLANK_LINE.split(said, maxsplit=1)[0].strip()
+
+
+def _make_folder() -> None:
+    """The cache's folder, for its owner alone: answers say what the rows say."""
+    folder = answers_folder()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FewtuneError(
+            f"answers cannot be kept in {folder} ({error.strerror}), so each would be asked for "
+            "twice; set FEWTUNE_CACHE to a folder that can be written."
+        ) from None
+
+
+def _ask_here(
+    sampler: Callable[[Sequence[str], int], Iterator[tuple[str, Answer]]],
+    prompts: Sequence[str],
+    seed: int,
+) -> Iterator[tuple[str, str | None]]:
+    for prompt, answer in sampler(prompts, seed):
+        yield prompt, whole(answer.text, answer.finish_reason == "stop")
+
+
+def _ask_endpoint(
+    endpoint: Endpoint, prompts: Sequence[str], seed: int
+) -> Iterator[tuple[str, str | None]]:
+    """Answers as they come.
+
+    Raises:
+        FewtuneError: every call failed, or the last PATIENCE of them.
+    """
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        calls = {pool.submit(_one, endpoint, prompt, seed): prompt for prompt in prompts}
+        failed, in_a_row = 0, 0
+        for call in as_completed(calls):
+            told = call.result()
+            if isinstance(told, FewtuneError):
+                failed, in_a_row = failed + 1, in_a_row + 1
+                if failed == len(calls) or in_a_row == PATIENCE:
+                    raise told
+                yield calls[call], None
+            else:
+                in_a_row = 0
+                yield calls[call], told
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _one(endpoint: Endpoint, prompt: str, seed: int) -> str | FewtuneError:
+    """One answer; a failure is handed over, since others may have succeeded."""
+    try:
+        answer = endpoint.complete(
+            [{"role": "user", "content": prompt}],
+            temperature=TEMPERATURE,
+            top_p=TOP_P,
+            max_tokens=MAX_TOKENS,
+            seed=seed,
+        )
+    except FewtuneError as error:
+        return error
+    return whole(answer.text, answer.finish_reason != "length")
