@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,6 +75,16 @@ def written(prompt: str, seed: int) -> str:
     if any("\u3400" <= letter <= "\u9fff" for letter in text):
         return f"改写：“{draw.choice(CHINESE)}{draw.choice(CHINESE)}，{text}”"
     return f'"{draw.choice(ENGLISH)} {draw.choice(ENGLISH)} {text}"\nIs there anything else?'
+
+
+class FakeWriter:
+    """Answers as this server does, without one; for the laws of recipes."""
+
+    spent = 0
+
+    def __call__(self, prompts: Sequence[str], seed: int) -> list[str | None]:
+        """An answer to every prompt."""
+        return [written(prompt, seed) for prompt in prompts]
 
 
 class Handler(BaseHTTPRequestHandler):

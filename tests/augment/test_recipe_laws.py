@@ -17,7 +17,7 @@ from fewtune.data.row import Origin, Row
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from serving import written
+from serving import FakeWriter
 
 ENGLISH = [
     "the pump runs hot after ten minutes and smells of oil",
@@ -34,15 +34,6 @@ LEXICON = {
     "dark": ("black",),
     "温度": ("热度", "热量"), "严重": ("厉害",), "显示屏": ("屏幕",),
 }  # fmt: skip
-
-
-class FakeWriter:
-    """Answers as the tests' server does, without one."""
-
-    spent = 0
-
-    def __call__(self, prompts, seed):
-        return [written(prompt, seed) for prompt in prompts]
 
 
 CONTEXT = Context(LEXICON, frozenset({"gearbox", "轴承"}), writer=FakeWriter())
@@ -66,7 +57,7 @@ def recipe(name, **options):
 
 def test_the_recipes_are_under_the_laws():
     assert len(NAMES) == 10
-    assert len(RECIPES) == 13
+    assert len(RECIPES) == 19
     assert all(name == recipe.name and recipe.scene for name, recipe in RECIPES.items())
 
 

@@ -1,5 +1,8 @@
 """Recipes of dialogues keep roles and order valid."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from fewtune.augment import RECIPES, parse
@@ -9,8 +12,13 @@ from fewtune.base.errors import UsageError
 from fewtune.data.dialogue import Message, in_order
 from fewtune.data.row import Origin, Row
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from serving import FakeWriter
+
 NAMES = list(RECIPES)
 LEXICON = {"hot": ("warm",), "bearing": ("bush",), "温度": ("热度",), "轴承": ("轴瓦",)}
+CONTEXT = Context(LEXICON, writer=FakeWriter())
 
 
 def dialogue(*said, system=None):
@@ -42,7 +50,7 @@ ROWS = [
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("seed", range(5))
 def test_what_comes_out_is_a_dialogue_that_can_be_learned(name, seed):
-    found = augment(ROWS, [RECIPES[name]()], Context(LEXICON), seed)
+    found = augment(ROWS, [RECIPES[name]()], CONTEXT, seed)
     assert found.rows or found.dropped
     for row in found.rows:
         turns = row["messages"]
@@ -56,7 +64,7 @@ def test_what_comes_out_is_a_dialogue_that_can_be_learned(name, seed):
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_are_learned_as_they_are(name):
     before = {turn.content for row in ROWS for turn in row["messages"] if turn.role == "assistant"}
-    for row in augment(ROWS, [RECIPES[name]()], Context(LEXICON), 1).rows:
+    for row in augment(ROWS, [RECIPES[name]()], CONTEXT, 1).rows:
         for turn in row["messages"]:
             if turn.role == "assistant":
                 assert all(part in before for part in turn.content.split("\n\n"))
