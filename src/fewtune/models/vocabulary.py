@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fewtune.models.opposites import are_opposites
+
 CHINESE = "CJK"
 #: What a token begins with that begins a word: sentencepiece's mark, and the byte-level blank.
 STARTS = ("▁", "Ġ")
@@ -53,11 +55,11 @@ class Place:
         return next(filter(None, scripts), None)
 
     def offer(self, words: Iterable[str], most: int) -> tuple[str, ...]:
-        """The first words that are not there already, each in one case only."""
+        """The first words that are not there already, each in one case only, and no opposites."""
         there = {one.casefold() for one in (self.word, *self.beside())}
         new: dict[str, str] = {}
         for word in words:
-            if word.casefold() not in there:
+            if word.casefold() not in there and not are_opposites(word, self.word):
                 new.setdefault(word.casefold(), word)
         return tuple(new.values())[:most]
 
