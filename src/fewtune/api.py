@@ -210,19 +210,28 @@ def check(
 
 
 def augment(
-    data: str | Path, *, write: str | None = None, seed: int = 0, **options: Any
+    data: str | Path,
+    *,
+    write: str | None = None,
+    sheet: str | None = None,
+    seed: int = 0,
+    **options: Any,
 ) -> tuple[list[dict[str, Any]], dict[str, int], int]:
     """Make new rows from a file of training rows.
 
     Args:
-        data: the training file; rows of `valid` and `test` are kept away from.
-        write: a .csv or .jsonl file for the new rows.
+        data: the training file, or a folder of images by class; rows of `valid` and `test` are
+            kept away from.
+        write: a .csv or .jsonl file for the new rows; for images a new folder, which gets the
+            pictures by class, `rows.csv` and `sheet.png`.
+        sheet: for images, a .png file that shows what the recipes do.
         seed: of every choice.
         options: `augment` (recipes), `augment_copies`, `lexicon`, `protect`, the models that are
             asked (`augment_model`, `augment_endpoint`, `augment_calls`), and those of reading.
 
     Returns:
-        The new rows (`text`, `label`, `parent`, `recipe`, `before`: the parent's text), how many
+        The new rows (`text`, `label`, `parent`, `recipe`, `before`: the parent's text; of images
+        `image` in place of `text`, None where they were not written), how many
         were dropped by reason, and how many texts a model was asked to write.
 
     Raises:
@@ -235,7 +244,7 @@ def augment(
     given = {name: value for name, value in options.items() if value is not None}
     reading, making = build([DataOptions, AugmentOptions], given)
     return augment_file(
-        str(data), cast(DataOptions, reading), cast(AugmentOptions, making), seed, write
+        str(data), cast(DataOptions, reading), cast(AugmentOptions, making), seed, write, sheet
     )
 
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from serving import FakeWriter
 
-NAMES = list(RECIPES)
+NAMES = [name for name, recipe in RECIPES.items() if recipe.kind != "image"]
 LEXICON = {"hot": ("warm",), "bearing": ("bush",), "温度": ("热度",), "轴承": ("轴瓦",)}
 CONTEXT = Context(LEXICON, writer=FakeWriter())
 
@@ -84,5 +84,5 @@ def test_a_system_message_is_varied_in_its_language():
 
 def test_a_recipe_of_dialogues_refuses_texts():
     texts = [Row(Origin("a.csv", 2), {"text": "the pump is hot", "label": "x"})]
-    with pytest.raises(UsageError, match="drop_turns change dialogues, and these rows are texts"):
+    with pytest.raises(UsageError, match="drop_turns changes dialogues, and these rows are texts"):
         augment(texts, parse("drop_turns"), Context())

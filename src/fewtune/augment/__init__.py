@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from fewtune.augment.base import Recipe
 from fewtune.augment.edits import Delete, Insert, Swap, Synonym
+from fewtune.augment.images import Brightness, Contrast, Crop, Flip, Noise, Rotate
 from fewtune.augment.slips import Aeda, Case, Spaces, Typing
 from fewtune.augment.turns import DropTurns, JoinTurns, VarySystem
 from fewtune.augment.written import Invent, Paraphrase
@@ -20,6 +21,7 @@ RECIPES: dict[str, type[Recipe]] = {
     for recipe in (
         Synonym, Insert, Delete, Swap, Typing, Aeda, Spaces, Case, DropTurns, JoinTurns, VarySystem,
         Paraphrase, Invent,
+        Brightness, Contrast, Rotate, Flip, Crop, Noise,
     )
 }  # fmt: skip
 
@@ -28,7 +30,7 @@ def parse(spelled: str | Sequence[Any]) -> tuple[Recipe, ...]:
     """Recipes as the user writes them.
 
     Args:
-        spelled: `synonym,delete:0.2` (a strength after the colon), or a list of names and of
+        spelled: `synonym,delete:0.2` (after the colon the first option), or a list of names and of
             `{name: {option: value}}` as YAML has them.
 
     Raises:
@@ -71,8 +73,8 @@ def candidates(given: Container[str], kind: str = "text") -> tuple[Recipe, ...]:
 
 def _one(item: Any) -> Recipe:
     if isinstance(item, str):
-        name, _, strength = item.strip().partition(":")
-        options: Any = {"strength": strength} if strength else {}
+        name, _, value = item.strip().partition(":")
+        options: Any = {_first_option(name): value} if value else {}
     elif isinstance(item, Mapping) and len(item) == 1:
         ((name, options),) = item.items()
         options = options or {}
@@ -87,3 +89,8 @@ def _one(item: Any) -> Recipe:
     except ValidationError as error:
         told = "; ".join(sentences(error, RECIPES[name]))
         raise UsageError(f"augment: {name}: {told}") from None
+
+
+def _first_option(name: str) -> str:
+    """What a value after the colon sets: mostly the strength."""
+    return next(iter(RECIPES[name].model_fields), "strength") if name in RECIPES else "strength"

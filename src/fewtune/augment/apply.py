@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+from fewtune.augment import RECIPES
 from fewtune.augment.base import Context, Recipe
 from fewtune.base.errors import UsageError
 from fewtune.data.dialogue import as_text
+from fewtune.data.images import file_mark, picture
 from fewtune.data.near import THRESHOLD, near_duplicates, plain
 from fewtune.data.row import Row
 
@@ -43,7 +45,7 @@ def augment(
         avoid: rows of validation or test: what equals or nearly equals one is dropped.
 
     Raises:
-        UsageError: a recipe of dialogues on texts.
+        UsageError: a recipe of other rows than these.
 
     Returns:
         The new rows in the order of recipes, copies and parents; what a recipe makes depends on the
@@ -70,22 +72,36 @@ def augment(
 
 
 def refuse_kind(rows: Sequence[Row], recipes: Sequence[Recipe]) -> None:
-    """A recipe of dialogues has nothing to change in a text.
+    """A recipe of dialogues has nothing to change in a text, nor one of texts in an image.
 
     Raises:
-        UsageError: there are both.
+        UsageError: there is such a recipe among them.
     """
-    wrong = [recipe.name for recipe in recipes if recipe.kind == "dialogue"]
-    if wrong and any("messages" not in row.fields for row in rows):
-        raise UsageError(
-            f"augment: {', '.join(wrong)} change dialogues, and these rows are texts; "
-            "choose other recipes."
-        )
+    for kind in {kind_of(row): None for row in rows}:
+        for other in ("text", "dialogue", "image"):
+            wrong = [one.name for one in recipes if one.kind == other and other not in ABLE[kind]]
+            if wrong:
+                raise UsageError(
+                    f"augment: {', '.join(wrong)} {'change' if len(wrong) > 1 else 'changes'} "
+                    f"{other}s, and these rows are {kind}s; choose of "
+                    f"{', '.join(name for name, one in RECIPES.items() if one.kind in ABLE[kind])}."
+                )
+
+
+#: What rows are -> the kinds of recipes that can change them.
+ABLE = {"text": ("text",), "dialogue": ("text", "dialogue"), "image": ("image",)}
+
+
+def kind_of(row: Row) -> str:
+    """A row's kind: `text`, `dialogue` or `image`."""
+    return "dialogue" if "messages" in row.fields else "image" if "image" in row.fields else "text"
 
 
 def said(row: Row) -> str:
-    """All that a row says."""
-    return as_text(row["messages"]) if "messages" in row.fields else str(row["text"])
+    """All that a row says; of an image a mark of its bytes."""
+    if "messages" in row.fields:
+        return as_text(row["messages"])
+    return file_mark(row["image"]) if "image" in row.fields else str(row["text"])
 
 
 def _key(row: Row, rewrites: bool) -> str:
@@ -95,7 +111,8 @@ def _key(row: Row, rewrites: bool) -> str:
 
 def _refused(new: Row, parent: Row, known: set[str], held: set[str], rewrites: bool) -> str | None:
     if said(new) == said(parent):
-        return "nothing could change"
+        unread = "image" in parent.fields and picture(parent["image"]).trouble
+        return "an image that cannot be read" if unread else "nothing could change"
     if not plain(said(new)):
         return "no words left"
     if plain(said(new)) in held:
@@ -105,7 +122,7 @@ def _refused(new: Row, parent: Row, known: set[str], held: set[str], rewrites: b
 
 def _apart(made: Sequence[Row], avoid: Sequence[Row]) -> tuple[list[Row], int]:
     """Without rows that are nearly equal to one to avoid, where their parents are not."""
-    if not made or not avoid:
+    if not made or not avoid or "image" in made[0].fields:  # marks of images are never alike
         return list(made), 0
     texts = [said(row) for row in (*avoid, *made)]
     pairs = near_duplicates(texts, THRESHOLD)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -22,6 +24,9 @@ def augment_rows(data: str, screen: Screen, options: Mapping[str, Any]) -> int:
     if screen.json:
         told = {"made": len(rows), "dropped": dropped, "calls": calls}
         screen.say({**told, "written": given.get("write")}, "")
+        return 0
+    if rows and "image" in rows[0]:
+        screen.out.print(_pictures(rows, dropped, given.get("write"), given.get("sheet")))
         return 0
     for row in Random(seed).sample(rows, min(SAMPLE, len(rows))):
         screen.out.print(_shown(row))
@@ -45,10 +50,30 @@ def _shown(row: Mapping[str, Any]) -> Any:
 
 
 def _summary(made: int, dropped: Mapping[str, int], calls: int, written: str | None) -> str:
-    said = f"\n{made:,} new rows"
-    if dropped:
-        why = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
-        said += f"; dropped: {why}"
+    said = f"\n{made:,} new rows{_why(dropped)}"
     if calls:
         said += f"; a model was asked for {calls:,} texts, at most --augment-calls"
     return said + (f". Written: {written}" if written else ". --write FILE keeps them.")
+
+
+def _why(dropped: Mapping[str, int]) -> str:
+    told = ", ".join(f"{count:,} {reason}" for reason, count in dropped.items())
+    return f"; dropped: {told}" if told else ""
+
+
+def _pictures(
+    rows: Sequence[Mapping[str, Any]],
+    dropped: Mapping[str, int],
+    written: str | None,
+    sheet: str | None,
+) -> str:
+    """How many pictures each recipe made, and where to look at them."""
+    made = Counter(row["recipe"] for row in rows)
+    each = ", ".join(f"{count:,} {name}" for name, count in made.items())
+    said = f"{len(rows):,} new images ({each}){_why(dropped)}."
+    if written:
+        said += f"\nWritten: {written}, by class, with rows.csv."
+    shown = sheet or (str(Path(written) / "sheet.png") if written else "")
+    if shown:
+        return f"{said}\nLook at {shown}: what each recipe made of some of them."
+    return f"{said}\n--write FOLDER keeps them, --sheet FILE.png shows what the recipes do."

@@ -183,8 +183,13 @@ def _augment_parameters() -> list[inspect.Parameter]:
     from fewtune.data.options import DataOptions
 
     return [
-        argument("data", "a file with training rows"),
-        keyword("write", "write the new rows to this .csv or .jsonl file"),
+        argument("data", "a file with training rows, or a folder of images by class"),
+        keyword(
+            "write",
+            "write the new rows to this .csv or .jsonl file; new images, with a sheet "
+            "that shows them, to this new folder",
+        ),
+        keyword("sheet", "show what recipes do to images in this .png file"),
         keyword("seed", "every random choice derives from it [default: 0]", kind=int),
         *_common(),
         *parameters({"Options: augment": [AugmentOptions], "Options: data": [DataOptions]}),

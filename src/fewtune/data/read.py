@@ -98,6 +98,19 @@ def read_any(
     return replace(table, shape=shape, notes=[*notes, *table.notes])
 
 
+def holds_images(path: str | Path, options: DataOptions) -> bool:
+    """Whether a table or a folder by class is one of images with labels.
+
+    Raises:
+        UsageError, FewtuneError: it cannot be opened.
+    """
+    file, sheet = _opened(path, options, None)
+    try:
+        return find_shape(sheet, file, options)[0].task == "image"
+    except UsageError:  # of no shape by its columns' names; their values may still tell
+        return False
+
+
 def _opened(path: str | Path, options: DataOptions, name: str | None) -> tuple[str, Sheet]:
     """The file's name and content, or the sentence why there is none."""
     if at(path).is_dir() and is_by_class(at(path)):
