@@ -410,9 +410,15 @@ def test_a_chat_template_is_used_and_told_not_to_think(tmp_path):
     assert sampler._tokenizer.decode(ids) == "<s> lamp pump <unk> door"
 
 
-def test_a_prompt_without_room_is_told(tmp_path):
+def test_a_prompt_too_long_to_answer_is_left_out(gpt2):
+    one = local_writer(gpt2, 9)
+    assert [bool(said) for said in one(["pump", "pump " * 200], 0)][1:] == [False]
+    assert one.spent == 1
+
+
+def test_a_model_without_room_for_any_is_told(tmp_path):
     model = tiny(tmp_path / "short", positions=64)
-    with pytest.raises(FewtuneError, match="has 64 positions, and a prompt of 1 tokens"):
+    with pytest.raises(FewtuneError, match="has 64 positions, and the shortest prompt of 1 tokens"):
         local_writer(model, 9)(["pump"], 0)
 
 

@@ -21,8 +21,6 @@ from fewtune.models.load import (
 from fewtune.models.options import ModelOptions
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from fewtune.models.device import Machine
 
 MAX_NEW_TOKENS = 128
@@ -44,23 +42,24 @@ class Sampler:
     top_p: float
 
     def __call__(self, prompts: Sequence[str], seed: int) -> Iterator[tuple[str, Answer]]:
-        """Every prompt with its answer, the short ones first.
+        """Every prompt with its answer, the short ones first; without those too long to answer.
 
         The dice belong to the prompt, not to the batch, so that what is asked beside it matters
         through rounding alone (which bfloat16 has enough of to change a word now and then).
 
         Raises:
-            FewtuneError: the model cannot be loaded, or has no room for a prompt.
+            FewtuneError: the model cannot be loaded, or has room for none of the prompts.
         """
         ids = {prompt: self._encode(prompt) for prompt in prompts}
-        longest = max(map(len, ids.values()), default=0)
-        if longest + MAX_NEW_TOKENS > self._source.positions:
-            raise FewtuneError(
-                f"{self.model} has {self._source.positions} positions, and a prompt of {longest} "
-                f"tokens with an answer of {MAX_NEW_TOKENS} needs {longest + MAX_NEW_TOKENS}; "
-                "choose a model with more, or shorter texts."
-            )
+        room = self._source.positions - MAX_NEW_TOKENS
         order = sorted(ids, key=lambda prompt: len(ids[prompt]))
+        if order and len(ids[order[0]]) > room:
+            raise FewtuneError(
+                f"{self.model} has {self._source.positions} positions, and the shortest prompt of "
+                f"{len(ids[order[0]])} tokens needs {len(ids[order[0]]) + MAX_NEW_TOKENS} with its "
+                "answer; choose a model with more."
+            )
+        order = [prompt for prompt in order if len(ids[prompt]) <= room]
         for start in range(0, len(order), AT_ONCE):
             batch = order[start : start + AT_ONCE]
             written = self._draw([ids[prompt] for prompt in batch], batch, seed)
@@ -149,27 +148,15 @@ class Sampler:
         return (ends | {self._tokenizer.eos_token_id}) - {None}
 
     def _dice(self, prompts: Sequence[str], seed: int) -> Any:
-        """Temperature, the likeliest tokens, and noise under which the greatest is a fair draw."""
+        """Temperature, the likeliest tokens, and a throw for each."""
         transformers = import_transformers()
-        import torch
 
-        dice = [
-            torch.Generator().manual_seed(int(fingerprint(prompt, str(seed)), 16) >> 1)
-            for prompt in prompts
-        ]
-
-        def noisy(ids: Tensor, scores: Tensor) -> Tensor:
-            """Gumbel's noise: argmax(log p + g), g = -log e with e exponential, draws from p."""
-            noise = torch.stack(
-                [torch.empty(scores.shape[1]).exponential_(generator=one) for one in dice]
-            )
-            # 0 would give infinity, which a word that is ruled out must not get
-            return scores.float() - noise.clamp_min(1e-30).log().to(scores.device)
+        from fewtune.models.dice import Dice
 
         return transformers.LogitsProcessorList(
             [
                 transformers.TemperatureLogitsWarper(self.temperature),
                 transformers.TopPLogitsWarper(self.top_p),
-                noisy,
+                Dice(prompts, seed),
             ]
         )
