@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from fakes import FakeProposer, FakeTranslator
 
 from fewtune.augment import RECIPES, candidates, parse
 from fewtune.augment.apply import augment
@@ -36,7 +37,9 @@ LEXICON = {
 }  # fmt: skip
 
 
-CONTEXT = Context(LEXICON, frozenset({"gearbox", "轴承"}), writer=FakeWriter())
+CONTEXT = Context(
+    LEXICON, frozenset({"gearbox", "轴承"}), FakeProposer(), FakeTranslator(), FakeWriter()
+)
 NAMES = [name for name, recipe in RECIPES.items() if recipe.kind == "text"]
 STRONG = [name for name in NAMES if "strength" in RECIPES[name].model_fields]
 
@@ -56,8 +59,8 @@ def recipe(name, **options):
 
 
 def test_the_recipes_are_under_the_laws():
-    assert len(NAMES) == 10
-    assert len(RECIPES) == 19
+    assert len(NAMES) == 11
+    assert len(RECIPES) == 20
     assert all(name == recipe.name and recipe.scene for name, recipe in RECIPES.items())
 
 
@@ -81,7 +84,8 @@ def test_a_seed_gives_the_same_rows_and_another_one_others(name):
     texts = ENGLISH + CHINESE
     assert made(name, texts, seed=1) == made(name, texts, seed=1)
     if name != "case":
-        assert made(name, texts, seed=1, strength=0.5) != made(name, texts, seed=2, strength=0.5)
+        wild = {"strength": 0.5, "sample": True}
+        assert made(name, texts, seed=1, **wild) != made(name, texts, seed=2, **wild)
 
 
 @pytest.mark.parametrize("name", NAMES)

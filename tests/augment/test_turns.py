@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes import FakeTranslator
 
 from fewtune.augment import RECIPES, parse
 from fewtune.augment.apply import augment
@@ -18,7 +19,7 @@ from serving import FakeWriter
 
 NAMES = [name for name, recipe in RECIPES.items() if recipe.kind != "image"]
 LEXICON = {"hot": ("warm",), "bearing": ("bush",), "温度": ("热度",), "轴承": ("轴瓦",)}
-CONTEXT = Context(LEXICON, writer=FakeWriter())
+CONTEXT = Context(LEXICON, translator=FakeTranslator(), writer=FakeWriter())
 
 
 def dialogue(*said, system=None):

@@ -11,6 +11,7 @@ from fewtune.augment.base import Recipe
 from fewtune.augment.edits import Delete, Insert, Swap, Synonym
 from fewtune.augment.images import Brightness, Contrast, Crop, Flip, Noise, Rotate
 from fewtune.augment.slips import Aeda, Case, Spaces, Typing
+from fewtune.augment.translated import Backtranslate
 from fewtune.augment.turns import DropTurns, JoinTurns, VarySystem
 from fewtune.augment.written import Invent, Paraphrase
 from fewtune.base.errors import UsageError, one_of
@@ -20,6 +21,7 @@ RECIPES: dict[str, type[Recipe]] = {
     recipe.name: recipe
     for recipe in (
         Synonym, Insert, Delete, Swap, Typing, Aeda, Spaces, Case, DropTurns, JoinTurns, VarySystem,
+        Backtranslate,
         Paraphrase, Invent,
         Brightness, Contrast, Rotate, Flip, Crop, Noise,
     )
