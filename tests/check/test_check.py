@@ -70,7 +70,7 @@ def test_json_is_one_object_of_the_promised_shape(call, tmp_path):
     assert said.keys() == {"rows", "findings"}
     assert said["rows"] == {"read": 18, "kept": 17, "quarantined": 1, "fixed": 0, "truncated": 0}
     for one in said["findings"]:
-        assert one.keys() == {"code", "severity", "count", "rows", "message", "do"}
+        assert one.keys() == {"code", "severity", "count", "rows", "message", "do", "beside"}
     assert [one["code"] for one in said["findings"]] == ["empty-text", "duplicate-exact"]
 
 
@@ -119,7 +119,7 @@ def test_an_unknown_code_is_refused_with_the_likeliest(lint):
 
 def test_fix_writes_a_file_that_is_clean_and_leaves_the_first_one_alone(lint, tmp_path):
     rows = [(text, f"{label} fault") for text, label in FAULTS]
-    dirty = [*rows, rows[0], ("motor hums", "Pump-Fault"), ("", "lamp fault")]
+    dirty = [*rows, rows[0], ("motor hums", "Pump Fault"), ("", "lamp fault")]
     before = table(dirty)
     done = lint(dirty, fix=str(tmp_path / "fixed.csv"))
     assert codes(done) == ["label-typo", "empty-text", "duplicate-exact", "balance-single"]
@@ -127,7 +127,7 @@ def test_fix_writes_a_file_that_is_clean_and_leaves_the_first_one_alone(lint, tm
     assert done.written == [
         f"{tmp_path / 'fixed.csv'}: 17 rows, 3 changes.",
         "train.csv:18: dropped [duplicate-exact]",
-        "train.csv:19: label 'Pump-Fault' -> 'pump fault'",
+        "train.csv:19: label 'Pump Fault' -> 'pump fault'",
         "train.csv:20: left out [empty-text]",
     ]
     again = fewtune.check(tmp_path / "fixed.csv")

@@ -49,3 +49,13 @@ def one_of(what: str, got: object, choices: Iterable[str]) -> str:
     choices = list(choices)
     hint = did_you_mean(str(got), choices)
     return f"{what}: one of {', '.join(choices)}; got {got!r}." + hint
+
+
+def shortened(value: object, most: int = 60) -> str:
+    """A value in quotes on one line, for a sentence; a label may be a whole report.
+
+    >>> shortened("pump"), shortened("a" * 99, 4)
+    ("'pump'", "'aaa…'")
+    """
+    told = str(value)
+    return repr(told if len(told) <= most else f"{told[: most - 1]}…")

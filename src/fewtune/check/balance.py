@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from fewtune.base.errors import shortened
 from fewtune.check.finding import Finding, several, share, some
 from fewtune.check.look import Look
 from fewtune.data.holdout import labels_of
@@ -37,7 +38,7 @@ def few(look: Look) -> Iterator[Finding]:
             "balance-few",
             "note",
             f"{several(len(names), 'class has', 'classes have')} fewer than {least} rows; "
-            f"{smallest!r} has {counts[smallest]}.",
+            f"{shortened(smallest)} has {counts[smallest]}.",
             "Add rows there first: ten more rows of a small class teach more than a hundred of a "
             "large one.",
             _first_of(look, names),
@@ -55,7 +56,8 @@ def ratio(look: Look) -> Iterator[Finding]:
         yield Finding(
             "balance-ratio",
             "note",
-            f"{most!r} has {share(many, len(look.train))} of the rows and {least!r} {little:,}, "
+            f"{shortened(most)} has {share(many, len(look.train))} of the rows and "
+            f"{shortened(least)} {little:,}, "
             f"{many / little:,.0f} times fewer.",
             "Judge by macro F1, and try --class_weights balanced.",
             _first_of(look, [most, least]),

@@ -23,8 +23,9 @@ def exact(look: Look) -> Iterator[Finding]:
             f"{share(len(extra), len(look.train))} of the training rows repeat an earlier row, "
             "which counts it twice.",
             f"Drop the repeats{_fix(look)}, unless their number means something.",
-            tuple(row.origin for row in extra),
-            drop=frozenset(row.origin for row in extra),
+            tuple(extra),
+            drop=frozenset(extra),
+            beside=extra,
         )
 
 
@@ -32,8 +33,8 @@ def normal(look: Look) -> Iterator[Finding]:
     """Rows equal to an earlier one but for case, width, punctuation and blanks."""
     plain = dict(zip((row.origin for _, row in look.rows), look.plain, strict=True))
     same = _repeats(look.train, lambda row: (plain[row.origin], labels_of(row)))
-    exactly = {row.origin for row in _exactly(look)}
-    extra = [row for row in same if row.origin not in exactly and plain[row.origin]]
+    exactly = _exactly(look)
+    extra = {row: first for row, first in same.items() if row not in exactly and plain[row]}
     if extra:
         yield Finding(
             "duplicate-normal",
@@ -41,8 +42,9 @@ def normal(look: Look) -> Iterator[Finding]:
             f"{share(len(extra), len(look.train))} of the training rows repeat an earlier row but "
             "for case, width, punctuation or blanks.",
             f"Drop the repeats{_fix(look)}, unless the difference means something.",
-            tuple(row.origin for row in extra),
-            drop=frozenset(row.origin for row in extra),
+            tuple(extra),
+            drop=frozenset(extra),
+            beside=extra,
         )
 
 
@@ -59,6 +61,7 @@ def near(look: Look) -> Iterator[Finding]:
         return
     groups = Counter(groups_of(len(look.train), pairs))
     rows = sum(size for size in groups.values() if size > 1)
+    twins = _by_likeness(look, pairs)
     first = max(pairs, key=lambda pair: (pair.similarity, -pair.first))
     yield Finding(
         "duplicate-near",
@@ -67,8 +70,9 @@ def near(look: Look) -> Iterator[Finding]:
         f"the likest share {first.similarity:.0%} of their letter sequences: "
         f"{look.train[first.first].origin} and {look.train[first.second].origin}.",
         "Keep them on one side of every split; drop some where one form fills a class.",
-        _by_likeness(look, pairs),
+        tuple(twins),
         count=rows,
+        beside=twins,
     )
 
 
@@ -94,8 +98,8 @@ def conflict(look: Look) -> Iterator[Finding]:
     )
 
 
-def _exactly(look: Look) -> list[Row]:
-    """Training rows that repeat an earlier one."""
+def _exactly(look: Look) -> dict[Origin, Origin]:
+    """Training rows that repeat an earlier one, and that one."""
     content = dict(zip((row.origin for _, row in look.rows), look.content, strict=True))
     return _repeats(look.train, lambda row: (content[row.origin], labels_of(row)))
 
@@ -108,19 +112,22 @@ def _said(row: Row) -> str:
     return ", ".join(sorted(labels_of(row)))
 
 
-def _by_likeness(look: Look, pairs: Sequence[Pair]) -> tuple[Origin, ...]:
-    ranked = sorted(pairs, key=lambda pair: -pair.similarity)
-    both = (k for pair in ranked for k in (pair.first, pair.second))
-    return tuple(dict.fromkeys(look.rows[k][1].origin for k in both))
+def _by_likeness(look: Look, pairs: Sequence[Pair]) -> dict[Origin, Origin]:
+    """Every row of a pair and the one it is likest to, the likest pairs first."""
+    twins: dict[Origin, Origin] = {}
+    for pair in sorted(pairs, key=lambda pair: -pair.similarity):
+        first, second = (look.rows[k][1].origin for k in (pair.first, pair.second))
+        twins.setdefault(first, second)
+        twins.setdefault(second, first)
+    return twins
 
 
-def _repeats(rows: Sequence[Row], key: Callable[[Row], Hashable]) -> list[Row]:
-    """Rows whose key an earlier row had."""
-    seen: set[Hashable] = set()
-    extra = []
+def _repeats(rows: Sequence[Row], key: Callable[[Row], Hashable]) -> dict[Origin, Origin]:
+    """Rows whose key an earlier row had, and that row."""
+    seen: dict[Hashable, Origin] = {}
+    extra: dict[Origin, Origin] = {}
     for row in rows:
-        mark = key(row)
-        if mark in seen:
-            extra.append(row)
-        seen.add(mark)
+        first = seen.setdefault(key(row), row.origin)
+        if first != row.origin:
+            extra[row.origin] = first
     return extra

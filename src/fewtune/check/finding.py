@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from fewtune.base.errors import shortened
 from fewtune.data.row import Origin
 
 Severity = Literal["error", "warning", "note"]
@@ -26,6 +27,7 @@ class Finding:
         count: rows concerned; those of `rows` where not given.
         drop, mend: the safe fix, by row: rows to leave out, and fields to change. Empty where only
             a person can tell.
+        beside: by row, the other row of a pair.
     """
 
     code: str
@@ -36,6 +38,7 @@ class Finding:
     count: int | None = None
     drop: frozenset[Origin] = frozenset()
     mend: Mapping[Origin, Mapping[str, Any]] = field(default_factory=dict)
+    beside: Mapping[Origin, Origin] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -43,7 +46,8 @@ class Finding:
         return len(self.rows) if self.count is None else self.count
 
     def as_json(self) -> dict[str, Any]:
-        """As `check --json` prints it."""
+        """As `check --json` prints it; `beside` names the other rows of pairs."""
+        pairs = {str(row): str(self.beside[row]) for row in self.rows[:MOST_ROWS] if self.beside}
         return {
             "code": self.code,
             "severity": self.severity,
@@ -51,6 +55,7 @@ class Finding:
             "rows": [str(row) for row in self.rows[:MOST_ROWS]],
             "message": self.message,
             "do": self.do,
+            "beside": pairs,
         }
 
 
@@ -68,7 +73,7 @@ def share(count: int, of: int) -> str:
 
 def some(names: Sequence[str], most: int = 3) -> str:
     """A few names, and how many more: `'a', 'b' and 4 more`."""
-    told = ", ".join(repr(name) for name in names[:most])
+    told = ", ".join(shortened(name) for name in names[:most])
     return told + (f" and {len(names) - most} more" if len(names) > most else "")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fewtune.base.errors import UsageError
+from fewtune.base.errors import UsageError, shortened
 from fewtune.base.files import at, write_atomic
 from fewtune.check.finding import Finding
 from fewtune.check.look import Look
@@ -37,7 +37,8 @@ def fixed(look: Look, findings: Sequence[Finding], masked: bool) -> tuple[list[R
             changes.append(f"{row.origin}: dropped [{drop[row.origin]}]")
             continue
         if row.origin in mend:
-            changes.append(f"{row.origin}: label {row['label']!r} -> {mend[row.origin]['label']!r}")
+            old, new = row["label"], mend[row.origin]["label"]
+            changes.append(f"{row.origin}: label {shortened(old)} -> {shortened(new)}")
             row = row.with_fields(**mend[row.origin])
         if masked and (text := mask(row["text"])) != row["text"]:
             changes.append(f"{row.origin}: private text masked")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from fewtune.base.errors import shortened
 from fewtune.check.finding import Finding, several, share, some
 from fewtune.check.look import Look
 from fewtune.data.near import plain
+from fewtune.data.row import Row
 
 TELLING = 0.5  # share of a class's texts that name their label, from which it is told
 LEAST = 5  # rows of a class that must name it
@@ -32,6 +34,7 @@ def exact(look: Look) -> Iterator[Finding]:
                 f"Drop them from the {part} file, or split the whole anew.",
                 tuple(row.origin for row in rows),
                 drop=frozenset(row.origin for row in rows),
+                beside={row.origin: known for row, known in twins},
             )
 
 
@@ -52,6 +55,7 @@ def near(look: Look) -> Iterator[Finding]:
             f"training row, such as {rows[0].origin} to {twin.origin}.",
             f"Look at them; where they are the same case, keep them on one side (train or {part}).",
             tuple(row.origin for row in rows),
+            beside={look.rows[a][1].origin: look.rows[b][1].origin for a, b in twins.items()},
         )
 
 
@@ -77,27 +81,36 @@ def group(look: Look) -> Iterator[Finding]:
 
 def label_in_text(look: Look) -> Iterator[Finding]:
     """Classes whose texts mostly contain their own label's words, and other classes' do not."""
-    texts = [(row["label"], f" {text} ") for (part, row), text in _told(look) if part == "train"]
-    for label in look.labels:
-        word = plain(label)
-        if len(word) <= SHORT or word.isdigit():
-            continue
-        mark = f" {word} " if word.isascii() else word
-        own = [mark in text for own, text in texts if own == label]
-        others = [mark in text for own, text in texts if own != label]
-        told, elsewhere = sum(own), sum(others)
-        if told < LEAST or told < TELLING * len(own) or elsewhere * 10 > len(others):
-            continue
-        rows = [row.origin for row in look.train if row["label"] == label]
-        marked = tuple(origin for origin, is_in in zip(rows, own, strict=True) if is_in)
-        yield Finding(
-            "leak-label-in-text",
-            "warning",
-            f"{share(told, len(own))} of the texts of {label!r} contain the label itself and "
-            f"{share(elsewhere, len(others))} of the others do, so a search for the word answers.",
-            "Make sure that new texts will contain it too; otherwise take it out of the texts.",
-            marked,
-        )
+    texts = [(row, f" {text} ") for (part, row), text in _told(look) if part == "train"]
+    found = {label: rows for label in look.labels if (rows := _named_in(label, texts))}
+    if not found:
+        return
+    first = max(found, key=lambda label: len(found[label]))
+    of_class = sum(row["label"] == first for row, _ in texts)
+    yield Finding(
+        "leak-label-in-text",
+        "warning",
+        f"the texts of {several(len(found), 'class contain', 'classes contain')} the label itself, "
+        f"where others do not, so a search for the word answers: {some([*found], 5)}; "
+        f"{share(len(found[first]), of_class)} of the texts of {shortened(first)} do.",
+        "Make sure that new texts will contain it too; otherwise take it out of the texts.",
+        tuple(row.origin for rows in found.values() for row in rows),
+    )
+
+
+def _named_in(label: str, texts: Sequence[tuple[Row, str]]) -> list[Row]:
+    """The rows of a class that name it; none where that does not tell the class."""
+    word = plain(label)
+    if len(word) <= SHORT or word.isdigit():
+        return []
+    mark = f" {word} " if word.isascii() else word
+    own = [row for row, text in texts if mark in text and row["label"] == label]
+    if len(own) < LEAST:
+        return []
+    of_class = sum(row["label"] == label for row, _ in texts)
+    others = len(texts) - of_class
+    elsewhere = sum(mark in text and row["label"] != label for row, text in texts)
+    return own if len(own) >= TELLING * of_class and elsewhere * 10 <= others else []
 
 
 def _told(look: Look):

@@ -69,6 +69,11 @@ class Look:
         """What a row is called: a text or an image."""
         return "image" if self.shape.task == "image" else "text"
 
+    @property
+    def mends_labels(self) -> bool:
+        """Whether `--fix` can write another label."""
+        return self.shape.name == "text/label"
+
     @cached_property
     def images(self) -> list[tuple[Row, str]]:
         """Every image with its row."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fewtune.base.errors import shortened
 from fewtune.check.finding import Finding, share
 from fewtune.check.look import Look
 from fewtune.data.splits import stratified_folds
@@ -44,7 +45,7 @@ def noise(look: Look) -> Iterator[Finding]:
         "label-noise",
         "note",
         f"{share(len(ranked), len(held))} of the labels are contradicted by all other rows: "
-        f"{first.origin} says {first['label']!r} and looks like {likely!r}.",
+        f"{first.origin} says {shortened(first['label'])} and looks like {shortened(likely)}.",
         "Read them, the most doubtful first; relabel what is wrong and leave what is hard.",
         tuple(look.train[k].origin for k in ranked),
     )

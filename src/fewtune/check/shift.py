@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from fewtune.base.errors import shortened
 from fewtune.check.finding import Finding, several
 from fewtune.check.look import Look
 from fewtune.data.splits import stratified_folds
@@ -51,7 +52,8 @@ def by_source(look: Look) -> Iterator[Finding]:
             yield Finding(
                 "shift-source",
                 "note",
-                f"the {several(len(own), 'row')} whose {look.options.source} is {name!r} can be "
+                f"the {several(len(own), 'row')} whose {look.options.source} is "
+                f"{shortened(name)} can be "
                 f"told from the others {area:.0%} of the time (p = {p:.1g}).",
                 f"Test on a {look.options.source} that does not train (--group), for new ones "
                 "will differ as much.",

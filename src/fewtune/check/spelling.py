@@ -5,33 +5,49 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
+from fewtune.base.errors import shortened
 from fewtune.check.finding import Finding, several
 from fewtune.check.look import Look
 from fewtune.data.holdout import labels_of
+from fewtune.data.near import is_chinese
 from fewtune.data.row import Origin
 
-LEAST = 5  # letters; shorter labels differ by one letter on purpose (cat, car)
+LEAST = 5  # letters; shorter words differ by one letter on purpose (cat, car)
 RARER = 5  # times a typo must be rarer than what it is a typo of
-_DIGITS = re.compile(r"\d+")
-_BETWEEN = re.compile(r"[\W_]+")
+COMMON = 10  # rows from which a spelling is no slip, unless it is RARER than the other
+SPOKEN = 2  # texts that hold a word, from which it is a word and no slip
+_WORD = re.compile(r"[^\W\d_]+")
+_JOINED = re.compile(r"(?<=[^\W\d_]{2})[-_ ]+(?=[^\W\d_]{2})")
 
 
 def typo(look: Look) -> Iterator[Finding]:
-    """Labels that differ in case, blanks, width, punctuation, or by one letter of a rare one."""
+    """Labels that differ in case, blanks, width, a hyphen, or by one letter of a rare one.
+
+    Only case, blanks and width are mended: a sign, a digit, a letter standing alone and a mark
+    between digits tell classes apart (`A+` and `A-`, `>50K` and `<=50K`, `1,5` and `15`).
+    """
     counts = Counter(label for _, row in look.rows for label in labels_of(row))
-    merged = {**_same_form(counts), **_one_letter(counts)}
-    for wrong, right in merged.items():
+    same = _alike(counts, form)
+    joined = {k: v for k, v in _alike(counts, _loosely).items() if k not in same}
+    slips = {k: v for k, v in _one_letter(counts, look).items() if k not in {**same, **joined}}
+    for wrong, right in {**same, **joined, **slips}.items():
         rows = [row.origin for _, row in look.rows if wrong in labels_of(row)]
+        safe = wrong in same and look.mends_labels and not _both_common(counts, wrong, right)
         yield Finding(
             "label-typo",
-            "error",
-            f"label {wrong!r} ({several(counts[wrong], 'row')}) looks like {right!r} "
-            f"({several(counts[right], 'row')}) and is learned as another class.",
-            f"Write {right!r} (--fix does), or rename the two so that they differ in a word.",
+            "warning" if wrong in slips else "error",
+            f"label {shortened(wrong)} ({several(counts[wrong], 'row')}) looks like "
+            f"{shortened(right)} ({several(counts[right], 'row')}) and is learned as another "
+            "class.",
+            f"Write {shortened(right)} (--fix does), or rename the two so that they differ in a "
+            "word."
+            if safe
+            else f"Where it is one, write {shortened(right)}; --fix leaves it, as the two may be "
+            "meant.",
             tuple(rows),
-            mend=_relabelled(rows, right),
+            mend=_relabelled(rows, right) if safe else {},
         )
 
 
@@ -39,20 +55,38 @@ def _relabelled(rows: Iterable[Origin], label: str) -> dict[Origin, dict[str, st
     return {origin: {"label": label} for origin in rows}
 
 
+def _both_common(counts: Counter[str], wrong: str, right: str) -> bool:
+    return counts[wrong] >= COMMON and counts[wrong] * RARER > counts[right]
+
+
 def form(label: str) -> str:
-    """A label without case, width, blanks and punctuation.
+    """A label without case and width, its blanks single.
 
-    >>> form("Ｏil－Leak "), form("oil leak")
-    ('oilleak', 'oilleak')
+    >>> form("Ｏil  leak　"), form("A+"), form("10²")
+    ('oil leak', 'a+', '10²')
     """
-    return _BETWEEN.sub("", unicodedata.normalize("NFKC", label).casefold())
+    half = "".join(map(_half_width, label))
+    return " ".join(half.casefold().split())
 
 
-def _same_form(counts: Counter[str]) -> dict[str, str]:
+def _half_width(letter: str) -> str:
+    wide = unicodedata.decomposition(letter).startswith(("<wide>", "<narrow>"))
+    return unicodedata.normalize("NFKC", letter) if wide else letter
+
+
+def _loosely(label: str) -> str:
+    """Also without what joins two words, and a full stop at the end.
+
+    >>> _loosely("Oil_Leak"), _loosely("co-op."), _loosely("pump B"), _loosely("P-1")
+    ('oilleak', 'coop', 'pump b', 'p-1')
+    """
+    return _JOINED.sub("", form(label)).rstrip(".。") or form(label)
+
+
+def _alike(counts: Counter[str], form_of: Callable[[str], str]) -> dict[str, str]:
     by_form: dict[str, list[str]] = defaultdict(list)
     for label in counts:
-        if form(label):  # "+" and "-" have none, and are not the same
-            by_form[form(label)].append(label)
+        by_form[form_of(label)].append(label)
     merged: dict[str, str] = {}
     for labels in by_form.values():
         best = max(sorted(labels), key=lambda label: counts[label])
@@ -60,27 +94,50 @@ def _same_form(counts: Counter[str]) -> dict[str, str]:
     return merged
 
 
-def _one_letter(counts: Counter[str]) -> dict[str, str]:
-    """Rare labels one edit from a common one; not where only digits differ (P0301, P0302)."""
+def _one_letter(counts: Counter[str], look: Look) -> dict[str, str]:
+    """Rare labels one edit from a common one, where the texts do not know the rare one's word."""
     merged: dict[str, str] = {}
+    said: Counter[str] | None = None
     for wrong in counts:
-        close = [
-            right
+        close = {
+            right: word
             for right in counts
-            if counts[right] >= RARER * counts[wrong] and _is_typo(form(wrong), form(right))
-        ]
+            if counts[right] >= RARER * counts[wrong] and (word := _slip(wrong, right))
+        }
+        if not close:
+            continue
+        said = _spoken(look) if said is None else said
+        close = {right: word for right, word in close.items() if said[word] < SPOKEN}
         if close:
             merged[wrong] = max(close, key=lambda label: counts[label])
     return merged
 
 
-def _is_typo(wrong: str, right: str) -> bool:
-    if wrong == right or min(len(wrong), len(right)) < LEAST:
-        return False
-    if not wrong.isascii() and len(right) < 2 * LEAST:
-        return False  # one character of five is a word in Chinese: 左轴承, 右轴承
-    if _DIGITS.findall(wrong) != _DIGITS.findall(right):
-        return False
+def _spoken(look: Look) -> Counter[str]:
+    """Words -> the texts that hold them."""
+    return Counter(word for _, row in look.rows for word in set(_WORD.findall(form(row["text"]))))
+
+
+def _slip(wrong: str, right: str) -> str | None:
+    """The word of a label that is one slip from a word of another, all else being equal.
+
+    >>> _slip("very dificult", "Very difficult"), _slip("P0301 misfire", "P0302 misfire")
+    ('dificult', None)
+    """
+    first, second = form(wrong), form(right)
+    if abs(len(first) - len(second)) > 1 or _WORD.sub("a", first) != _WORD.sub("a", second):
+        return None
+    pairs = zip(_WORD.findall(first), _WORD.findall(second), strict=True)
+    other = [pair for pair in pairs if pair[0] != pair[1]]
+    return other[0][0] if len(other) == 1 and _is_slip(*other[0]) else None
+
+
+def _is_slip(wrong: str, right: str) -> bool:
+    if min(len(wrong), len(right)) < LEAST or wrong[0] != right[0]:
+        return False  # fingers slip inside words; another first letter is another word
+    if is_chinese(wrong + right):
+        # a character more, less or another one is another word (左/右, 正常/不正常)
+        return len(right) >= 2 * LEAST and sorted(wrong) == sorted(right) and one_edit(wrong, right)
     return one_edit(wrong, right)
 
 

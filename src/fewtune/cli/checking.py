@@ -77,8 +77,12 @@ class Printed:
 
         head = Text(one.code, style=COLOURS[one.severity])
         self.out.print(Text.assemble(head, "  ", one.message))
-        for row in one.rows[: self.most]:
+        told: set[Any] = set()
+        for row in (row for row in one.rows[: self.most] if row not in told):
             self.out.print(Padding(self._row(row), (0, 0, 0, 4)), soft_wrap=False)
+            if other := one.beside.get(row):
+                told.add(other)
+                self.out.print(Padding(self._row(other), (0, 0, 0, 6)), soft_wrap=False)
         if len(one.rows) > self.most:
             more = len(one.rows) - self.most
             self.out.print(Padding(Text(f"... and {more:,} more (--all)", "dim"), (0, 0, 0, 4)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.base.errors import FewtuneError, UsageError, shortened
 from fewtune.base.files import fingerprint, found
 from fewtune.data.columns import Role
 from fewtune.data.holdout import held_out, labels_of, same_text, stratum
@@ -264,7 +264,7 @@ def _refuse_hopeless(table: Table, roles: Sequence[Role], file: str) -> None:
     if any(role.required and role.reads in ("label", "labels") for role in roles):
         classes = sorted({label for row in rows for label in labels_of(row)})
         if len(classes) < 2:
-            only = f"one class ({classes[0]!r})" if classes else "no class"
+            only = f"one class ({shortened(classes[0])})" if classes else "no class"
             raise FewtuneError(
                 f"the {len(rows):,} usable rows of {file} have {only} and two or more are needed; "
                 "is the label in another column (--label)?"
@@ -306,8 +306,8 @@ def _single_rows(train: Sequence[Row]) -> list[str]:
             by_label[label].append(row)
     single = [label for label in natural(by_label) if len(by_label[label]) == 1]
     notes = [
-        f"balance-single: class {label!r} has one row ({by_label[label][0].origin}); it trains and "
-        "cannot be tested; add rows, or merge the class with another"
+        f"balance-single: class {shortened(label)} has one row ({by_label[label][0].origin}); it "
+        "trains and cannot be tested; add rows, or merge the class with another"
         for label in single[:MOST_TOLD]
     ]
     if len(single) > MOST_TOLD:
@@ -324,7 +324,7 @@ def unknown_labels(labels: Sequence[str], parts: Mapping[str, Sequence[Row]]) ->
         strange = Counter(label for row in rows for label in labels_of(row) if label not in known)
         if known and strange:
             named = ", ".join(
-                f"{name!r} ({strange[name]:,})" for name in natural(strange)[:MOST_TOLD]
+                f"{shortened(name)} ({strange[name]:,})" for name in natural(strange)[:MOST_TOLD]
             )
             notes.append(
                 f"{sum(strange.values()):,} {part} rows have labels that no training row has: "
