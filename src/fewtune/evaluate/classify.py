@@ -12,7 +12,7 @@ from fewtune.base.errors import UsageError, one_of
 from fewtune.evaluate.intervals import Interval, bootstrap, intervals
 from fewtune.evaluate.metrics import METRICS, UNSEEN, Ints, Outcome, outcome, tally
 from fewtune.evaluate.options import EvaluateOptions
-from fewtune.evaluate.paired import Comparison, compare_bootstraps, compare_right, holm
+from fewtune.evaluate.paired import Comparison, against_best, compare_bootstraps, compare_right
 
 UNSEEN_LABEL = "(not among the training labels)"
 
@@ -155,13 +155,7 @@ def gain(
         if name != own_method
     }
     model = outcome(truth, model_probabilities, positive)
-    found = _compared(model, others, primary, resamples, seed)
-    if not found:
-        return {}
-    corrected = holm([one["p"] for one in found.values()])
-    told = {name: {**one, "p": p} for (name, one), p in zip(found.items(), corrected, strict=True)}
-    best = min(told, key=lambda name: told[name]["value"])  # the smallest lead is over the best
-    return {"over": best, **told[best], "all": told}
+    return against_best(_compared(model, others, primary, resamples, seed))
 
 
 def _compared(

@@ -22,7 +22,7 @@ systems paired.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
@@ -240,6 +240,48 @@ def mean_draws(
     drawn = [_means(w, scores, heavy) for w in resamples(len(scores), count, seed)]
     left_out = _means(leave_out(len(scores), seed), scores, heavy)
     return Draws(float(_means(one, scores, heavy)[0]), np.concatenate(drawn), left_out)
+
+
+def sum_draws(
+    rows: Floats, function: Callable[[Floats], Floats], count: int = 1000, seed: int = 0
+) -> Draws:
+    """A number of sums over rows with its resamples: BLEU, a loss per token.
+
+    Args:
+        rows: (n, k) what every row adds to k sums.
+        function: (R, k) sums -> (R,) the number, NaN where it is undefined.
+        count: resamples of the rows.
+        seed: of the resamples; equal to that of the system compared with.
+    """
+    drawn = [function(weights @ rows) for weights in resamples(len(rows), count, seed)]
+    left_out = function(leave_out(len(rows), seed) @ rows)
+    return Draws(float(function(rows.sum(axis=0)[None])[0]), np.concatenate(drawn), left_out)
+
+
+def plus_four(
+    draws: Draws, rows: float, ends: tuple[float, float] = (0.0, 1.0)
+) -> tuple[float, float]:
+    """The 95 % interval of a bounded number after two best and two worst rows are added.
+
+    Agresti and Coull (Am. Stat. 52, 1998) for shares of yes and no; here the rows' own variance
+    stands for theirs, for a mean of values between the ends varies less than a share. Wilson's
+    interval, which knows no such variance, is twice as wide as needed for ROUGE.
+
+    Args:
+        draws: the number and its resamples.
+        rows: how many rows stand behind it.
+        ends: the smallest and largest possible value.
+
+    >>> same = Draws(1.0, np.ones(100), np.ones(30))
+    >>> [round(end, 3) for end in plus_four(same, 30)]
+    [0.862, 1.0]
+    """
+    bottom, width = ends[0], ends[1] - ends[0]
+    seen, spread = (draws.value - bottom) / width, float(np.nanvar(draws.drawn)) / width**2 * rows
+    middle = (rows * seen + 2) / (rows + 4)
+    away = rows * (spread + (seen - middle) ** 2) + 2 * middle**2 + 2 * (1 - middle) ** 2
+    half = Z * sqrt(away) / (rows + 4)
+    return bottom + width * max(middle - half, 0.0), bottom + width * min(middle + half, 1.0)
 
 
 def _means(weights: Floats, values: Floats, heavy: Floats) -> Floats:

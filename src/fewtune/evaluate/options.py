@@ -10,3 +10,6 @@ class EvaluateOptions(Options):
 
     positive: str | None = option(None, "of two classes, the one F1 is also told for")
     bootstrap: int = option(1000, "resamples of the test rows behind every interval", ge=100)
+    metric: str | None = option(
+        None, "metrics of your own for generated texts, package.module.function, commas between"
+    )

@@ -10,8 +10,9 @@ loss minus the model's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +27,7 @@ from fewtune.evaluate.intervals import (
     bca,
     bootstrap,
     mean_draws,
+    sum_draws,
 )
 from fewtune.evaluate.metrics import METRICS, Floats, Metric, Outcome, effective_rows, tally
 
@@ -243,6 +245,66 @@ def compare_means(
     p = (beyond + 1) / (count + 1)
     width = 1.0 if share else float(np.abs(apart).max())
     return _told(draws, p, len(apart), float(len(apart)) if share else None, width)
+
+
+def compare_sums(
+    model: Floats,
+    baseline: Floats,
+    function: Callable[[Floats], Floats],
+    width: float,
+    *,
+    higher_is_better: bool = True,
+    bounded: bool = False,
+    count: int = 1000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two systems by a number of sums over rows (BLEU, chrF, a loss per token).
+
+    Args:
+        model: (n, k) what every row adds to k sums.
+        baseline: (n, k) those of the same rows.
+        function: (R, k) sums -> (R,) the number.
+        width: the largest difference there can be.
+        higher_is_better: False for losses.
+        bounded: the number has two ends that are `width` apart.
+        count: resamples, and swaps.
+        seed: of both.
+
+    Returns:
+        As `compare`; empty where the number is undefined.
+    """
+    draws = sum_draws(model, function, count, seed) - sum_draws(baseline, function, count, seed)
+    if np.isnan(draws.value):
+        return {}
+    beyond = 0
+    for kept in _coins(len(model), count, seed):
+        first = function(kept @ model + (1 - kept) @ baseline)
+        second = function((1 - kept) @ model + kept @ baseline)
+        beyond += int((np.abs(first - second) >= abs(draws.value) - 1e-12 * width).sum())
+    p = (beyond + 1) / (count + 1)
+    scale = width if bounded and width else 1.0
+    part = Draws(draws.value / scale, draws.drawn / scale, draws.left_out / scale)
+    # only systems that never differed need the width of a share: values between the ends vary less
+    behind = float(len(model)) if bounded and not np.nanstd(draws.drawn) else None
+    told = _told(part if higher_is_better else -part, p, len(model), behind, width / scale)
+    return {key: value if key == "p" else value * scale for key, value in told.items()}
+
+
+def against_best(found: Mapping[str, Comparison]) -> dict[str, Any]:
+    """The comparison with the best baseline, p values Holm-corrected for their number.
+
+    Args:
+        found: baseline -> comparison, cheapest first (of equally good ones the first is the best).
+
+    Returns:
+        {"over", "value", "low", "high", "p", "detectable", "all"}; empty without baselines.
+    """
+    if not found:
+        return {}
+    corrected = holm([one["p"] for one in found.values()])
+    told = {name: {**one, "p": p} for (name, one), p in zip(found.items(), corrected, strict=True)}
+    best = min(told, key=lambda name: told[name]["value"])  # the smallest lead is over the best
+    return {"over": best, **told[best], "all": told}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -91,16 +91,17 @@ def _better(method: str, gain: Mapping[str, Any], primary: str) -> str:
     best = "the best other baseline" if method in NAMES else "the best baseline"
     return (
         f", {_apart(gain['value'], primary)} ({_span(gain['low'], gain['high'], primary)}) "
-        f"{_up(primary)} than {best}, {_name(gain['over'])} ({_p(gain['p'])})."
+        f"{_up(primary)} than {best}, {name_of(gain['over'])} ({p_words(gain['p'])})."
     )
 
 
 def _worse(method: str, gain: Mapping[str, Any], primary: str) -> str:
     over = gain["over"]
-    advice = f"use {_name(over)} instead" if method in NAMES else "do not fine-tune"
+    advice = f"use {name_of(over)} instead" if method in NAMES else "do not fine-tune"
     return (
         f", {_apart(-gain['value'], primary)} ({_span(-gain['high'], -gain['low'], primary)}) "
-        f"{_down(primary)} than {_name(over)}, which {_cost(over)} ({_p(gain['p'])}): {advice}."
+        f"{_down(primary)} than {name_of(over)}, which {_cost(over)} ({p_words(gain['p'])}): "
+        f"{advice}."
     )
 
 
@@ -113,25 +114,25 @@ def _as_good(method: str, gain: Mapping[str, Any], primary: str) -> str:
     )
     if method in NAMES:
         cheaper = min((method, over), key=_rank)
-        advice = f"either will do, and {_name(cheaper)} {_cost(cheaper)}"
+        advice = f"either will do, and {name_of(cheaper)} {_cost(cheaper)}"
     else:
-        advice = f"do not fine-tune for this, {_name(over)} is as good and {_cost(over)}"
+        advice = f"do not fine-tune for this, {name_of(over)} is as good and {_cost(over)}"
     return (
-        f"; the difference to {_name(over)}, {_signed(gain, primary)}, is within noise "
-        f"({_p(gain['p'])}) and {most}, where this test could have shown "
+        f"; the difference to {name_of(over)}, {_signed(gain, primary)}, is within noise "
+        f"({p_words(gain['p'])}) and {most}, where this test could have shown "
         f"{_apart(gain['detectable'], primary)}: {advice}."
     )
 
 
 def _too_few(method: str, gain: Mapping[str, Any], primary: str, rows: int, worth: float) -> str:
     over, target = gain["over"], max(gain["value"], worth)
-    needed = _rounded(rows * max(gain["detectable"] / target, 1.0) ** 2)
+    needed = rounded(rows * max(gain["detectable"] / target, 1.0) ** 2)
     cheaper = min((method, over), key=_rank)
     return (
-        f"; the difference to {_name(over)}, {_signed(gain, primary)}, is within noise "
-        f"({_p(gain['p'])}), but {rows:,} rows are too few to tell: they could only have shown "
-        f"{_apart(gain['detectable'], primary)}, and about {needed:,} would be needed for "
-        f"{_apart(target, primary)}; until then prefer {_name(cheaper)}, which {_cost(cheaper)}."
+        f"; the difference to {name_of(over)}, {_signed(gain, primary)}, is within noise "
+        f"({p_words(gain['p'])}), but {rows:,} rows are too few to tell: they could only have "
+        f"shown {_apart(gain['detectable'], primary)}, and about {needed:,} would be needed for "
+        f"{_apart(target, primary)}; until then prefer {name_of(cheaper)}, which {_cost(cheaper)}."
     )
 
 
@@ -167,7 +168,8 @@ def _down(primary: str) -> str:
     return "fewer" if primary in PERCENT else "worse"
 
 
-def _p(p: float) -> str:
+def p_words(p: float) -> str:
+    """A p value in a sentence."""
     return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
 
 
@@ -175,17 +177,18 @@ def _worth(value: float, primary: str) -> float:
     return WORTH * max(abs(value), 0.1) if primary in LOSSES else WORTH
 
 
-def _rounded(rows: float) -> int:
+def rounded(rows: float) -> int:
     """Two significant digits, upwards.
 
-    >>> _rounded(512.3), _rounded(98_100)
+    >>> rounded(512.3), rounded(98_100)
     (520, 99000)
     """
     step = 10 ** max(len(str(int(rows))) - 2, 0)
     return int(-(-rows // step) * step)
 
 
-def _name(baseline: str) -> str:
+def name_of(baseline: str) -> str:
+    """What a baseline is called in a sentence."""
     return NAMES.get(baseline, f"`{baseline}`")
 
 
