@@ -9,7 +9,7 @@ from random import Random
 from typing import ClassVar
 
 from fewtune.augment.base import Context, Recipe
-from fewtune.augment.words import UNITS
+from fewtune.augment.faithful import faithful
 from fewtune.base.errors import UsageError
 from fewtune.data.near import is_chinese
 from fewtune.data.row import Row
@@ -68,7 +68,7 @@ class Paraphrase(Recipe):
         asked = [text for text in texts if context.cut(text).free]
         prompts = [_in_prompt(text, PARAPHRASE, PARAPHRASE_CHINESE) for text in asked]
         found = dict(zip(asked, _answers(prompts, draw, context), strict=True))
-        return [_faithful(found.get(text, ""), text, context) for text in texts]
+        return [faithful(found.get(text, ""), text, context) for text in texts]
 
 
 class Invent(Recipe):
@@ -143,29 +143,3 @@ def _for_class(row: Row, members: Sequence[Row], draw: Random) -> str:
 
 def _has_class(row: Row) -> bool:
     return "text" in row.fields and isinstance(row.get("label"), str)
-
-
-def _faithful(new: str, text: str, context: Context) -> str:
-    """The new text where every number, code, unit and protected word of the old one is in it."""
-    return new if new and all(_holds(new, word) for word in _fixed(text, context)) else text
-
-
-def _fixed(text: str, context: Context) -> Iterator[str]:
-    """What a text must keep. A unit is one behind a number: `A pump` has no ampere."""
-    cut = context.cut(text)
-    before = ""
-    for k, piece in enumerate(cut.pieces):
-        if not any(letter.isalnum() for letter in piece):
-            continue
-        is_unit = piece in UNITS and piece not in context.protected
-        if k not in cut.free and (not is_unit or any(letter.isdigit() for letter in before)):
-            yield piece
-        before = piece
-
-
-def _holds(text: str, word: str) -> bool:
-    """Whether a word is in a text as such: 5 is not in 15, nor in 5.2."""
-    if is_chinese(word):
-        return word in text
-    alone = rf"(?<![A-Za-z0-9])(?<!\d[.,]){re.escape(word)}(?![A-Za-z0-9])(?![.,]\d)"
-    return bool(re.search(alone, text))
