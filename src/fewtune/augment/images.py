@@ -77,7 +77,9 @@ class Brightness(ImageRecipe):
 
     name: ClassVar[str] = "brightness"
     scene: ClassVar[str] = "pictures become lighter or darker"
-    strength: float = option(0.2, "share of its brightness that is added or taken", ge=0, le=1)
+    strength: float = option(
+        0.2, "most of its brightness that is added or taken, as a share", ge=0, le=1
+    )
 
     def changed(self, image: Picture, draw: Random) -> Picture:
         """Times 1 + up to the strength, or 1 - it."""
@@ -89,7 +91,9 @@ class Contrast(ImageRecipe):
 
     name: ClassVar[str] = "contrast"
     scene: ClassVar[str] = "light and dark move apart or together"
-    strength: float = option(0.2, "share of the distance from mid-light that changes", ge=0, le=1)
+    strength: float = option(
+        0.2, "most that light and dark move from their mean, or to it, as a share", ge=0, le=1
+    )
 
     def changed(self, image: Picture, draw: Random) -> Picture:
         """The distance from the picture's own mean grows or shrinks."""
