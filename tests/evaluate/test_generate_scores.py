@@ -266,6 +266,16 @@ def test_right_numbers_are_compared_on_the_rows_that_have_one():
     assert found["p"] == pytest.approx(compare_right([1] * 30, [0] * 30)["p"])
 
 
+def test_a_small_steady_lead_of_a_rate_is_seen():
+    random = np.random.default_rng(10)
+    tuned, base = (boiled([one("a", "b")] * 100) for _ in "12")
+    base["rougeL"].rows[:, 0] = random.random(100) * 0.9
+    tuned["rougeL"].rows[:, 0] = base["rougeL"].rows[:, 0] + random.normal(0.02, 0.02, 100)
+    found = gain(tuned, {"before": base}, "lora", "rougeL", resamples=200)
+    assert found["low"] > 0.01
+    assert found["detectable"] == pytest.approx(2.8 * 0.02 / 10, rel=0.25)
+
+
 def test_systems_that_never_differ_may_still_differ_elsewhere():
     same = boiled([one("the pump is hot now", "the pump is hot")] * 40)
     for primary, width in (("rougeL", 1), ("bleu", 100), ("exact_match", 1)):

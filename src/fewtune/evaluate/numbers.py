@@ -70,11 +70,11 @@ def number_match(answer: str, reference: str) -> float | None:
 
 
 def _same(one: Number, other: Number) -> bool:
-    if one.value == other.value:
-        return True
-    if one.percent == other.percent:
-        return False
-    return one.value / (100 if one.percent else 1) == other.value / (100 if other.percent else 1)
+    return one.value == other.value or _of_one(one) == _of_one(other)
+
+
+def _of_one(number: Number) -> Fraction:
+    return number.value / 100 if number.percent else number.value
 
 
 def _written(text: str) -> str:
