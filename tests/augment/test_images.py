@@ -301,6 +301,14 @@ def test_the_machines_answer_is_json(folder, tmp_path, capsys):
     assert (said["made"], said["written"]) == (4, str(out))
 
 
+def test_a_file_name_that_is_no_unicode_is_no_trouble(folder, tmp_path):
+    save(folder / "裂纹" / "\udcc1\udcd1.png", 9)
+    out = tmp_path / "out"
+    rows, _, _ = fewtune.augment(folder, augment="flip", write=str(out))
+    assert all(Path(row["image"]).is_file() for row in rows)
+    assert len(read_any(out / "rows.csv", DataOptions()).rows) == len(rows) == 5
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -125,7 +125,7 @@ def test_an_image_that_is_missing_or_not_named_does_not_vanish_in_silence(folder
     one = found["format-image"]
     assert [str(origin) for origin in one.rows] == ["rows.csv:20", "rows.csv:21"]
     assert "2 (10.0 %)" in one.message
-    assert f"{folder / 'none.png'} is not there" in one.message
+    assert f"'{folder / 'none.png'}' is not there" in one.message
 
 
 def test_images_of_dialogues_are_looked_at(tmp_path):
@@ -195,10 +195,19 @@ def test_no_damage_to_a_file_makes_a_traceback(tmp_path, suffix):
 
 @pytest.mark.parametrize(
     "strange",
-    ["", "\0", pytest.param("a" * 5000, id="a very long name"), "https://example.com/a.png", "/"],
+    [
+        "",
+        "\0",
+        "\ud800.png",
+        "GBK\udcc1\udcd1.png",
+        pytest.param("a" * 5000, id="a very long name"),
+        "https://example.com/a.png",
+        "/",
+    ],
 )
 def test_what_is_no_file_is_told(strange):
     assert picture(strange).trouble
+    assert file_mark(strange) == same_files([strange])[strange]
 
 
 def test_real_images_are_looked_at_within_seconds():

@@ -24,7 +24,9 @@ from fewtune.data.splits import natural
 
 TABLE, SHEET = "rows.csv", "sheet.png"
 COLUMNS = ("image", "label", "parent", "recipe")
-NO_NAME = re.compile(r'[\\/:*?"<>|\x00-\x1f]')  # what some system does not have in names
+NO_NAME = re.compile(
+    '[\\\\/:*?"<>|\x00-\x1f\ud800-\udfff]'
+)  # what some system does not have in names
 LONGEST = 60  # letters of a class's folder
 
 
@@ -74,7 +76,9 @@ def augment_images(
         kept = _by_class(made, folder)
         if write:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / TABLE).write_text(_table(kept, folder), encoding="utf-8")
+            (folder / TABLE).write_text(
+                _table(kept, folder), encoding="utf-8", errors="backslashreplace"
+            )
         if write and kept:
             write_sheet(rows, kept, folder / SHEET)
         if sheet:

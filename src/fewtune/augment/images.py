@@ -59,11 +59,11 @@ class ImageRecipe(Recipe):
         after = self.changed(before, draw)
         if after.tobytes() == before.tobytes():
             return str(parent)
-        mark = fingerprint(str(row.origin), after.tobytes())[:8]
+        whose = str(row.origin).encode("utf-8", "surrogatepass")  # names of other systems too
+        mark = fingerprint(whose, after.tobytes())[:8]
+        stem = "".join(one if one.isprintable() else "_" for one in parent.stem[:60])
         kept = parent.suffix.lower() in JPEG and after.mode in ("L", "RGB")
-        path = (
-            folder.absolute() / f"{parent.stem[:60]}-{self.name}-{mark}{'.jpg' if kept else '.png'}"
-        )
+        path = folder.absolute() / f"{stem}-{self.name}-{mark}{'.jpg' if kept else '.png'}"
         folder.mkdir(parents=True, exist_ok=True)
         if kept:
             after.save(path, quality=QUALITY)

@@ -26,7 +26,7 @@ def broken(look: Look) -> Iterator[Finding]:
     total = len({row.origin for row, _ in look.images} | rows.keys())
     if seen:
         path = seen[0][1]
-        first = f"{path} {look.pictures[path].trouble}"
+        first = f"{path!r} {look.pictures[path].trouble}"
     else:
         first = empty[0].reason
     yield Finding(

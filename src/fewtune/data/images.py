@@ -110,7 +110,7 @@ def same_files(paths: Iterable[str]) -> dict[str, str]:
     sizes = {path: _size(path) for path in paths}
     often = Counter(sizes.values())
     return {
-        path: file_mark(path) if often[size] > 1 else fingerprint(path)
+        path: file_mark(path) if often[size] > 1 else _name_mark(path)
         for path, size in sizes.items()
     }
 
@@ -118,7 +118,14 @@ def same_files(paths: Iterable[str]) -> dict[str, str]:
 def file_mark(path: str) -> str:
     """A mark of a file's bytes, or of the path where there is no file."""
     size = _size(path)
-    return fingerprint(path) if size is None else _digest(path, size, Path(path).stat().st_mtime_ns)
+    if size is None:
+        return _name_mark(path)
+    return _digest(path, size, Path(path).stat().st_mtime_ns)
+
+
+def _name_mark(path: str) -> str:
+    """Also of names that are no Unicode, as files from other systems may have."""
+    return fingerprint(path.encode("utf-8", "surrogatepass"))
 
 
 @lru_cache(maxsize=2**16)
