@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,25 +31,28 @@ class About:
         task: the task's key.
         method: the method as spelled, such as `lora+freeze`.
         options: the method's options.
-        labels: class names in the order of the logits.
+        labels: class names in the order of the logits; none where the model speaks.
         max_length: tokens kept of a text, virtual tokens not counted.
         base: the model option that names the pretrained model, absolute where it is a folder.
         base_fingerprint: of the pretrained files, so that another base is noticed.
         pooling: mode and normalisation, where texts are pooled.
-        template: how dialogues are written out, where the model speaks: `own`, `plain`, `chatml`.
+        template: how dialogues are written out, where the model speaks; `own` or a built-in's name.
+        stop_ids: tokens that end an answer; `silent`: tokens that are never said.
         allow_pickle: whether the user allowed the base's weights to be a pickle.
     """
 
     task: str
     method: str
     options: dict[str, Any]
-    labels: list[str]
+    labels: list[str] = field(default_factory=list)
     max_length: int = 0
     base: str = ""
     base_fingerprint: str = ""
     pooling: dict[str, Any] | None = None
     allow_pickle: bool = False
     template: str = ""
+    stop_ids: list[int] | None = None
+    silent: list[int] | None = None
     version: int = 1
 
     @property

@@ -9,7 +9,7 @@ from fewtune.methods.base import Budget, Method
 from fewtune.methods.ia3 import IA3
 from fewtune.methods.parts_file import load_parts, parts_code, save_parts
 from fewtune.methods.soft_prompt import SoftPrompt
-from fewtune.methods.whole import CODE, load_whole_model, save_whole_model
+from fewtune.methods.whole import load_whole_model, save_whole_model, whole_code
 
 if TYPE_CHECKING:
     from fewtune.methods.artefact import About
@@ -92,7 +92,7 @@ class Hybrid(Method):
 
     def code(self, about: About) -> str:
         """As it was saved."""
-        return CODE.format(labels=about.labels) if self.plain else parts_code(about)
+        return whole_code(about) if self.plain else parts_code(about)
 
     def budget(self, rows: int) -> Budget:
         """The passes of the part that wants most; rates stay with the parts."""

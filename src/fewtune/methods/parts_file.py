@@ -22,6 +22,17 @@ def predict(texts):
 '''
 
 
+SPOKEN = '''import fewtune  # {method} is held by no other library
+
+model = fewtune.load(".")
+
+
+def predict(texts):
+    """The answer to each prompt: a text, or a list of messages."""
+    return [row["prediction"] for row in model.predict(list(texts))]
+'''
+
+
 def save_parts(model: Tunable, folder: Path, about: About) -> None:
     """One safetensors file with everything trained, and the tokenizer."""
     from fewtune.models.weights import save_tensors, trained_tensors
@@ -42,4 +53,4 @@ def load_parts(method: Method, folder: Path, about: About) -> Tunable:
 
 def parts_code(about: About) -> str:
     """The model card's Python."""
-    return CODE.format(method=about.method)
+    return (SPOKEN if about.speaks else CODE).format(method=about.method)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewtune.methods.artefact import HEAD, About, load_base, save_tokenizer
 from fewtune.methods.base import Method
+from fewtune.methods.spoken import speaking_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -101,6 +102,8 @@ class PeftMethod(Method):
 
     def code(self, about: About) -> str:
         """transformers and PEFT, nothing else."""
+        if about.speaks:
+            return speaking_code(about, peft=True)
         assert about.pooling is not None
         pool = POOL[about.pooling["mode"]]
         if about.pooling["normalize"]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fewtune.methods.artefact import About, save_tokenizer
 from fewtune.methods.base import Method
+from fewtune.methods.spoken import speaking_code
 
 if TYPE_CHECKING:
     from fewtune.models.tunable import Tunable
@@ -25,12 +26,15 @@ def predict(texts):
 
 
 class WholeModel(Method):
-    """Base of `full`, `freeze`, `bitfit`, `probe`: saved as a sentence-transformers folder."""
+    """Base of `full`, `freeze`, `bitfit`, `probe`: saved as a whole model.
+
+    A classifier is a sentence-transformers folder, a language model a Hugging Face one.
+    """
 
     merges: ClassVar[bool] = True
 
     def save(self, model: Tunable, folder: Path, about: About) -> None:
-        """Write a folder that sentence-transformers, and AutoModel for the backbone, load."""
+        """Write a folder that sentence-transformers, or transformers, load."""
         save_whole_model(model, folder, about)
 
     def load(self, folder: Path, about: About) -> Tunable:
@@ -38,8 +42,13 @@ class WholeModel(Method):
         return load_whole_model(folder, about)
 
     def code(self, about: About) -> str:
-        """The few lines that sentence-transformers needs."""
-        return CODE.format(labels=about.labels)
+        """The few lines that plain libraries need."""
+        return whole_code(about)
+
+
+def whole_code(about: About) -> str:
+    """sentence-transformers, or transformers for what speaks."""
+    return speaking_code(about) if about.speaks else CODE.format(labels=about.labels)
 
 
 def save_whole_model(model: Tunable, folder: Path, about: About) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fewtune.models.head import Head
+
 CHUNK = 2**24  # logits held at once; 64 MiB in float32
 
 
@@ -73,16 +75,16 @@ class AnswerLoss(torch.autograd.Function):
         return *found, None, None
 
 
-def answer_loss(head: nn.Module, states: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
+def answer_loss(head: Head, states: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
     """Summed loss of some positions.
 
     Args:
-        head: a linear layer over the vocabulary.
+        head: as `head_of` gives it.
         states: (positions, width), what the head reads.
         targets: (positions,) token ids.
         counts: (positions,) float32, how much each counts.
     """
-    weight, bias = head.weight, getattr(head, "bias", None)
+    weight, bias = head.weight, head.bias
     if torch.is_autocast_enabled(states.device.type):
         low = torch.get_autocast_dtype(states.device.type)
         states, weight = states.to(low), weight.to(low)
@@ -91,7 +93,7 @@ def answer_loss(head: nn.Module, states: Tensor, targets: Tensor, counts: Tensor
 
 
 @torch.no_grad()
-def answer_scores(head: nn.Module, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def answer_scores(head: Head, states: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Of each position the loss in nats and whether the head's first choice is the target.
 
     Args:
@@ -102,9 +104,8 @@ def answer_scores(head: nn.Module, states: Tensor, targets: Tensor) -> tuple[Ten
         (positions,) float32 and (positions,) bool.
     """
     losses, right = [], []
-    vocabulary = len(head.weight)  # type: ignore[arg-type]
-    for at in range(0, len(states), size := max(1, CHUNK // vocabulary)):
-        logits = head(states[at : at + size]).float()
+    for at in range(0, len(states), size := max(1, CHUNK // len(head.weight))):
+        logits = head(states[at : at + size])
         own = targets[at : at + size]
         losses.append(nn.functional.cross_entropy(logits, own, reduction="none"))
         right.append(logits.argmax(1) == own)

@@ -33,7 +33,13 @@ _PLAIN = """{%- set add_bos = ADD_BOS -%}BEGIN
 {%- endif -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ 'Assistant:\\n' }}{%- endif -%}"""
-TEMPLATES = {"plain": _PLAIN, "chatml": _CHATML}
+_BARE = """{%- set add_bos = ADD_BOS -%}BEGIN
+{%- for message in messages -%}
+{{ message['content'] }}
+{%- if message['role'] == 'assistant' -%}{{ eos_token }}{%- endif -%}{{ '\\n' }}
+{%- endfor -%}"""
+#: `plain` names the speakers in words, `chatml` by marks, `bare` not at all.
+TEMPLATES = {"plain": _PLAIN, "chatml": _CHATML, "bare": _BARE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +59,10 @@ def set_template(tokenizer: Any, asked: str | None) -> str:
     """Give a tokenizer the template that will write dialogues out.
 
     Args:
-        asked: `plain`, `chatml`, or None for the tokenizer's own, else `plain`.
+        asked: a key of TEMPLATES, or None for the tokenizer's own, else `plain`.
 
     Returns:
-        `own`, `plain` or `chatml`.
+        `own`, or a key of TEMPLATES.
 
     Raises:
         UsageError: there is no template of that name.

@@ -102,7 +102,8 @@ def frozen_in_bf16(model: nn.Module, machine: Machine) -> Iterator[None]:
         for module in model.modules()
         if isinstance(module, nn.Linear)
         and not module.weight.requires_grad
-        # the head computes in float32, and biases stay: autocast casts them at no cost
+        # a head keeps float32: a new one computes in it, a language model's is the embeddings' too;
+        # biases stay, autocast casts them at no cost
         and module is not getattr(model, "head", None)
     ]
     for module, weight in kept:

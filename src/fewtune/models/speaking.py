@@ -18,6 +18,7 @@ from fewtune.models.batches import by_length
 from fewtune.models.causal import CausalModel
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.device import Machine, frozen_in_bf16
+from fewtune.models.head import head_of
 
 ROWS = 64  # in a batch of short prompts
 TOKENS = 16_384  # in a batch, answers not counted
@@ -129,12 +130,12 @@ class _Batch:
         """Say one token for every row that is not done; gives them by row number."""
         model, machine = self.speaker.model, self.speaker.machine
         model.to(machine.device).eval()
+        head = head_of(model, machine)
         with frozen_in_bf16(model, machine):
             with machine.autocast():
                 states, cache, mask = self._read()
             for _ in range(self.decoding.max_new_tokens):
-                with machine.autocast():
-                    tokens = self._choose(model.head(states).float().cpu())
+                tokens = self._choose(head(states).cpu())
                 yield self._take(tokens)
                 keep = [k for k, row in enumerate(self.alive) if not self._done(row)]
                 if not keep:
@@ -293,13 +294,14 @@ def answer_losses(
     from fewtune.models.answer_loss import answer_scores
 
     model.to(machine.device).eval()
+    head = head_of(model, machine)
     loss, count, right = (np.zeros(len(rows)) for _ in range(3))
     with frozen_in_bf16(model, machine), machine.autocast():
         for chosen in by_length(rows.lengths, size):
             ids, mask = (t.to(machine.device) for t in rows.batch(chosen))
             at, targets, _ = rows.targets(chosen)
             states = model.features(ids, mask)[at[:, 0], at[:, 1]]
-            each, hit = answer_scores(model.head, states, targets.to(machine.device))
+            each, hit = answer_scores(head, states, targets.to(machine.device))
             owner = chosen[at[:, 0].numpy()]
             np.add.at(loss, owner, each.double().cpu().numpy())
             np.add.at(right, owner, hit.cpu().numpy())

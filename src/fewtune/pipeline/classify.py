@@ -57,7 +57,7 @@ def _ngrams(run: Run, task: Classify) -> Iterator[Event]:
 def _neural(run: Run, task: Classify) -> Iterator[Event]:
     """Plan, fit and artefact of a neural candidate."""
     from fewtune.train.bench import Bench
-    from fewtune.train.candidate import Candidate
+    from fewtune.train.classifier import Classifier
 
     assert run.source is not None
     job, method = run.job, run.method
@@ -69,7 +69,7 @@ def _neural(run: Run, task: Classify) -> Iterator[Event]:
     extra = yield from extra_rows(run, bench, examples)
     if extra is not None:
         examples = examples.and_also(extra)
-    candidate = Candidate(bench, method)
+    candidate = Classifier(bench, method)
     starts_at_zero = job.train.start_head == "zero" and method.needs_steps
     start = probe if extra is None else probe_start(run, bench, examples)
     candidate.start(None if starts_at_zero else method.head_start(start))

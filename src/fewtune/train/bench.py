@@ -1,24 +1,21 @@
-"""A pretrained model set up for one task: what every candidate on it shares."""
+"""Labelled rows on a pretrained encoder: tokens, targets, and the features a probe reads."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from fewtune.base.errors import FewtuneError
 from fewtune.data.row import Row
 from fewtune.models.batches import Encoded
-from fewtune.models.device import Machine, find_machine, keep_freed_memory, threads
 from fewtune.models.infer import features
-from fewtune.models.load import Source, load_pooled, load_tokenizer
-from fewtune.models.options import ModelOptions
+from fewtune.models.load import load_pooled
 from fewtune.models.pooled import PooledModel
 from fewtune.models.probe import Probe, Tried, fit_probe, out_of_fold
 from fewtune.tasks.classify import Classify
-from fewtune.train.options import TrainOptions
+from fewtune.train.workbench import Workbench
 
 
 @dataclass(frozen=True)
@@ -52,36 +49,14 @@ class Examples:
 
 
 @dataclass
-class Bench:
-    """Tokenizer, machine and base, loaded once; rows encoded once.
+class Bench(Workbench[PooledModel]):
+    """A pretrained encoder set up to choose among labels; rows are encoded once."""
 
-    Attributes:
-        model, train: what the user said about them.
-        reserved: positions that virtual tokens will take.
-        chosen: what was measured, as in the plan; a resumed run brings it along and nothing is
-            measured again.
-    """
-
-    source: Source
     task: Classify
-    model: ModelOptions
-    train: TrainOptions
-    seed: int
-    reserved: int = 0
-    chosen: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        import torch
-
-        keep_freed_memory()
-        torch.set_num_threads(int(self.chosen.setdefault("threads", threads())))
-        self.machine: Machine = find_machine(
-            self.chosen.get("device", self.model.device), self.chosen.get("bf16", self.model.bf16)
-        )
-        self.chosen |= {"device": self.machine.device, "bf16": self.machine.bf16}
-        self.tokenizer = load_tokenizer(self.source)
-        self.max_length = self.source.room(self.reserved)
-        self._base: PooledModel | None = None
+    def load(self) -> PooledModel:
+        """The encoder with an empty head."""
+        return load_pooled(self.source, len(self.task.labels), self.model)
 
     def examples(self, rows: Sequence[Row]) -> Examples:
         """Rows with the tokens, targets and features that fits on this bench want.
@@ -90,20 +65,13 @@ class Bench:
             FewtuneError: the base answers with what is no number.
         """
         encoded = self.encode(rows)
-        if self._base is None:
-            self._base = load_pooled(self.source, len(self.task.labels), self.model)
-        found = features(self._base, encoded, self.machine)
+        found = features(self.base, encoded, self.machine)
         self._refuse_nonsense(found)
         return Examples(encoded, self.task.targets(rows), found)
 
     def encode(self, rows: Sequence[Row]) -> Encoded:
         """Token ids of rows."""
         return self.task.encode([row["text"] for row in rows], self.tokenizer, self.max_length)
-
-    def take_base(self) -> PooledModel:
-        """An untouched base that the caller may change."""
-        base, self._base = self._base, None
-        return base or load_pooled(self.source, len(self.task.labels), self.model)
 
     def probe_at(self, examples: Examples, c: float, temperature: float) -> Probe:
         """Logistic regression on the untouched encoder's features, calibrated."""

@@ -1,30 +1,26 @@
-"""One method on a bench: started, fitted, asked, saved."""
+"""One method on a workbench: started, fitted, saved. What it learns is its subclasses' matter."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import numpy as np
 
 from fewtune.base.events import Event, tell
-from fewtune.data.row import Row
 from fewtune.methods.artefact import About, fingerprint_of
 from fewtune.methods.base import Method, Prepared, prepare
 from fewtune.models.attention import choose_attention, set_attention
-from fewtune.models.batches import Encoded
-from fewtune.models.infer import logits
 from fewtune.models.load import MINILM
 from fewtune.models.modes import recompute_activations, set_dropout
-from fewtune.models.pooled import PooledModel
-from fewtune.models.probe import Probe, softmax
-from fewtune.train.bench import Bench, Examples
+from fewtune.models.tunable import Tunable
 from fewtune.train.loop import Fit, run_fit
 from fewtune.train.optimiser import Rates
 from fewtune.train.recipe import Recipe
-from fewtune.train.work import plan_work
+from fewtune.train.work import Work
+from fewtune.train.workbench import Workbench
 
 MEASURED_ROWS = 16  # rows in the batch that attention kernels are timed on
 
@@ -33,16 +29,16 @@ MEASURED_ROWS = 16  # rows in the batch that attention kernels are timed on
 class Candidate:
     """A model on its way from a pretrained base to an artefact."""
 
-    bench: Bench
+    bench: Workbench[Any]
     method: Method
 
     @property
-    def model(self) -> PooledModel:
-        """The prepared model; after `fit` with the chosen weights."""
-        return cast("PooledModel", self.prepared.model)
+    def model(self) -> Tunable:
+        """The prepared model; after a fit with the chosen weights."""
+        return self.prepared.model
 
-    def start(self, probe: Probe | None) -> None:
-        """Attach the method to a fresh base; the head starts as the probe, or at zero."""
+    def attach(self) -> None:
+        """Attach the method to a fresh base."""
         import torch
 
         options = self.bench.train
@@ -52,10 +48,6 @@ class Candidate:
         self.prepared: Prepared = prepare(base, self.method)
         if options.gradient_checkpointing:
             recompute_activations(self.model)
-        if probe is not None:
-            with torch.no_grad():
-                self.model.head.weight.copy_(torch.from_numpy(probe.weight))
-                self.model.head.bias.copy_(torch.from_numpy(probe.bias))
         self.model.to(self.bench.machine.device)
 
     def measure(self, lengths: np.ndarray) -> None:
@@ -72,28 +64,22 @@ class Candidate:
         set_attention(self.model, given)
         chosen["attention"] = given
 
-    def fit(
-        self, examples: Examples, recipe: Recipe, folder: Path, valid: Sequence[Row] = ()
+    def train(
+        self,
+        work: Work,
+        recipe: Recipe,
+        folder: Path,
+        validate: Callable[[], dict[str, float]] | None = None,
     ) -> Iterator[Event]:
-        """Train; afterwards `model` holds the chosen weights.
+        """Fit to the work; afterwards `model` holds the chosen weights.
 
         Args:
             folder: of the checkpoints.
-            valid: rows to watch; those with labels that no training row has are left out.
+            validate: scores on rows to watch, by metric name.
         """
         bench = self.bench
-        work = plan_work(
-            self.model,
-            examples.rows,
-            examples.targets,
-            bench.task.loss,
-            bench.machine,
-            recipe.options.cache_trunk,
-            folder,
-        )
         if work.cached_bytes:
-            yield tell("cached", rows=len(examples), bytes=work.cached_bytes, blocks=work.first)
-        known = [row for row in valid if row["label"] in bench.task.labels]
+            yield tell("cached", rows=len(work.lengths), bytes=work.cached_bytes, blocks=work.first)
         fit = Fit(
             prepared=self.prepared,
             work=work,
@@ -103,18 +89,14 @@ class Candidate:
             machine=bench.machine,
             seed=bench.seed,
             folder=folder,
-            validate=Validation(self, known) if known else None,
+            validate=validate,
             better=1 if bench.train.metric_for_best_model == "accuracy" else -1,
         )
         yield from run_fit(fit)
 
-    def probabilities(self, rows: Encoded) -> np.ndarray:
-        """The model's answers as it stands, (rows, classes)."""
-        return softmax(logits(self.model, rows, self.bench.machine))
-
     def about(self) -> About:
         """What the artefact tells about itself."""
-        bench, pooling = self.bench, self.bench.source.pooling
+        bench = self.bench
         name = bench.model.model
         options = {
             key: value
@@ -125,11 +107,9 @@ class Candidate:
             task=bench.task.name,
             method=self.method.spell(),
             options=options,
-            labels=list(bench.task.labels),
             max_length=bench.max_length,
             base=name if name == MINILM else str(bench.source.folder.resolve()),
             base_fingerprint=fingerprint_of(bench.source.folder),
-            pooling={"mode": pooling.mode, "normalize": pooling.normalize},
             allow_pickle=bench.model.allow_pickle,
         )
 
@@ -144,21 +124,3 @@ class Candidate:
         """Trained and all parameters."""
         every = list(self.model.parameters())
         return sum(p.numel() for p in every if p.requires_grad), sum(p.numel() for p in every)
-
-
-class Validation:
-    """Log-loss and accuracy on the validation rows."""
-
-    def __init__(self, candidate: Candidate, rows: Sequence[Row]) -> None:
-        self.candidate = candidate
-        self.rows = candidate.bench.encode(rows)
-        self.targets = candidate.bench.task.targets(rows)
-
-    def __call__(self) -> dict[str, float]:
-        """Scores by metric name."""
-        found = self.candidate.probabilities(self.rows)
-        own = found[np.arange(len(self.targets)), self.targets]
-        return {
-            "log_loss": float(-np.log(own.clip(1e-12)).mean()),
-            "accuracy": float((found.argmax(1) == self.targets).mean()),
-        }

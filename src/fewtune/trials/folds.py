@@ -16,7 +16,7 @@ from fewtune.methods.base import Method
 from fewtune.models.batches import Encoded
 from fewtune.models.probe import Probe
 from fewtune.train.bench import Bench, Examples
-from fewtune.train.candidate import Candidate
+from fewtune.train.classifier import Classifier
 
 #: A fold's fit has no validation rows to watch, and it is repeated, not resumed.
 ALONE = {"early_stopping_patience": None, "load_best_model_at_end": None, "save_steps": 10**9}
@@ -158,10 +158,10 @@ def on_folds(
     return Trial(name, tuple(found), tuple(folds), examples.targets, tuple(others))
 
 
-def fitted(setting: Setting, learned: Examples) -> Candidate:
+def fitted(setting: Setting, learned: Examples) -> Classifier:
     """A candidate fitted to some rows as the final fit would, without checkpoints."""
     bench, method = setting.bench, setting.method
-    candidate = Candidate(bench, method)
+    candidate = Classifier(bench, method)
     candidate.start(method.head_start(probe_of(setting, learned)))
     if not method.needs_steps:
         return candidate

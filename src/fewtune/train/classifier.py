@@ -1,0 +1,97 @@
+"""A candidate that chooses among labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from fewtune.base.events import Event
+from fewtune.data.row import Row
+from fewtune.methods.artefact import About
+from fewtune.models.batches import Encoded
+from fewtune.models.infer import logits
+from fewtune.models.pooled import PooledModel
+from fewtune.models.probe import Probe, softmax
+from fewtune.train.bench import Bench, Examples
+from fewtune.train.candidate import Candidate
+from fewtune.train.recipe import Recipe
+from fewtune.train.work import plan_work
+
+
+@dataclass
+class Classifier(Candidate):
+    """An encoder with a head for the labels."""
+
+    bench: Bench
+
+    @property
+    def model(self) -> PooledModel:
+        """The prepared model; after `fit` with the chosen weights."""
+        return cast("PooledModel", self.prepared.model)
+
+    def start(self, probe: Probe | None) -> None:
+        """Attach the method to a fresh base; the head starts as the probe, or at zero."""
+        import torch
+
+        self.attach()
+        if probe is not None:
+            with torch.no_grad():
+                self.model.head.weight.copy_(torch.from_numpy(probe.weight))
+                self.model.head.bias.copy_(torch.from_numpy(probe.bias))
+
+    def fit(
+        self, examples: Examples, recipe: Recipe, folder: Path, valid: Sequence[Row] = ()
+    ) -> Iterator[Event]:
+        """Train; afterwards `model` holds the chosen weights.
+
+        Args:
+            folder: of the checkpoints.
+            valid: rows to watch; those with labels that no training row has are left out.
+        """
+        bench = self.bench
+        work = plan_work(
+            self.model,
+            examples.rows,
+            examples.targets,
+            bench.task.loss,
+            bench.machine,
+            recipe.options.cache_trunk,
+            folder,
+        )
+        known = [row for row in valid if row["label"] in bench.task.labels]
+        yield from self.train(work, recipe, folder, Validation(self, known) if known else None)
+
+    def probabilities(self, rows: Encoded) -> np.ndarray:
+        """The model's answers as it stands, (rows, classes)."""
+        return softmax(logits(self.model, rows, self.bench.machine))
+
+    def about(self) -> About:
+        """With the labels in the order of the logits, and how texts are pooled."""
+        pooling = self.bench.source.pooling
+        return replace(
+            super().about(),
+            labels=list(self.bench.task.labels),
+            pooling={"mode": pooling.mode, "normalize": pooling.normalize},
+        )
+
+
+class Validation:
+    """Log-loss and accuracy on the validation rows."""
+
+    def __init__(self, candidate: Classifier, rows: Sequence[Row]) -> None:
+        self.candidate = candidate
+        self.rows = candidate.bench.encode(rows)
+        self.targets = candidate.bench.task.targets(rows)
+
+    def __call__(self) -> dict[str, float]:
+        """Scores by metric name."""
+        found = self.candidate.probabilities(self.rows)
+        own = found[np.arange(len(self.targets)), self.targets]
+        return {
+            "log_loss": float(-np.log(own.clip(1e-12)).mean()),
+            "accuracy": float((found.argmax(1) == self.targets).mean()),
+        }
