@@ -12,6 +12,8 @@ from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.models.dice import Dice
 from fewtune.models.translator import Translator
 
+pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
+
 ENGLISH = ["the pump leaks oil", "the motor is hot", "the lamp is dark", "a door jams"]
 GERMAN = ["die Pumpe leckt", "der Motor ist heiß", "die Lampe ist dunkel", "eine Tür klemmt"]
 AGAIN = ["the pump drips oil", "the motor runs hot", "the lamp is out", "a door sticks"]
