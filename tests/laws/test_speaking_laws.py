@@ -171,13 +171,8 @@ def fit(voice: Voice, case: Case) -> Spoken:
         (loss / weight).backward()
         optimizer.step()
     optimizer.zero_grad()
-    return Spoken(
-        voice, case, replace_model(prepared, model.eval()), before, (losses[0], losses[-1])
-    )
-
-
-def replace_model(prepared: Prepared, model) -> Prepared:
-    return replace(prepared, model=model)
+    model.eval()
+    return Spoken(voice, case, prepared, before, (losses[0], losses[-1]))
 
 
 def everywhere(where=lambda case: True):
