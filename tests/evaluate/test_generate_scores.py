@@ -272,7 +272,7 @@ def test_a_small_steady_lead_of_a_rate_is_seen():
     base["rougeL"].rows[:, 0] = random.random(100) * 0.9
     tuned["rougeL"].rows[:, 0] = base["rougeL"].rows[:, 0] + random.normal(0.02, 0.02, 100)
     found = gain(tuned, {"before": base}, "lora", "rougeL", resamples=200)
-    assert found["low"] > 0.01
+    assert found["low"] > 0  # a share of 100 rows would reach 0.028 to either side
     assert found["detectable"] == pytest.approx(2.8 * 0.02 / 10, rel=0.25)
 
 
