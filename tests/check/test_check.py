@@ -67,7 +67,8 @@ def test_json_is_one_object_of_the_promised_shape(call, tmp_path):
     code, out, _ = call(write(tmp_path / "a.csv", rows), "--json")
     said = json.loads(out)
     assert code == 0
-    assert said.keys() == {"rows", "findings"}
+    assert said.keys() == {"rows", "shape", "columns", "findings", "written"}
+    assert (said["shape"], said["columns"]) == ("text/label", {"text": "text", "label": "label"})
     assert said["rows"] == {"read": 18, "kept": 17, "quarantined": 1, "fixed": 0, "truncated": 0}
     for one in said["findings"]:
         assert one.keys() == {"code", "severity", "count", "rows", "message", "do", "beside"}

@@ -40,7 +40,7 @@ def test_one_letter_is_told_and_left_to_a_person(lint, tmp_path):
     out = tmp_path / "out.csv"
     (one,) = spelled(lint, "DIFICULT", "DIFFICULT", 3, fix=str(out))
     assert one.severity == "warning"
-    assert "--fix leaves it" in one.do
+    assert "--fix leaves both" in one.do
     assert out.read_text().count("DIFICULT") == 3
 
 
@@ -55,7 +55,7 @@ def test_case_blanks_and_width_are_mended(lint, tmp_path, wrong):
 def test_two_common_spellings_are_left_to_a_person(lint, tmp_path):
     out = tmp_path / "out.csv"
     (one,) = spelled(lint, "us", "US", 40, fix=str(out))
-    assert "--fix leaves it" in one.do
+    assert "--fix leaves both" in one.do
     assert out.read_text().count(",us\n") == 40
 
 

@@ -281,3 +281,11 @@ def test_equal_images_stay_on_one_side_whatever_their_names(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(raw)
     assert together(read_any(tmp_path, DataOptions()).rows) == [0, 1, 0]
+
+
+def test_an_id_column_beside_turns_is_no_system_message(tmp_path):
+    lines = [json.dumps({"id": k, "messages": TURNS}) for k in range(3)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    table = read_any(tmp_path / "a.jsonl", DataOptions())
+    assert table.columns == {"messages": "messages"}
+    assert [turn.role for turn in table.rows[0]["messages"]] == ["user", "assistant"]

@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
-from fewtune.base.errors import UsageError, did_you_mean
+from fewtune.base.errors import FewtuneError, UsageError, did_you_mean
 
 UNFINISHED = ".unfinished"  # suffix of whatever is still being written
 
@@ -65,6 +66,68 @@ def found(path: str | Path, option: str) -> Path:
         near = [one.name for one in file.parent.iterdir()] if file.parent.is_dir() else []
         raise UsageError(f"{option}: there is no file {path}.{did_you_mean(file.name, near)}")
     return file
+
+
+def new_file(
+    path: str,
+    option: str,
+    suffixes: Collection[str] = (),
+    inputs: Iterable[str | Path | None] = (),
+) -> Path:
+    """The path of a file that an option names to be written, before any work is done for it.
+
+    Args:
+        path: as the user wrote it.
+        option: its name, for sentences.
+        suffixes: what the name must end in; anything where there are none.
+        inputs: files and folders that are read for it.
+
+    Raises:
+        UsageError: the name ends otherwise, its folder is not there or may not be written, or it
+            is one of the inputs (or a file in one).
+    """
+    file = at(path)
+    if suffixes and file.suffix not in suffixes:
+        raise UsageError(f"{option}: a name ending in {' or '.join(suffixes)}; got {path!r}.")
+    if file.is_dir():
+        raise UsageError(f"{option}: {path} is a folder and a file was expected; name a file.")
+    for given in inputs:
+        if given and _is_in(file, at(given)):
+            raise UsageError(
+                f"{option}: {path} is read for this ({given}) and would be overwritten; name "
+                "another file."
+            )
+    try:
+        with TemporaryFile(dir=file.parent):
+            return file
+    except OSError as error:
+        raise UsageError(
+            f"{option}: no file can be written in the folder {file.parent} ({error.strerror}); "
+            "make the folder, or name another place."
+        ) from error
+
+
+def _is_in(file: Path, given: Path) -> bool:
+    """Whether a file is another one by any name, or is there already in a folder."""
+    if not file.exists() or not given.exists():
+        return False
+    if given.is_dir():
+        return file.resolve().is_relative_to(given.resolve())
+    return file.samefile(given)
+
+
+def write_new(path: Path, content: str | bytes) -> None:
+    """Write the file of `new_file`.
+
+    Raises:
+        FewtuneError: the disk says no.
+    """
+    try:
+        write_atomic(path, content)
+    except OSError as error:
+        raise FewtuneError(
+            f"{path} could not be written ({error.strerror}); make room, or name another place."
+        ) from error
 
 
 def fingerprint(*parts: str | bytes | Path) -> str:

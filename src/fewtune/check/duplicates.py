@@ -105,7 +105,7 @@ def _exactly(look: Look) -> dict[Origin, Origin]:
 
 
 def _fix(look: Look) -> str:
-    return " (--fix does)" if look.shape.name == "text/label" else ""
+    return " (--fix does)" if look.fixable else ""
 
 
 def _said(row: Row) -> str:

@@ -5,72 +5,156 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fewtune.base.errors import UsageError, shortened
-from fewtune.base.files import at, write_atomic
+from fewtune.base.files import write_new
 from fewtune.check.finding import Finding
 from fewtune.check.look import Look
 from fewtune.check.private import mask
-from fewtune.data.row import Row
+from fewtune.data.row import Origin, Row
+from fewtune.data.sheet import Record, Sheet
 
 
-def fixed(look: Look, findings: Sequence[Finding], masked: bool) -> tuple[list[Row], list[str]]:
-    """The training rows as they should be, and a line a change.
+@dataclass(frozen=True)
+class Fixed:
+    """A file's rows as they should be.
 
-    Only training rows are dropped or relabelled; `masked` also replaces what is private.
+    Attributes:
+        columns: all of the file's, in its order.
+        records: column -> value, a row each.
+        changes: a line each.
     """
-    if look.shape.name != "text/label":
-        raise UsageError(
-            f"fix: rows of text and label can be written anew, and these are {look.shape.name}; "
-            "mend the file by hand."
-        )
-    drop = {origin: one.code for one in findings for origin in one.drop}
-    mend: dict[Any, Mapping[str, Any]] = {}
-    for one in findings:
-        mend |= one.mend
-    rows, changes = [], []
-    for row in look.train:
-        if row.origin in drop:
-            changes.append(f"{row.origin}: dropped [{drop[row.origin]}]")
-            continue
-        if row.origin in mend:
-            old, new = row["label"], mend[row.origin]["label"]
-            changes.append(f"{row.origin}: label {shortened(old)} -> {shortened(new)}")
-            row = row.with_fields(**mend[row.origin])
-        if masked and (text := mask(row["text"])) != row["text"]:
-            changes.append(f"{row.origin}: private text masked")
-            row = row.with_fields(text=text)
-        rows.append(row)
-    changes += [f"{one.origin}: left out [{one.code}]" for one in look.ledger.quarantined]
-    return rows, changes
+
+    columns: Sequence[str]
+    records: Sequence[Mapping[str, Any]]
+    changes: Sequence[str]
 
 
-def write_fixed(rows: Sequence[Row], path: str) -> None:
-    """Write rows with columns text and label.
+def refuse_fix(look: Look, path: Path) -> None:
+    """What cannot be written anew.
 
     Raises:
-        UsageError: the name does not end in .csv or .jsonl.
+        UsageError: rows of images, or lists in a csv file.
     """
-    writers = {".csv": _as_csv, ".jsonl": _as_jsonl}
-    suffix = Path(path).suffix
-    if suffix not in writers:
-        raise UsageError(f"fix: a name ending in {' or '.join(writers)}; got {path!r}.")
-    write_atomic(at(path), writers[suffix](rows))
+    if not look.fixable:
+        raise UsageError(
+            f"fix: rows of {look.shape.name} are not written anew, as paths of images would point "
+            "elsewhere; mend the file by hand."
+        )
+    nested = any(isinstance(value, list | dict) for _, value in _cells(look))
+    if nested and path.suffix == ".csv":
+        raise UsageError(
+            f"fix: these rows ({look.shape.name}) hold lists, which a table cannot; name a file "
+            f"ending in .jsonl; got {str(path)!r}."
+        )
 
 
-def _as_csv(rows: Sequence[Row]) -> str:
+def fixed(look: Look, findings: Sequence[Finding], masked: bool) -> Fixed:
+    """The training rows as they should be, with every column that they have, and the changes.
+
+    Only training rows are dropped or relabelled; `masked` also replaces what is private. A text
+    that reading cut stays whole.
+    """
+    assert look.file is not None
+    sheet = look.file()
+    read = {row.origin: row for row in look.whole}
+    drop = {origin: one.code for one in findings for origin in one.drop}
+    mend = {origin: fields for one in findings for origin, fields in one.mend.items()}
+    aside = {entry.origin: entry.code for entry in look.ledger.quarantined}
+    spelled = {entry.origin: entry.code for entry in look.ledger.fixed}
+    whole = {entry.origin for entry in look.ledger.truncated}
+    records, changes = [], []
+    for record in sheet.records:
+        origin = record.origin
+        if not isinstance(record, Record) or origin not in read:
+            changes.append(f"{origin}: left out [{aside.get(origin, 'format')}]")
+            continue
+        if origin in drop:
+            changes.append(f"{origin}: dropped [{drop[origin]}]")
+            continue
+        row = read[origin]
+        if origin in spelled:
+            changes.append(f"{origin}: mended [{spelled[origin]}]")
+        if origin in mend:
+            old, new = row["label"], mend[origin]["label"]
+            changes.append(f"{origin}: label {shortened(old)} -> {shortened(new)}")
+            row = row.with_fields(label=new)
+        values = {**record.values} if origin in whole else _as_read(record, row, look)
+        if masked and (clean := _masked(values, look)) != values:
+            changes.append(f"{origin}: private text masked")
+            values = clean
+        records.append(values)
+    return _named(sheet, look, records, changes)
+
+
+def write_fixed(done: Fixed, path: Path) -> None:
+    """Write the rows.
+
+    Raises:
+        FewtuneError: the disk says no.
+    """
+    write_new(path, WRITERS[path.suffix](done))
+
+
+def _as_read(record: Record, row: Row, look: Look) -> dict[str, Any]:
+    """A record with the texts and labels that reading made of it; 1 stays a number."""
+    told = {
+        column: row[role]
+        for role, column in look.columns.items()
+        if isinstance(row.get(role), str) and str(record.values.get(column)) != row[role]
+    }
+    return {**record.values, **told}
+
+
+def _masked(values: Mapping[str, Any], look: Look) -> dict[str, Any]:
+    """A record without anything private in what is read as text."""
+    texts = [column for role, column in look.columns.items() if role not in ("label", "labels")]
+    return {k: _without_secrets(v) if k in texts else v for k, v in values.items()}
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, list):
+        return [*map(_without_secrets, value)]
+    if isinstance(value, dict):
+        return {key: _without_secrets(one) for key, one in value.items()}
+    return value
+
+
+def _named(
+    sheet: Sheet, look: Look, records: Sequence[Mapping[str, Any]], changes: Sequence[str]
+) -> Fixed:
+    """With names for the columns of a file that has none: those of the roles."""
+    roles = {} if sheet.named else {column: role for role, column in look.columns.items()}
+    columns = [roles.get(column, column) for column in sheet.columns]
+    renamed = [{roles.get(k, k): value for k, value in one.items()} for one in records]
+    return Fixed(columns, renamed, changes)
+
+
+def _cells(look: Look) -> Iterator[tuple[Origin, Any]]:
+    """Every value of the training file, with its row."""
+    assert look.file is not None
+    for record in look.file().records:
+        if isinstance(record, Record):
+            yield from ((record.origin, value) for value in record.values.values())
+
+
+def _as_csv(done: Fixed) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["text", "label"])
-    writer.writerows([row["text"], row["label"]] for row in rows)
+    writer.writerow(done.columns)
+    writer.writerows([one.get(column) for column in done.columns] for one in done.records)
     return text.getvalue()
 
 
-def _as_jsonl(rows: Sequence[Row]) -> str:
-    lines = (
-        json.dumps({"text": row["text"], "label": row["label"]}, ensure_ascii=False) for row in rows
-    )
+def _as_jsonl(done: Fixed) -> str:
+    lines = (json.dumps(one, ensure_ascii=False, default=str) for one in done.records)
     return "".join(f"{line}\n" for line in lines)
+
+
+WRITERS = {".csv": _as_csv, ".jsonl": _as_jsonl}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,10 @@ from fewtune.data.images import Picture, images_of, picture, same_files
 from fewtune.data.ledger import Ledger
 from fewtune.data.near import Pair, near_duplicates, plain
 from fewtune.data.options import DataOptions
-from fewtune.data.read import Table, read_any
+from fewtune.data.read import Table, opened, read_any
 from fewtune.data.row import Row
 from fewtune.data.shapes import LABELLED, Shape
+from fewtune.data.sheet import Sheet
 from fewtune.data.splits import natural
 from fewtune.models.options import ModelOptions
 from fewtune.tasks.classify import Classify
@@ -43,6 +44,9 @@ class Look:
         model: what names the pretrained model; None where no model may be asked.
         group: the column whose values must stay on one side.
         shape: what the training file holds.
+        file: the training file as it stands, read when it is asked for; None where rows came from
+            elsewhere.
+        whole: the training rows as they were read, without `shown`.
     """
 
     parts: Mapping[str, Sequence[Row]]
@@ -53,6 +57,8 @@ class Look:
     model: ModelOptions | None = None
     group: str | None = None
     shape: Shape = LABELLED
+    file: Callable[[], Sheet] | None = None
+    whole: Sequence[Row] = ()
 
     @property
     def train(self) -> Sequence[Row]:
@@ -70,9 +76,19 @@ class Look:
         return "image" if self.shape.task == "image" else "text"
 
     @property
+    def fixable(self) -> bool:
+        """Whether `--fix` can write the file anew; paths of images would point elsewhere."""
+        return self.shape.task not in ("image", "vision-chat")
+
+    @property
     def mends_labels(self) -> bool:
         """Whether `--fix` can write another label."""
-        return self.shape.name == "text/label"
+        return self.fixable and "label" in self.columns
+
+    @property
+    def mends_texts(self) -> bool:
+        """Whether `--fix` writes texts as they were read; those of dialogues stay as they are."""
+        return self.fixable and not any("messages" in row.fields for row in self.train)
 
     @cached_property
     def images(self) -> list[tuple[Row, str]]:
@@ -163,7 +179,15 @@ def look_at(
     rows = {part: [*map(shown, table.rows)] for part, table in tables.items()}
     shape = tables["train"].shape
     assert shape is not None
-    return Look(rows, ledger, tables["train"].columns, notes, options, model, data.group, shape)
+    first = tables["train"]
+    own = None if _names_differ(files) else f"train/{files['train'].name}"
+
+    def again() -> Sheet:
+        return opened(files["train"], data, own)[1]
+
+    return Look(
+        rows, ledger, first.columns, notes, options, model, data.group, shape, again, first.rows
+    )
 
 
 def shown(row: Row) -> Row:

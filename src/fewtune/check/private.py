@@ -107,7 +107,7 @@ def rule_of(secret: Secret) -> Callable[[Look], Iterator[Finding]]:
                 secret.severity,  # type: ignore[arg-type]
                 f"{share(len(hits), len(look.rows))} of the texts hold "
                 f"{several(count, secret.what)}, which a model can learn by heart and repeat.",
-                "Mask them: --fix OUT --mask.",
+                "Mask them: --fix OUT --mask." if look.fixable else "Mask them.",
                 tuple(row.origin for row, _ in hits),
             )
 

@@ -33,7 +33,8 @@ def told(code: str) -> Callable[[Look], Iterator[Finding]]:
             yield _finding(code, "warning", aside, what, f"{MEND[code].capitalize()}.")
         if mended:
             what = f"{share(len(mended), ledger.read)} of the rows were mended and are kept"
-            yield _finding(code, "note", mended, what, "Nothing; --fix writes them so.")
+            do = "Nothing; --fix writes them so." if look.mends_texts else "Nothing."
+            yield _finding(code, "note", mended, what, do)
 
     return rule
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fewtune.base.errors import UsageError, did_you_mean
-from fewtune.check.finding import SEVERITIES, Finding
-from fewtune.check.fix import fixed, write_fixed
+from fewtune.base.files import new_file
+from fewtune.check.finding import SEVERITIES, Finding, several
+from fewtune.check.fix import WRITERS, fixed, refuse_fix, write_fixed
 from fewtune.check.look import Look, look_at
 from fewtune.check.options import CheckOptions
 from fewtune.check.rules import RULES, Rule, families
@@ -23,6 +24,8 @@ class Checked:
 
     Attributes:
         rows: the ledger's counts.
+        shape: what the training file was found to hold.
+        columns: role -> column of the training file.
         findings: the worst first.
         notes: what reading decided.
         left_out: codes of rules that need a model.
@@ -30,6 +33,8 @@ class Checked:
     """
 
     rows: dict[str, int]
+    shape: str
+    columns: dict[str, str]
     findings: list[Finding]
     notes: list[str]
     left_out: list[str]
@@ -42,7 +47,13 @@ class Checked:
 
     def as_json(self) -> dict[str, Any]:
         """As `check --json` prints it."""
-        return {"rows": self.rows, "findings": [one.as_json() for one in self.findings]}
+        return {
+            "rows": self.rows,
+            "shape": self.shape,
+            "columns": self.columns,
+            "findings": [one.as_json() for one in self.findings],
+            "written": self.written,
+        }
 
 
 def check_file(
@@ -58,15 +69,24 @@ def check_file(
     Raises:
         UsageError, FewtuneError: see `fewtune.check`.
     """
+    if masked and not fix:
+        raise UsageError("mask: the masked rows need a file to be written to; add --fix FILE.")
+    inputs = (path, data.valid, data.test)
+    out = new_file(fix, "fix", WRITERS, inputs) if fix else None
     look = look_at(path, data, options, model)
+    if out:
+        refuse_fix(look, out)
     findings = check(look)
     written: list[str] = []
-    if fix:
-        rows, changes = fixed(look, findings, masked)
-        write_fixed(rows, fix)
-        written = [f"{fix}: {len(rows):,} rows, {len(changes):,} changes.", *changes]
+    if out:
+        done = fixed(look, findings, masked)
+        write_fixed(done, out)
+        rows, changes = len(done.records), done.changes
+        written = [f"{fix}: {several(rows, 'row')}, {several(len(changes), 'change')}.", *changes]
     return Checked(
         look.ledger.counts(),
+        look.shape.name,
+        dict(look.columns),
         findings,
         list(look.notes),
         [rule.code for rule in left_out(look)],
@@ -116,7 +136,8 @@ def rule_named(code: str) -> Rule:
         if rule.code == code:
             return rule
     codes = [rule.code for rule in RULES]
-    raise UsageError(f"explain: there is no rule {code!r}.{did_you_mean(code, codes)}")
+    close = did_you_mean(code, codes) or f" The rules are {', '.join(codes)}."
+    raise UsageError(f"explain: there is no rule {code!r}.{close}")
 
 
 def _with_model(look: Look) -> Look:
@@ -132,5 +153,7 @@ def _refuse_unknown(option: str, names: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             raise UsageError(
-                f"{option}: there is no rule or family {name!r}.{did_you_mean(name, known)}"
+                f"{option}: there is no rule or family {name!r}; families are "
+                f"{', '.join(families())}, and docs/checks.md lists the rules."
+                f"{did_you_mean(name, known)}"
             )

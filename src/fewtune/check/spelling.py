@@ -44,8 +44,7 @@ def typo(look: Look) -> Iterator[Finding]:
             f"Write {shortened(right)} (--fix does), or rename the two so that they differ in a "
             "word."
             if safe
-            else f"Where it is one, write {shortened(right)}; --fix leaves it, as the two may be "
-            "meant.",
+            else f"Where it is one, write {shortened(right)}; --fix leaves both as they are.",
             tuple(rows),
             mend=_relabelled(rows, right) if safe else {},
         )

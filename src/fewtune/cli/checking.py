@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COLOURS = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 SHOWN = 5  # rows of a finding, unless --all
+CHANGES = 20  # of --fix, unless --all
 
 
 def check_file(path: str | None, screen: Screen, options: Mapping[str, Any]) -> int:
@@ -62,9 +63,11 @@ class Printed:
         self.screen = screen
         self.done = done
         self.most = 10**9 if every else SHOWN
+        self.most_changes = 10**9 if every else 1 + CHANGES
 
     def all(self) -> None:
         """Notes of the reading, findings by severity, one line at the end."""
+        self.screen.line("read", self._shape())
         for note in self.done.notes:
             self.screen.note(note)
         for one in self.done.findings:
@@ -111,8 +114,15 @@ class Printed:
         if self.done.left_out:
             rules = ", ".join(self.done.left_out)
             self.out.print(f"Not looked for without a model (--model minilm): {rules}.")
-        for written in self.done.written:
+        for written in self.done.written[: self.most_changes]:
             self.out.print(written)
+        if (more := len(self.done.written) - self.most_changes) > 0:
+            self.out.print(f"... and {more:,} more changes (--all)")
+
+    def _shape(self) -> str:
+        """How the file was read."""
+        columns = ", ".join(f"{role}={column}" for role, column in self.done.columns.items())
+        return f"{self.done.rows['read']:,} rows of {self.done.shape}: {columns}"
 
 
 def _found(findings: Sequence[Finding]) -> str:

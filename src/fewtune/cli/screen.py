@@ -52,7 +52,7 @@ class Screen:
 
     def note(self, text: str) -> None:
         """Something the user should know, on stderr."""
-        self._line("note", text, style="yellow", always=True)
+        self.line("note", text, style="yellow", always=True)
 
     # ---- while it runs
 
@@ -69,7 +69,8 @@ class Screen:
             if event.name in BUSY:
                 self._wait(BUSY[event.name])
 
-    def _line(self, head: str, text: str, style: str = "", always: bool = False) -> None:
+    def line(self, head: str, text: str, style: str = "", always: bool = False) -> None:
+        """What is going on, on stderr; with --quiet only what is told `always`."""
         if self.quiet and not always:
             return
         from rich.padding import Padding
@@ -85,31 +86,31 @@ class Screen:
         said = f"{event['read']:,} rows: {event['kept']:,} kept"
         for name in ("quarantined", "fixed", "truncated"):
             said += f", {event[name]:,} {name}" if event[name] else ""
-        self._line("read", said)
+        self.line("read", said)
 
     def _on_split(self, event: Event) -> None:
         valid = f", {event['valid']:,} validation" if event["valid"] else ""
-        self._line(
+        self.line(
             "split",
             f"{event['train']:,} training{valid}, {event['test']:,} test rows · "
             f"{event['classes']} classes · {event['how']}",
         )
 
     def _on_baseline(self, event: Event) -> None:
-        self._line("baseline", f"{event['baseline']}: {event['accuracy']:.1%} right")
+        self.line("baseline", f"{event['baseline']}: {event['accuracy']:.1%} right")
 
     def _on_checked(self, event: Event) -> None:
         serious = [one for one in event["findings"] if one["severity"] != "note"]
         for one in serious:
             colour = "red" if one["severity"] == "error" else "yellow"
             where = f" [{one['rows'][0]}]" if one["rows"] else ""
-            self._line("check", f"{one['code']}: {one['message']}{where}", style=colour)
+            self.line("check", f"{one['code']}: {one['message']}{where}", style=colour)
         if serious:
-            self._line("", "`fewtune check` shows every row and what to do.", style="dim")
+            self.line("", "`fewtune check` shows every row and what to do.", style="dim")
 
     def _on_trial(self, event: Event) -> None:
         if event["fold"] == event["folds"]:
-            self._line("trial", f"{event['trial']}: {event['folds']} folds fitted")
+            self.line("trial", f"{event['trial']}: {event['folds']} folds fitted")
         self._wait(f"{event['trial']}: fold {event['fold']} of {event['folds']} done")
 
     def _on_tried(self, event: Event) -> None:
@@ -120,31 +121,31 @@ class Screen:
                     f"; {row['gain']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}, "
                     f"p = {row['p']:.3f})"
                 )
-            self._line("", said, style="dim")
+            self.line("", said, style="dim")
         kept = "used" if event["kept"] else "no gain beyond noise, so it is not used"
-        self._line("trial", f"{event['what']}: {kept}")
+        self.line("trial", f"{event['what']}: {kept}")
 
     def _on_augmented(self, event: Event) -> None:
         said = f"{event['made']:,} new rows"
         if event["dropped"]:
             why = ", ".join(f"{count:,} {reason}" for reason, count in event["dropped"].items())
             said += f"; dropped: {why}"
-        self._line("augment", said)
+        self.line("augment", said)
 
     def _on_planned(self, event: Event) -> None:
         share = event["trainable"] / max(1, event["total"])
-        self._line(
+        self.line(
             "plan",
             f"{event['method']}: {event['trainable']:,} of {event['total']:,} parameters train "
             f"({share:.2%}) · {event['device']}, {'bfloat16' if event['bf16'] else 'float32'}"
             + (f", {event['attention']} attention" if "attention" in event.fields else ""),
         )
         for reason in event["reasons"]:
-            self._line("", reason, style="dim")
+            self.line("", reason, style="dim")
 
     def _on_cached(self, event: Event) -> None:
         mib = event["bytes"] / 2**20
-        self._line("cache", f"{event['blocks']} frozen blocks ran once; {mib:,.0f} MiB kept")
+        self.line("cache", f"{event['blocks']} frozen blocks ran once; {mib:,.0f} MiB kept")
 
     def _on_step(self, event: Event) -> None:
         if self._bar is None:
@@ -176,17 +177,17 @@ class Screen:
 
     def _on_validated(self, event: Event) -> None:
         told = ", ".join(f"{name} {value:.4g}" for name, value in event["scores"].items())
-        self._line("valid", f"step {event['step']}: {told}")
+        self.line("valid", f"step {event['step']}: {told}")
 
     def _on_checkpoint(self, event: Event) -> None:
-        self._line("saved", f"checkpoint of step {event['step']}", style="dim")
+        self.line("saved", f"checkpoint of step {event['step']}", style="dim")
 
     def _on_stopped(self, event: Event) -> None:
-        self._line("stop", f"after step {event['step']}: {event['reason']}")
+        self.line("stop", f"after step {event['step']}: {event['reason']}")
 
     def _on_trained(self, event: Event) -> None:
         self.close()
-        self._line("trained", f"{event['steps']} steps in {event['seconds']:.1f} s")
+        self.line("trained", f"{event['steps']} steps in {event['seconds']:.1f} s")
 
     def close(self) -> None:
         """Take bar and spinner down."""
@@ -222,7 +223,7 @@ class Screen:
         scores = run.scores
         if not self._heard and not self.json:
             again = "`fewtune train` with --again computes it anew"
-            self._line("note", f"{run.folder.path} is finished already; {again}.", always=True)
+            self.line("note", f"{run.folder.path} is finished already; {again}.", always=True)
         if self.json:
             print(json.dumps(scores, ensure_ascii=False))
             return

@@ -218,8 +218,8 @@ def _by_values(
         return
     texts = [r for r in open_roles if r.reads == "text"]
     labels = [r for r in open_roles if r.reads in ("label", "labels")]
-    if sheet.named:
-        labels = [r for r in labels if r.required]
+    if sheet.named:  # an id is no system message
+        texts, labels = ([r for r in roles if r.required] for roles in (texts, labels))
     if len(texts) > 1:
         return
     shapes = {c: _shape(sheet, c) for c in free}

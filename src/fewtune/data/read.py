@@ -73,8 +73,18 @@ def read_rows(
         FewtuneError: the file cannot be read, holds no usable row, or `options.strict` is set and
             a row is broken.
     """
-    file, sheet = _opened(path, options, name)
+    file, sheet = opened(path, options, name)
     return _table(file, sheet, roles, options, like, _home(path))
+
+
+def shape_of(path: str | Path, options: DataOptions) -> Shape:
+    """What a file holds, by its columns.
+
+    Raises:
+        UsageError, FewtuneError: it cannot be read, or no shape fits.
+    """
+    file, sheet = _opened(path, options, None)
+    return find_shape(sheet, file, options)[0]
 
 
 def read_any(
@@ -90,7 +100,7 @@ def read_any(
     Arguments, ledger and errors as in `read_rows`; `Table.shape` says what was found. `more` names
     columns that are read beside the shape's, by role, and kept as they stand.
     """
-    file, sheet = _opened(path, options, name)
+    file, sheet = opened(path, options, name)
     shape, notes = find_shape(sheet, file, options)
     roles = [*shape.roles, *(Role(role, required=False, kind="any") for role in more or ())]
     options = options.model_copy(update={"map": {**options.map, **(more or {})}})
@@ -104,15 +114,15 @@ def holds_images(path: str | Path, options: DataOptions) -> bool:
     Raises:
         UsageError, FewtuneError: it cannot be opened.
     """
-    file, sheet = _opened(path, options, None)
+    file, sheet = opened(path, options)
     try:
         return find_shape(sheet, file, options)[0].task == "image"
     except UsageError:  # of no shape by its columns' names; their values may still tell
         return False
 
 
-def _opened(path: str | Path, options: DataOptions, name: str | None) -> tuple[str, Sheet]:
-    """The file's name and content, or the sentence why there is none."""
+def opened(path: str | Path, options: DataOptions, name: str | None = None) -> tuple[str, Sheet]:
+    """The file's name and content as it stands there, or the sentence why there is none."""
     if at(path).is_dir() and is_by_class(at(path)):
         return name or at(path).name, read_folder(at(path))
     source = open_source(at(path), options, name)
