@@ -83,7 +83,7 @@ def shape_of(path: str | Path, options: DataOptions) -> Shape:
     Raises:
         UsageError, FewtuneError: it cannot be read, or no shape fits.
     """
-    file, sheet = _opened(path, options, None)
+    file, sheet = opened(path, options)
     return find_shape(sheet, file, options)[0]
 
 
