@@ -284,11 +284,15 @@ def test_without_write_nothing_is_kept_but_a_sheet_that_was_asked_for(folder, tm
     assert {one.name for one in tmp_path.iterdir()} == {"in", "look.png"}
 
 
-def test_a_table_of_paths_is_augmented_too_and_test_rows_are_kept_away_from(folder, tmp_path):
+def test_a_table_of_paths_is_augmented_too_and_no_row_vanishes(folder, tmp_path):
     lines = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in folder.rglob("*.png")]
-    (tmp_path / "rows.csv").write_text("\n".join(["file,label", *lines]), encoding="utf-8")
-    rows, _, _ = fewtune.augment(tmp_path / "rows.csv", augment="auto", write=str(tmp_path / "out"))
+    text = "\n".join(["file,label", *lines, ",scratch", "none.png,scratch"])
+    (tmp_path / "rows.csv").write_text(text, encoding="utf-8")
+    rows, dropped, _ = fewtune.augment(
+        tmp_path / "rows.csv", augment="auto", write=str(tmp_path / "out")
+    )
     assert len(rows) == 24
+    assert dropped == {"an image that cannot be read": 6, "a row set aside in reading": 1}
     assert all(Path(row["image"]).is_file() for row in rows)
     assert all(Path(row["before"]).is_file() for row in rows)
 

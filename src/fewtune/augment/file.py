@@ -94,7 +94,8 @@ def _images(
         table.rows, recipes, Context(), seed, options.augment_copies, held,
         folder, at(sheet) if sheet else None,
     )  # fmt: skip
-    return rows, dropped, 0
+    aside = len(table.ledger.quarantined)
+    return rows, dropped | ({"a row set aside in reading": aside} if aside else {}), 0
 
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
