@@ -85,21 +85,16 @@ def masked(tmp_path_factory) -> Path:
 def bare(tmp_path_factory) -> Path:
     """A BERT without the head, in whose table some words lie at chosen angles to `pump`."""
     folder = tmp_path_factory.mktemp("bare")
-    words = ["pump", "Pumps", "pumper", "насос", "motor", "lamp", "gas", "##ket", "gaslight", "not"]
-    tokenizer = tokenizer_of([*words, "never", "notary", "泵"])
+    cosines = {"Pumps": 0.9, "pumper": 0.7, "насос": 0.95}
+    cosines |= {"motor": FLOOR + 0.02, "turbine": FLOOR + 0.01, "lamp": FLOOR - 0.01}
+    others = ["gas", "##ket", "gaslight", "not", "never", "notary", "泵"]
+    tokenizer = tokenizer_of(["pump", *cosines, *others])
     torch.manual_seed(0)
     model = transformers.BertModel(config_of(tokenizer))
-    angles = {
-        "Pumps": 0.9,
-        "pumper": 0.7,
-        "насос": 0.95,
-        "motor": FLOOR + 0.01,
-        "lamp": FLOOR - 0.01,
-    }
     table = torch.zeros(len(tokenizer), 32)
     number = tokenizer.convert_tokens_to_ids
     table[number("pump"), 0] = 3
-    for k, (word, cosine) in enumerate(angles.items(), 1):
+    for k, (word, cosine) in enumerate(cosines.items(), 1):
         table[number(word), 0] = 2 * cosine
         table[number(word), k] = 2 * math.sqrt(1 - cosine**2)
     for word, at in (("gas", 10), ("##ket", 11), ("gaslight", 10), ("not", 12), ("notary", 12)):
@@ -172,7 +167,12 @@ def test_a_text_that_spells_the_mask_is_only_a_text(masked):
 
 
 def test_without_a_head_near_words_come_by_cosine_down_to_a_floor(bare):
-    assert ask(bare, "the| |pump", 2) == ("Pumps", "pumper", "motor")
+    assert ask(bare, "the| |pump", 2) == ("motor", "turbine")
+
+
+def test_forms_of_a_word_are_offered_only_where_nothing_else_is_near(bare, monkeypatch):
+    monkeypatch.setattr("fewtune.models.neighbours.FLOOR", 0.65)
+    assert ask(bare, "the| |pump", 2) == ("Pumps", "pumper")
 
 
 def test_a_word_s_own_pieces_are_not_offered_for_it(bare):
@@ -188,7 +188,7 @@ def test_words_that_only_hold_a_sentence_together_have_no_offers(bare):
 
 
 def test_where_no_word_stands_those_near_its_neighbours_are_offered(bare):
-    assert ask(bare, "the| || |pump", 2) == ("Pumps", "pumper", "motor")
+    assert ask(bare, "the| || |pump", 2) == ("motor", "turbine")
 
 
 def test_which_of_the_two_is_seen_by_the_weights(masked, bare):

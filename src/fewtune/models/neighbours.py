@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fewtune.models.vocabulary import Place, Vocabulary, script
+from fewtune.models.vocabulary import Place, Vocabulary, are_forms, script
 
 #: Least cosine. Of MiniLM: film for movie 0.71, terrible for bad 0.56, shattered for broken 0.547;
 #: but good for bad 0.535, slowly for quickly 0.50, quiet for noise 0.47, valves for pump 0.35. What
@@ -48,7 +48,8 @@ class Neighbours:
         self._near: dict[str, dict[str, float]] = {}
 
     def words(self, places: Sequence[Place]) -> list[tuple[str, ...]]:
-        """For each place the words near the one that stands there.
+        """For each place the words near the one that stands there; its own forms (pumps for pump)
+        only where there are no others.
 
         Where none stands, those near the words beside it: so does EDA's insertion, which puts a
         word's synonym elsewhere.
@@ -59,7 +60,9 @@ class Neighbours:
         for place, words in zip(places, asked, strict=True):
             near = [pair for word in words for pair in self._near[word].items()]
             near.sort(key=lambda pair: -pair[1])
-            offers.append(place.offer([word for word, _ in near], TOP))
+            found = place.offer([word for word, _ in near], len(near))
+            new = [one for one in found if not any(are_forms(one, word) for word in words)]
+            offers.append(tuple(new[:TOP]) or found[:TOP])
         return offers
 
     def _look_up(self, words: Sequence[str]) -> None:

@@ -26,6 +26,16 @@ def script(word: str) -> str | None:
     return names.pop() if len(names) == 1 else None
 
 
+def are_forms(one: str, other: str) -> bool:
+    """Whether two words of letters look like forms of one: all but the endings is the same.
+
+    >>> are_forms("leaks", "leaking"), are_forms("Pump", "pumps"), are_forms("leak", "drip")
+    (True, True, False)
+    """
+    least = max(3, min(len(one), len(other)) - 1)
+    return one.casefold()[:least] == other.casefold()[:least]
+
+
 @dataclass(frozen=True)
 class Place:
     """A position in a text cut into pieces.
