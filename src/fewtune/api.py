@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from fewtune.base.errors import UsageError
-from fewtune.base.events import Event
+from fewtune.base.events import Event, tell
 from fewtune.base.options import build
 
 if TYPE_CHECKING:
@@ -249,7 +249,11 @@ def augment(
 
 
 def label(
-    run: Run | Model | str | Path, data: str | Path, rows: int = 100, text: str | None = None
+    run: Run | Model | str | Path,
+    data: str | Path,
+    rows: int = 100,
+    text: str | None = None,
+    listen: Listener | None = None,
 ) -> list[dict[str, Any]]:
     """Suggest labels for a person to correct, the most useful rows first.
 
@@ -258,6 +262,7 @@ def label(
         data: a file of unlabelled rows.
         rows: how many to suggest.
         text: the column that holds the text; found by its name where not given.
+        listen: called with what reading tells: `read`, and `warned` for every note.
 
     Returns:
         `{"text", "label", "confidence", "second", "origin"}`: the likeliest label, its
@@ -274,7 +279,12 @@ def label(
     if rows < 1:
         raise UsageError(f"rows: 1 or more; got {rows}.")
     model = run if isinstance(run, Model) else load(run)
-    found = read_rows(at(data), [Role("text")], DataOptions(text=text)).rows
+    table = read_rows(at(data), [Role("text")], DataOptions(text=text))
+    if listen:
+        listen(tell("read", **table.ledger.counts(), files={"unlabelled": str(data)}))
+        for note in table.notes:
+            listen(tell("warned", message=note))
+    found = table.rows
     texts = [row["text"] for row in found]
     shares = model.predictor.probabilities(texts)
     labels = model.labels

@@ -24,7 +24,10 @@ WORDS = {
     "predict runs/tfidf other.csv": (2, ["no column for the role text", "alpha, beta, gamma"]),
     "predict runs/tfidf good.csv --text nothere": (2, ["no column 'nothere'"]),
     "predict runs/tfidf good.csv --output out.txt": (2, ["ending in .csv or .jsonl", "out.txt"]),
-    "predict runs/tfidf good.csv --output no/out.csv": (1, ["no/out.csv: could not be written"]),
+    "predict runs/tfidf good.csv --output no/out.csv": (
+        2,
+        ["no file can be written in the folder no"],
+    ),
     "evaluate nowhere good.csv": (2, ["no such run folder"]),
     "evaluate runs/tfidf nowhere.csv": (2, ["there is no file nowhere.csv"]),
     "evaluate runs/tfidf other.csv": (2, ["no column for the role text"]),

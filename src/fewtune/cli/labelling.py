@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from fewtune.base.errors import UsageError
-from fewtune.base.files import at, write_atomic
+from fewtune.base.events import Event
+from fewtune.base.files import new_file, write_atomic
 from fewtune.cli.screen import Screen
 from fewtune.record.trouble import writing
 
 USUAL = 100  # rows, about an hour of a person's work
+COUNTS = ("read", "kept", "quarantined", "fixed", "truncated")
 COLUMNS = ("text", "label", "confidence", "second", "origin")
 
 
@@ -21,17 +22,25 @@ def label_file(run: str, source: str, screen: Screen, options: Mapping[str, Any]
     """Write the rows to look at; the file trains once its `label` column is right."""
     from fewtune import api
 
-    rows = api.label(run, source, rows=_count(options.get("rows")), text=options.get("text"))
     output = options.get("output")
-    if screen.json and not output:
-        screen.say({"rows": rows}, "")
-    elif output:
-        if Path(output).suffix != ".csv":
-            raise UsageError(f"output: a name ending in .csv; got {output!r}.")
-        with writing(Path(output)):
-            write_atomic(at(output), as_csv(rows))
+    place = new_file(output, "output", (".csv",), (run, source)) if output else None
+    heard: list[Event] = []
+    rows = api.label(
+        run, source, _count(options.get("rows")), options.get("text"), listen=heard.append
+    )
+    for event in heard:
+        screen.listen(event)
+    told = {
+        "read": {name: heard[0][name] for name in COUNTS},
+        "notes": [event["message"] for event in heard[1:]],
+    }
+    if place:
+        with writing(place):
+            write_atomic(place, as_csv(rows))
         said = f"{len(rows):,} rows, the most useful first: {output}; correct its label column."
-        screen.say({"output": output, "rows": len(rows)}, said)
+        screen.say({"output": output, "rows": len(rows), **told}, said)
+    elif screen.json:
+        screen.say({"rows": rows, **told}, "")
     else:
         print(as_csv(rows), end="")
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.base.errors import UsageError
-from fewtune.base.files import at, write_atomic
+from fewtune.base.files import at, new_file, write_atomic
 from fewtune.cli.screen import Screen
 from fewtune.record.trouble import writing
 
@@ -20,9 +20,9 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
     from fewtune import api
 
     output = options.get("output")
-    if output and Path(output).suffix not in WRITERS:
-        raise UsageError(f"output: a name ending in {' or '.join(WRITERS)}; got {output!r}.")
-    rows, notes = _rows(source, options)
+    inputs = (run, source if _is_file(source) else None)
+    place = new_file(output, "output", WRITERS, inputs) if output else None
+    rows, notes, counts = _rows(source, options)
     for note in notes:
         screen.note(note)
     model = api.load(run)
@@ -31,10 +31,11 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
         {"prediction": one["prediction"], **row, "probability": one["probability"]}
         for row, one in zip(rows, found, strict=True)
     ]
-    if output:
-        with writing(Path(output)):
-            write_atomic(at(output), WRITERS[Path(output).suffix](labelled))
-        screen.say({"output": output, "rows": len(labelled)}, f"{len(labelled):,} rows: {output}")
+    if place:
+        with writing(place):
+            write_atomic(place, WRITERS[place.suffix](labelled))
+        told = {"output": output, "rows": len(labelled), "read": counts, "notes": notes}
+        screen.say(told, f"{len(labelled):,} rows: {output}")
     elif screen.json:
         print(json.dumps(labelled, ensure_ascii=False))
     elif "origin" in labelled[0]:
@@ -64,21 +65,28 @@ def as_jsonl(rows: list[dict[str, Any]]) -> str:
 WRITERS = {".csv": as_csv, ".jsonl": as_jsonl}
 
 
-def _rows(source: str, options: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
-    """The texts to label, each with where it stood; and what the user should know."""
+def _rows(
+    source: str, options: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], list[str], dict[str, int]]:
+    """The texts to label, each with where it stood; what the user should know; the ledger."""
     if not source.strip():
         raise UsageError("the text to label is empty; give a text, or a file of texts.")
-    path = at(source)
-    looks_like_file = path.suffix in (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
-    if not looks_like_file and not _exists(path):
-        return [{"text": source}], []
+    if not _is_file(source):
+        return [{"text": source}], [], {}
     from fewtune.data.columns import Role
     from fewtune.data.options import DataOptions
     from fewtune.data.read import read_rows
 
-    table = read_rows(path, [Role("text")], DataOptions(text=options.get("text")))
+    table = read_rows(at(source), [Role("text")], DataOptions(text=options.get("text")))
     rows = [{"origin": str(row.origin), "text": row["text"]} for row in table.rows]
-    return rows, table.notes
+    return rows, table.notes, table.ledger.counts()
+
+
+def _is_file(source: str) -> bool:
+    """Whether a source is a file, or looks like the name of one."""
+    path = at(source)
+    named = path.suffix in (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
+    return named or _exists(path)
 
 
 def _exists(path: Path) -> bool:
