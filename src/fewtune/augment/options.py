@@ -11,7 +11,9 @@ class AugmentOptions(Options):
     """Which recipes make new training rows, and from what."""
 
     augment: str | list[Any] | None = option(
-        None, "recipes with commas between, `auto` to try all on folds, or a YAML list"
+        None,
+        "recipes with commas between, or a YAML list; `auto`: `train` tries all on folds and keeps "
+        "what helps, `augment` runs all",
     )
     augment_copies: int = option(1, "new rows of each recipe for a training row", ge=1, le=20)
     lexicon: str | None = option(

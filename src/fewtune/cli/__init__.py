@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         if debug:
             raise
         print(f"fewtune: {error}", file=sys.stderr)
+        if "--json" in words:
+            print(json.dumps({"error": str(error)}, ensure_ascii=False))
         sys.exit(error.exit_code)
     except BrokenPipeError:  # `| head -1`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at its end

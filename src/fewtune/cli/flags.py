@@ -34,6 +34,7 @@ def keyword(
 ) -> inspect.Parameter:
     """One optional flag; None where it is not given."""
     of = bool if is_bool else kind
+    group = group or Group("Options", sort_key=-1)  # flags without a group are not in the help
     annotation = Annotated[of | None, Parameter(name=f"--{name}", help=help, group=group)]  # type: ignore[valid-type]
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
@@ -74,7 +75,7 @@ def _help(field: FieldInfo) -> str:
     default, choices = field.default, [c for c in _choices(field) if "'" not in c]
     literal = any(isinstance(arg, str) for arg in _literals(field.annotation))
     told = f" [{', '.join(choices)}]" if literal else ""
-    if default is not None and default is not PydanticUndefined and default != {}:
+    if default not in (None, PydanticUndefined, {}, ()):
         shown = {True: "yes", False: "no"}.get(default, default) if _is_bool(field) else default
         told += f" [default: {shown}]"
     # cyclopts reads help as reStructuredText; a star or backtick is meant as itself

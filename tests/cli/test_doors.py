@@ -1,0 +1,80 @@
+"""The commands' help lists every flag, at once; a failure is told in JSON too."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fewtune.cli import COMMANDS, main
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """The program; its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")  # no long name is broken
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # main sets its own
+
+    def run(*words):
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        said = capsys.readouterr()
+        return left.value.code or 0, said.out, " ".join(said.err.split())
+
+    return run
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_every_flag_of_a_command(name, call):
+    flags = [one.name for one in COMMANDS[name].parameters() if one.kind == one.KEYWORD_ONLY]
+    code, out, _ = call(name, "--help")
+    assert code == 0
+    assert {"config", "json", "quiet"} <= {*flags}
+    assert [flag for flag in flags if f"--{flag} " not in out] == []
+
+
+def test_the_main_flags_are_in_the_help(call):
+    wanted = {
+        "check": "fix mask explain all model json config quiet",
+        "label": "rows text output",
+        "augment": "write seed json",
+        "train": "method task",
+    }
+    for name, flags in wanted.items():
+        _, out, _ = call(name, "--help")
+        for flag in flags.split():
+            assert f"--{flag} " in out, (name, flag)
+
+
+def test_no_default_is_shown_where_there_is_none(call):
+    _, out, _ = call("check", "--help")
+    assert "()" not in out
+
+
+def test_help_answers_at_once():
+    quickest = 9.0
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "fewtune", "--help"], check=True, capture_output=True)
+        quickest = min(quickest, time.perf_counter() - start)
+    assert quickest < 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("check", "none.csv", "--json"), 2),
+        (("check", "--json"), 2),
+        (("checkk", "--json"), 2),
+        (("check", "empty.csv", "--json"), 1),
+        (("check", "a.csv", "--nonsense", "1", "--json"), 2),
+    ],
+)
+def test_a_failure_is_one_json_object_on_stdout(words, code, call, tmp_path):
+    (tmp_path / "empty.csv").write_text("\n")
+    left, out, err = call(*words)
+    assert left == code
+    error = json.loads(out)["error"]
+    assert f"fewtune: {' '.join(error.split())}" == err
