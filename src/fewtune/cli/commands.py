@@ -154,7 +154,7 @@ def _train_parameters() -> list[inspect.Parameter]:
     return [
         argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
         keyword("method", f"auto, one of {methods}, or several joined by + [default: auto]"),
-        keyword("task", f"one of {', '.join(TASKS)} [default: {TASKS[0]}]"),
+        keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
         *_common(),
         *parameters(groups),
     ]

@@ -17,7 +17,7 @@ def template() -> str:
         "# fewtune train DATA --config this-file.yaml        (flags win over the file)",
         "",
         f"# method: {AUTO}        # auto, one of {', '.join(METHODS)}, or several with +",
-        f"# task: {TASKS[0]}",
+        f"# task: {AUTO}        # {AUTO}, {', '.join(TASKS)}",
     ]
     for name, cls in [*SECTIONS.items(), *METHODS.items()]:
         fields = {key: field for key, field in cls.model_fields.items() if field.description}
@@ -37,6 +37,6 @@ def schema() -> dict[str, Any]:
         for cls in [*SECTIONS.values(), *METHODS.values()]
         for name, field in cls.model_fields.items()
     }
-    fields |= {"method": (str, AUTO), "task": (str, TASKS[0])}
+    fields |= {"method": (str, AUTO), "task": (str, AUTO)}
     made = create_model("train", __config__={"extra": "forbid"}, **fields)
     return made.model_json_schema()

@@ -34,6 +34,8 @@ def same_text(row: Row) -> tuple[str, ...]:
     labels."""
     if "text" in row.fields:
         return (folded(row["text"]),)
+    if "messages" in row.fields:
+        return tuple(folded(one.content) for one in row["messages"] if one.role != "assistant")
     if "image" in row.fields:  # names such as scratch_1.jpg are alike and say nothing
         return (file_mark(row["image"]),)
     out = ("label", "labels", "output", "group", "time")

@@ -16,7 +16,7 @@ from fewtune.data.holdout import held_out, labels_of, same_text, stratum
 from fewtune.data.hub import paths_of
 from fewtune.data.ledger import Ledger
 from fewtune.data.options import DataOptions
-from fewtune.data.read import Table, read_rows
+from fewtune.data.read import Table, read_any, read_rows
 from fewtune.data.row import Origin, Row
 from fewtune.data.splits import natural
 
@@ -71,7 +71,7 @@ class Dataset:
 
 def load(
     path: str | Path,
-    roles: Sequence[Role],
+    roles: Sequence[Role] | None,
     options: DataOptions,
     seed: int = 0,
     *,
@@ -81,7 +81,7 @@ def load(
 
     Args:
         path: the file with the training rows.
-        roles: what the task reads.
+        roles: what the task reads; None takes rows of whatever shape the file has.
         options: files, columns, format, and the share to hold out where no test file is given.
         seed: of the split.
         hold_out: without a test file, hold rows out; False leaves `test` empty (for outer folds).
@@ -96,7 +96,8 @@ def load(
     """
     if options.split:
         return _split_again(path, roles, options)
-    roles, options = with_columns(roles, options)
+    if roles is not None:
+        roles, options = with_columns(roles, options)
     given = paths_of(path, options.valid, options.test)
     tables = _read(given, roles, options)
     _refuse_hopeless(tables["train"], roles, given["train"].name)
@@ -127,7 +128,7 @@ def load(
 
 
 def given_back(
-    path: str | Path, roles: Sequence[Role], options: DataOptions, told: Mapping[str, Any]
+    path: str | Path, roles: Sequence[Role] | None, options: DataOptions, told: Mapping[str, Any]
 ) -> Dataset:
     """The data set that `told` (a `Dataset.as_json`) describes, from the files as they are now.
 
@@ -165,7 +166,7 @@ def given_back(
     )  # fmt: skip
 
 
-def _split_again(path: str | Path, roles: Sequence[Role], options: DataOptions) -> Dataset:
+def _split_again(path: str | Path, roles: Sequence[Role] | None, options: DataOptions) -> Dataset:
     """The split that another run wrote down, on the same files.
 
     Raises:
@@ -204,12 +205,17 @@ def with_columns(roles: Sequence[Role], options: DataOptions) -> tuple[list[Role
 
 
 def _read(
-    given: Mapping[str, Path], roles: Sequence[Role], options: DataOptions
+    given: Mapping[str, Path], roles: Sequence[Role] | None, options: DataOptions
 ) -> dict[str, Table]:
     tables: dict[str, Table] = {}
+    beside = {"group": options.group, "time": options.time}
+    more = {role: column for role, column in beside.items() if column}
     for part, name in _names(given).items():
         like = tables["train"].columns if tables else None
-        tables[part] = read_rows(given[part], roles, options, like=like, name=name)
+        if roles is None:
+            tables[part] = read_any(given[part], options, like=like, name=name, more=more)
+        else:
+            tables[part] = read_rows(given[part], roles, options, like=like, name=name)
     return tables
 
 
@@ -245,7 +251,7 @@ def _lines(rows: Sequence[Row]) -> dict[str, list[int]]:
 # ---------------------------------------------------------------------------- verdicts
 
 
-def _refuse_hopeless(table: Table, roles: Sequence[Role], file: str) -> None:
+def _refuse_hopeless(table: Table, roles: Sequence[Role] | None, file: str) -> None:
     rows = table.rows
     if len(rows) < FEWEST_ROWS:
         aside = Counter(entry.code for entry in table.ledger.quarantined)
@@ -261,7 +267,7 @@ def _refuse_hopeless(table: Table, roles: Sequence[Role], file: str) -> None:
             f"tell them apart by; is {', '.join(table.columns.values())} the right choice of "
             "columns (--text, --label)?"
         )
-    if any(role.required and role.reads in ("label", "labels") for role in roles):
+    if any(role.required and role.reads in ("label", "labels") for role in roles or ()):
         classes = sorted({label for row in rows for label in labels_of(row)})
         if len(classes) < 2:
             only = f"one class ({shortened(classes[0])})" if classes else "no class"

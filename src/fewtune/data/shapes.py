@@ -164,6 +164,8 @@ SHAPES: tuple[Shape, ...] = (
     LABELLED,
     Shape("plain text", "generate", (Role("text"),)),
 )  # fmt: skip
+#: What a dialogue is, however its file writes it.
+DIALOGUE = next(shape for shape in SHAPES if shape.name == "messages")
 
 
 def find_shape(sheet: Sheet, file: str, options: DataOptions) -> tuple[Shape, list[str]]:

@@ -10,11 +10,13 @@ import numpy as np
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.methods.artefact import ABOUT, About
+from fewtune.methods.voice import Voice
 from fewtune.models.load import loading
 from fewtune.tasks.classify import Classify
 
 if TYPE_CHECKING:
     from fewtune.methods.base import Method
+    from fewtune.models.causal import CausalModel
     from fewtune.models.device import Machine
     from fewtune.models.pooled import PooledModel
 
@@ -65,21 +67,54 @@ class NgramPredictor:
         return self.model.probabilities(list(texts))
 
 
+def load_voice(folder: Path, device: str = "auto", bf16: bool | None = None) -> Voice:
+    """Rebuild a language model in `model/` of a run.
+
+    Raises:
+        UsageError: it is a classifier.
+        FewtuneError: as `load_predictor`.
+    """
+    from fewtune.models.device import find_machine
+    from fewtune.models.load import load_saved_tokenizer
+
+    about = About.read(folder)
+    if not about.speaks:
+        raise UsageError(
+            f"{folder}: this model chooses among {len(about.labels)} labels and does not write; "
+            "`fewtune predict` asks it."
+        )
+    method = _method_of(folder, about)
+    with loading(folder, "model"):
+        model = cast("CausalModel", method.load(folder, about)).requires_grad_(False)
+    machine = find_machine(device, bf16)
+    return Voice(model, load_saved_tokenizer(folder), machine, about.max_length)
+
+
+def _method_of(folder: Path, about: About) -> Method:
+    from fewtune.methods import parse
+
+    try:
+        return parse(about.method, about.options)
+    except UsageError as error:
+        raise FewtuneError(f"{folder / ABOUT} is damaged: {error}") from error
+
+
 def load_predictor(folder: Path, device: str = "auto", bf16: bool | None = None) -> Predictor:
-    """Rebuild the artefact in `model/` of a run.
+    """Rebuild the classifier in `model/` of a run.
 
     Raises:
         FewtuneError: it is no artefact of fewtune, or its base model is gone or another one.
     """
-    from fewtune.methods import parse
     from fewtune.models.waiting import wait_as_the_machine_allows
 
     wait_as_the_machine_allows()
     about = About.read(folder)
-    try:
-        method: Method = parse(about.method, about.options)
-    except UsageError as error:
-        raise FewtuneError(f"{folder / ABOUT} is damaged: {error}") from error
+    method = _method_of(folder, about)
+    if about.speaks:
+        raise UsageError(
+            f"{folder}: this model writes and has no labels; `fewtune generate` and `fewtune chat` "
+            "ask it."
+        )
     with loading(folder, "model"):
         if not method.needs_model:
             return NgramPredictor(about, folder)

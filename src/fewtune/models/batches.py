@@ -66,6 +66,16 @@ class Marked(Encoded):
             [self.rows[i] for i in rows],
         )
 
+    def and_also(self, other: Marked) -> Marked:
+        """These rows, then the other's."""
+        return Marked(
+            [*self.ids, *other.ids],
+            self.pad,
+            (),
+            [*self.weights, *other.weights],
+            [*self.rows, *other.rows],
+        )
+
     @property
     def learned(self) -> np.ndarray:
         """Targets of each row, (rows,)."""

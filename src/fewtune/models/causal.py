@@ -38,6 +38,12 @@ class CausalModel(Tunable):
         """Number of tokens the head knows."""
         return int(config_of(self.backbone).vocab_size)
 
+    @property
+    def positions(self) -> int:
+        """The longest text it has positions for, in tokens."""
+        config = config_of(self.backbone)
+        return int(getattr(config, "max_position_embeddings", None) or config.n_positions)
+
     def features(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """States that the head reads, (batch, tokens, width); virtual tokens left out.
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fewtune.models.batches import by_length
 from fewtune.models.causal import CausalModel
+from fewtune.models.chat import stop_ids
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.device import Machine, frozen_in_bf16
 from fewtune.models.head import head_of
@@ -83,6 +84,21 @@ class Speaker:
         batch = _Batch.of(self, [prompt], decoding, seed, [0])
         for tokens in batch.steps():
             yield from tokens.values()
+
+
+def speaker_of(model: CausalModel, tokenizer: Any, machine: Machine) -> Speaker:
+    """A model with its tokenizer's stop tokens and its own `generation_config`'s."""
+    own = model.whole().generation_config
+    ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
+    return Speaker(
+        model,
+        machine,
+        stop_ids(tokenizer, ends),
+        lambda ids: tokenizer.decode(ids, skip_special_tokens=True),
+        tokenizer.pad_token_id,
+        model.positions,
+        own.suppress_tokens or (),
+    )
 
 
 @dataclass

@@ -14,8 +14,10 @@ from fewtune.data.options import DataOptions
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.methods import METHODS, parse
 from fewtune.methods.base import options_of
+from fewtune.models.decoding import DecodingOptions
 from fewtune.models.options import ModelOptions
 from fewtune.record.options import RunOptions
+from fewtune.tasks.options import GenerateOptions
 from fewtune.train.options import TrainOptions
 from fewtune.trials.options import TrialOptions
 
@@ -27,10 +29,12 @@ SECTIONS: dict[str, type[Options]] = {
     "augment": AugmentOptions,
     "trials": TrialOptions,
     "evaluate": EvaluateOptions,
+    "generate": GenerateOptions,
+    "decoding": DecodingOptions,
     "run": RunOptions,
 }
 AUTO = "auto"
-TASKS = ("classify",)
+TASKS = ("classify", "generate")
 
 #: The recipe that many guides give for small data. What the user gives wins.
 CAUTIOUS: dict[str, Any] = {
@@ -53,7 +57,7 @@ class Job:
 
     Attributes:
         path: the training file.
-        task: a key of TASKS.
+        task: one of TASKS, or `auto` until the file was looked at.
         method: `auto` or a method as spelled; `method_options`: those given for it.
         given: what the user gave, flat, for the command that runs the job again.
     """
@@ -69,6 +73,8 @@ class Job:
     augment: AugmentOptions
     trials: TrialOptions
     evaluate: EvaluateOptions
+    generate: GenerateOptions
+    decoding: DecodingOptions
     run: RunOptions
 
     @property
@@ -93,8 +99,8 @@ def make_job(path: str, given: Mapping[str, Any]) -> Job:
     """
     given = {name: value for name, value in given.items() if value is not None}
     plain = dict(given)
-    task, method = plain.pop("task", TASKS[0]), str(plain.pop("method", AUTO))
-    wrong = [] if task in TASKS else [one_of("task", task, TASKS)]
+    task, method = str(plain.pop("task", AUTO)), str(plain.pop("method", AUTO))
+    wrong = [] if task in (AUTO, *TASKS) else [one_of("task", task, (AUTO, *TASKS))]
     own = options_of(METHODS.values())
     known = {name for cls in SECTIONS.values() for name in cls.model_fields} | own.keys()
     wrong += [

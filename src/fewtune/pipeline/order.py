@@ -14,25 +14,36 @@ from typing import TYPE_CHECKING
 
 from fewtune.base.errors import Interrupted, UsageError
 from fewtune.base.events import Event, tell
-from fewtune.check.look import Look
+from fewtune.check.look import Look, shown
 from fewtune.check.run import check
 from fewtune.data.load import PARTS, Dataset, given_back, load
+from fewtune.data.shapes import DIALOGUE, LABELLED
 from fewtune.methods.base import Method
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.classify import classify
+from fewtune.pipeline.generate import generate
 from fewtune.pipeline.job import Job, job_of_plan
-from fewtune.pipeline.plan import choose, first_plan, mark_of, refuse_early, with_valid_rows
+from fewtune.pipeline.plan import (
+    choose,
+    first_plan,
+    mark_of,
+    reads,
+    refuse_early,
+    with_task,
+    with_valid_rows,
+)
 from fewtune.pipeline.run import Run
 from fewtune.record.environment import environment
 from fewtune.record.folder import RunFolder
 from fewtune.record.names import default_name
 from fewtune.record.trouble import writing
-from fewtune.tasks.classify import Classify
 
 if TYPE_CHECKING:
     from fewtune.models.load import Source
 
 RUNS = Path("runs")
+#: What happens between the rows and the scores, by task.
+STAGES = {"classify": classify, "generate": generate}
 #: What the reading itself tells of.
 TOLD = ("format", "empty", "truncated", "balance-single", "balance-unseen")
 MOST_ROWS = 20  # of a finding that a run keeps; `fewtune check` names all
@@ -48,7 +59,8 @@ def start(job: Job) -> tuple[RunFolder, Iterator[Event]]:
         UsageError, FewtuneError: the job is impossible, or its folder is another run's.
     """
     begun = perf_counter()
-    data = load(job.path, Classify.reads, job.data, job.run.seed)
+    job = with_task(job)
+    data = load(job.path, reads(job), job.data, job.run.seed)
     data = with_valid_rows(data, job)
     method, source, reasons = choose(job)
     refuse_early(job, data, method)
@@ -87,9 +99,9 @@ def _taken_up(folder: RunFolder, begun: float) -> Run:
     job = job_of_plan(plan)
     method, source, _ = choose(job)
     if folder.data:
-        data = given_back(job.path, Classify.reads, job.data, folder.data)
+        data = given_back(job.path, reads(job), job.data, folder.data)
     else:
-        data = with_valid_rows(load(job.path, Classify.reads, job.data, job.run.seed), job)
+        data = with_valid_rows(load(job.path, reads(job), job.data, job.run.seed), job)
     if mark_of(job, data, method, source) != plan["fingerprint"]:
         raise UsageError(
             f"{folder.path}: the files or the base model of this run have changed since it was "
@@ -129,7 +141,7 @@ def _stages(run: Run) -> Iterator[Event]:
     with writing(run.folder.path):
         run.folder.write_environment(environment())
     yield from _read(run)
-    yield from classify(run)
+    yield from STAGES[run.job.task](run)
 
 
 def _read(run: Run) -> Iterator[Event]:
@@ -147,7 +159,9 @@ def _checked(run: Run) -> Iterator[Event]:
     """What the linter's rules without a model say of the rows as they were split."""
     data = run.data
     parts = {part: data.part(part) for part in PARTS if data.part(part)}
-    look = Look(parts, data.ledger, data.columns, group=run.job.data.group)
+    shown_parts = {part: [*map(shown, rows)] for part, rows in parts.items()}
+    shape = LABELLED if run.job.task == "classify" else DIALOGUE
+    look = Look(shown_parts, data.ledger, data.columns, group=run.job.data.group, shape=shape)
     findings = [one.as_json() for one in check(look) if not one.code.startswith(TOLD)]
     for one in findings:
         del one["rows"][MOST_ROWS:]

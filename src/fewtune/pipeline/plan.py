@@ -10,17 +10,42 @@ from fewtune.base.errors import UsageError, one_of
 from fewtune.base.files import fingerprint, found
 from fewtune.choose.method import default_method
 from fewtune.choose.recipe import decide
+from fewtune.data.columns import Role
 from fewtune.data.holdout import stratum, together
+from fewtune.data.hub import paths_of
 from fewtune.data.load import Dataset
+from fewtune.data.read import shape_of
 from fewtune.data.splits import stratified_holdout
 from fewtune.methods import parse
 from fewtune.methods.base import Method
 from fewtune.pipeline.extra import refuse_extra
 from fewtune.pipeline.job import AUTO, Job
 from fewtune.pipeline.run import watchable_rows
+from fewtune.tasks.classify import Classify
 
 if TYPE_CHECKING:
     from fewtune.models.load import Source
+
+
+def with_task(job: Job) -> Job:
+    """The job with its task named: the user's, else what the file's columns say.
+
+    A file of texts without labels could be labels forgotten, so only a dialogue means generation.
+    """
+    if job.task != AUTO:
+        return job
+    try:
+        paths = paths_of(job.path, None, None)
+        shape = shape_of(paths["train"], job.data)
+    except UsageError:
+        return replace(job, task="classify")  # what reads labels says best what it misses
+    speaks = shape.task == "generate" and any(role.name != "text" for role in shape.roles)
+    return replace(job, task="generate" if speaks else "classify")
+
+
+def reads(job: Job) -> Sequence[Role] | None:
+    """What the task reads of every row; None takes whatever shape the file has."""
+    return Classify.reads if job.task == "classify" else None
 
 
 def choose(job: Job) -> tuple[Method, Source | None, list[str]]:
@@ -34,17 +59,52 @@ def choose(job: Job) -> tuple[Method, Source | None, list[str]]:
         method = parse(job.method, job.method_options)
         source.room(method.reserved_tokens)
         return method, source, []
-    name, reason = default_method(count_parameters(source) or 0)
+    name, reason = default_method(count_parameters(source) or 0, job.task)
     return parse(name, {}), source, [reason]
 
 
 def refuse_early(job: Job, data: Dataset, method: Method) -> None:
     """What would be refused later, said before there is a run folder."""
+    if job.task == "generate":
+        _refuse_silent(job, data, method)
+    elif job.evaluate.metric:
+        raise UsageError("metric: for generated texts only; classification has its own metrics.")
     if method.needs_steps:
         decide(method, job.train, len(data.train), watchable_rows(data))
     refuse_extra(job, method, data.train)
     if job.evaluate.positive is not None and job.evaluate.positive not in data.labels:
         raise UsageError(one_of("positive", job.evaluate.positive, data.labels))
+
+
+def _refuse_silent(job: Job, data: Dataset, method: Method) -> None:
+    """What cannot learn to write.
+
+    Raises:
+        UsageError: the method trains no language model, or the model or the rows do not speak.
+    """
+    from fewtune.evaluate.named import resolve_metrics
+    from fewtune.models.load import is_causal
+
+    if not method.needs_model or not method.needs_steps:
+        raise UsageError(
+            f"method: `{method.spell()}` chooses among labels and cannot write; try `lora`."
+        )
+    if not is_causal(job.model.model):
+        raise UsageError(
+            f"model: {job.model.model} reads and does not write; give a causal language model, "
+            "such as a folder or hub id of the Qwen or Llama family (--model)."
+        )
+    if job.trials.unlabelled or job.augment.augment == AUTO:
+        raise UsageError(
+            "unlabelled, augment=auto: for classification only; name recipes, such as "
+            "--augment typing."
+        )
+    if not any({"messages", "text"} & row.fields.keys() for row in data.train):
+        raise UsageError(
+            f"task: {job.path} holds no dialogues and no texts to write; see `fewtune check` for "
+            "what it holds."
+        )
+    resolve_metrics(job.evaluate.metric)
 
 
 def with_valid_rows(data: Dataset, job: Job) -> Dataset:
@@ -79,7 +139,9 @@ def mark_of(job: Job, data: Dataset, method: Method, source: Source | None) -> s
     if job.data.split:
         files.append(fingerprint(repr(data.as_json()["parts"])))
     base = fingerprint_of(source.folder) if source else ""
-    return fingerprint(repr(sections), method.spell(), method.model_dump_json(), base, *files)
+    return fingerprint(
+        repr(sections), job.task, method.spell(), method.model_dump_json(), base, *files
+    )
 
 
 def first_plan(

@@ -109,7 +109,7 @@ class Run:
 
 def watchable_rows(data: Dataset) -> bool:
     """Whether a validation row has a label that can be learned."""
-    return any(row.get("label") in data.labels for row in data.valid)
+    return any(row.get("label") in data.labels or "messages" in row.fields for row in data.valid)
 
 
 def size_of(folder: Path) -> int:

@@ -40,7 +40,7 @@ def finish(run: Run, task: Classify) -> Iterator[Event]:
     run.seconds["total"] = perf_counter() - run.begun
     scores["seconds"] = {name: round(value, 3) for name, value in run.seconds.items()}
     run.folder.write_scores(scores)
-    _write_card(run, scores)
+    write_card(run, scores)
     # a run is finished when all of it is there, so the report says so a moment before
     write_report(run.folder, "finished")
     yield tell("finished", verdict=scores["verdict"], seconds=run.seconds["total"])
@@ -98,7 +98,8 @@ def _scores(run: Run, task: Classify, probabilities: np.ndarray) -> dict[str, An
     }
 
 
-def _write_card(run: Run, scores: dict[str, Any]) -> None:
+def write_card(run: Run, scores: dict[str, Any]) -> None:
+    """The model card, from what was measured."""
     from fewtune.base.files import write_atomic
 
     code = run.method.code(run.facts["about"])

@@ -14,16 +14,16 @@ from torch import Tensor
 from fewtune.base.events import Event
 from fewtune.data.row import Row
 from fewtune.methods.artefact import About
+from fewtune.methods.voice import Voice
 from fewtune.models.answer_loss import answer_loss
 from fewtune.models.batches import Marked
 from fewtune.models.causal import CausalModel
-from fewtune.models.chat import set_template, stop_ids
-from fewtune.models.decoding import DecodingOptions
+from fewtune.models.chat import set_template
 from fewtune.models.device import Machine
 from fewtune.models.head import head_of
 from fewtune.models.load import load_causal
 from fewtune.models.parts import blocks_of, lowest_trained_block
-from fewtune.models.speaking import Said, Speaker, answer_losses
+from fewtune.models.speaking import answer_losses, speaker_of
 from fewtune.models.trunk import Trunk, fill_trunk
 from fewtune.tasks.generate import Encoding, Generate
 from fewtune.train.candidate import Candidate
@@ -59,19 +59,9 @@ class AnswerBench(Workbench[CausalModel]):
         """Rows as tokens."""
         return self.task.encode(rows, self.tokenizer, self.max_length)
 
-    def speaker(self, model: CausalModel) -> Speaker:
+    def voice(self, model: CausalModel) -> Voice:
         """A model of this bench, ready to answer."""
-        own = model.whole().generation_config
-        ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
-        return Speaker(
-            model,
-            self.machine,
-            stop_ids(self.tokenizer, ends),
-            lambda ids: self.tokenizer.decode(ids, skip_special_tokens=True),
-            self.tokenizer.pad_token_id,
-            self.source.positions,
-            own.suppress_tokens or (),
-        )
+        return Voice(model, self.tokenizer, self.machine, self.max_length, self.task)
 
 
 @dataclass
@@ -144,19 +134,9 @@ class Answerer(Candidate):
         watch = AnswerValidation(self, valid) if valid is not None and len(valid) else None
         yield from self.train(work, recipe, folder, watch)
 
-    def losses(self, rows: Marked) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """As `answer_losses`, of the model as it stands."""
-        return answer_losses(self.model, rows, self.bench.machine)
-
-    def say(
-        self, prompts: Sequence[np.ndarray], decoding: DecodingOptions, seed: int = 0
-    ) -> list[Said]:
-        """Answers of the model as it stands."""
-        return self.bench.speaker(self.model).answers(prompts, decoding, seed)
-
     def about(self) -> About:
         """With what writing dialogues out needs."""
-        speaker = self.bench.speaker(self.model)
+        speaker = speaker_of(self.model, self.bench.tokenizer, self.bench.machine)
         return replace(
             super().about(),
             template=self.bench.template,
@@ -174,7 +154,8 @@ class AnswerValidation:
 
     def __call__(self) -> dict[str, float]:
         """Scores by metric name."""
-        loss, count, right = self.candidate.losses(self.rows)
+        candidate = self.candidate
+        loss, count, right = answer_losses(candidate.model, self.rows, candidate.bench.machine)
         return {
             "log_loss": float(loss.sum() / count.sum()),
             "accuracy": float(right.sum() / count.sum()),
