@@ -90,6 +90,7 @@ DIRTY = {
     "leak-label-in-text": {
         "train": [(f"{text}, valve", "valve") for text, _ in FAULTS[:8]] + FAULTS[8:]
     },
+    "balance-unique": {"train": [(text, f"case {k}") for k, (text, _) in enumerate(FAULTS)]},
     "balance-single": plus(("motor hums", "motor")),
     "balance-few": plus(("motor hums", "motor"), ("motor is hot", "motor")),
     "balance-ratio": plus(("motor hums", "motor")) | {"ratio": 4},

@@ -12,12 +12,35 @@ from fewtune.data.holdout import labels_of
 from fewtune.data.row import Origin
 from fewtune.data.splits import natural
 
+UNIQUE = 0.8  # distinct labels by labels, from which they are no classes
+LEAST = 10  # labels; of fewer nothing can be said
+
+
+def unique(look: Look) -> Iterator[Finding]:
+    """A label column that is an id, a date or a text."""
+    if _is_unique(look):
+        column = look.columns.get("label", look.columns.get("labels", "label"))
+        yield Finding(
+            "balance-unique",
+            "error",
+            f"{len(look.train):,} training rows have {len(look.labels):,} labels, almost each its "
+            "own, so there are no classes to learn.",
+            f"Is {column!r} an id column? Name the one that holds the label: --label COLUMN.",
+            _first_of(look, look.labels[:LEAST]),
+            count=len(look.labels),
+        )
+
+
+def _is_unique(look: Look) -> bool:
+    counts = _counts(look)
+    return counts.total() >= LEAST and len(counts) >= UNIQUE * counts.total()
+
 
 def single(look: Look) -> Iterator[Finding]:
     """Classes of one row: they can be learned a little and never tested."""
     counts = _counts(look)
     names = [label for label in look.labels if counts[label] == 1]
-    if names:
+    if names and not _is_unique(look):
         yield Finding(
             "balance-single",
             "warning",
@@ -32,7 +55,7 @@ def few(look: Look) -> Iterator[Finding]:
     counts = _counts(look)
     least = look.options.few
     names = [label for label in look.labels if 1 < counts[label] < least]
-    if names:
+    if names and not _is_unique(look):
         smallest = min(names, key=lambda label: counts[label])
         yield Finding(
             "balance-few",

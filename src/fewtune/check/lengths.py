@@ -49,11 +49,11 @@ def unknown(look: Look) -> Iterator[Finding]:
     bad = len(rows) > TOO_MANY * len(look.rows)
     chinese = sum(is_chinese(row["text"]) for row in rows) * 2 > len(rows)
     name = look.model.model if look.model else ""
-    advice = (
-        "Choose a model that reads Chinese, such as bge-small-zh or bert-base-chinese."
-        if chinese
-        else "Choose a model of the texts' language, or clean what is no text."
-    )
+    advice = "Choose a model of the texts' language, or clean what is no text."
+    if chinese:
+        talks = look.shape.task in ("generate", "vision-chat")
+        such = "Qwen2.5-0.5B-Instruct" if talks else "bge-small-zh or bert-base-chinese"
+        advice = f"Choose a model that reads Chinese, such as {such}."
     yield Finding(
         "unknown-tokens",
         "error" if bad else "warning",

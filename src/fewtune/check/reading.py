@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from fewtune.check.finding import Finding, Severity, share
+from fewtune.check.finding import Finding, Severity, share, some
 from fewtune.check.look import Look
+from fewtune.data.holdout import labels_of
 from fewtune.data.ledger import Entry
+from fewtune.data.splits import natural
 
 #: What to do about rows that were set aside, by code.
 MEND = {
@@ -18,6 +20,10 @@ MEND = {
     "format-type": "give a single value where a text or a label is expected",
     "empty-text": "write the text, or delete the row",
     "empty-label": "label the rows; `fewtune label` suggests labels",
+    "empty-turn": "write what the assistant says, or leave the dialogue out",
+    "format-role": "rename the roles to system, user, assistant and tool",
+    "format-turns": "bring the turns into order: a system message first, then user and assistant "
+    "by turns, an answer at the end",
 }
 
 
@@ -37,6 +43,31 @@ def told(code: str) -> Callable[[Look], Iterator[Finding]]:
             yield _finding(code, "note", mended, what, do)
 
     return rule
+
+
+#: What programs and people write where there is no label.
+NO_LABEL = frozenset(
+    ["nan", "none", "null", "nil", "n/a", "na", "-", "--", "?", "无", "空", "未标注", "缺失"]
+)
+
+
+def no_label(look: Look) -> Iterator[Finding]:
+    """Rows without a label: set aside, or with a word for nothing as their class."""
+    yield from told("empty-label")(look)
+    every = {label for _, row in look.rows for label in labels_of(row)}
+    words = natural({label for label in every if label.casefold() in NO_LABEL})
+    if "+" in every:
+        words = [label for label in words if set(label) != {"-"}]
+    rows = [row.origin for _, row in look.rows if not set(words).isdisjoint(labels_of(row))]
+    if rows:
+        yield Finding(
+            "empty-label",
+            "warning",
+            f"{share(len(rows), len(look.rows))} of the rows have the label {some(words, 5)}, "
+            "which mostly means that there is none, and is learned as a class.",
+            "Leave such cells empty (the rows are then set aside), or name the class in a word.",
+            tuple(rows),
+        )
 
 
 def cut(look: Look) -> Iterator[Finding]:

@@ -23,6 +23,7 @@ from fewtune.check.finding import Finding, Severity
 from fewtune.check.look import Look
 
 Needs = Literal["rows", "tokenizer", "features"]
+Kind = Literal["rows", "text", "label", "dialogue", "image"]
 Check = Callable[[Look], Iterable[Finding]]
 
 
@@ -47,7 +48,7 @@ class Rule:
     why: str
     look: Check
     needs: Needs = "rows"
-    speaks_of: Literal["rows", "text", "label", "dialogue", "image"] = "rows"
+    speaks_of: Kind = "rows"
 
     def applies(self, look: Look) -> bool:
         """Whether the rows are of the kind that the rule speaks of."""
@@ -65,8 +66,14 @@ class Rule:
         return self.code.partition("-")[0]
 
 
-def _reading(code: str, title: str, why: str, severity: Severity = "warning") -> Rule:
-    return Rule(code, severity, title, why, reading.told(code))
+def _reading(
+    code: str,
+    title: str,
+    why: str,
+    severity: Severity = "warning",
+    speaks_of: Kind = "rows",
+) -> Rule:
+    return Rule(code, severity, title, why, reading.told(code), speaks_of=speaks_of)
 
 
 _PRIVATE_WHY = (
@@ -108,10 +115,33 @@ RULES: tuple[Rule, ...] = (
         "Written out as text, brackets and quotes would be learned.",
     ),
     _reading("empty-text", "no text", "Nothing can be learned from an empty text."),
-    _reading(
+    Rule(
         "empty-label",
-        "no label",
-        "A row without a label cannot teach; it can serve --unlabelled, or be labelled.",
+        "warning",
+        "no label, or a word for none (nan, N/A, 无)",
+        "A row without a label cannot teach; it can serve --unlabelled, or be labelled. A word for "
+        "nothing, which programs write into empty cells, would be learned as a class.",
+        reading.no_label,
+    ),
+    _reading(
+        "empty-turn",
+        "a dialogue without turns, or with an empty answer",
+        "A model would learn to answer with nothing.",
+        speaks_of="dialogue",
+    ),
+    _reading(
+        "format-role",
+        "a turn of a role that is not known",
+        "Whether a turn is asked or learned depends on who speaks. Guessing would train the model "
+        "to write questions.",
+        speaks_of="dialogue",
+    ),
+    _reading(
+        "format-turns",
+        "turns in an order that cannot be learned",
+        "Templates write a system message first, and then questions and answers by turns; without "
+        "an answer there is nothing to learn.",
+        speaks_of="dialogue",
     ),
     _reading(
         "format-spaces",
@@ -222,6 +252,14 @@ RULES: tuple[Rule, ...] = (
         "nothing else.",
         leakage.label_in_text,
         speaks_of="label",
+    ),
+    Rule(
+        "balance-unique",
+        "error",
+        "a label of its own for almost every row",
+        "Numbers of cases, dates and whole sentences make no classes: there is no second row to "
+        "learn them from, or to test them on.",
+        balance.unique,
     ),
     Rule(
         "balance-single",

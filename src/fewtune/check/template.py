@@ -95,7 +95,8 @@ def missing(look: Look) -> Iterator[Finding]:
         "warning",
         f"{look.model.model if look.model else ''} has no chat template, so how turns are written "
         "out is not decided.",
-        "Choose the chat or instruct version of the model, or name a built-in template.",
+        "Choose the chat or instruct version of the model, or give `fewtune train` a template: "
+        "--chat-template plain or chatml.",
         count=len(_dialogues(look)),
     )
 

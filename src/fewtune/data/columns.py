@@ -161,7 +161,7 @@ def find_columns(
     _by_values(sheet, file, roles, chosen, notes)
     for role in roles:
         if role.required and role.name not in chosen:
-            raise UsageError(_missing(sheet, file, role))
+            raise UsageError(_taken(file, role, chosen) or _missing(sheet, file, role))
     found = {r.name: chosen[r.name] for r in roles if r.name in chosen}
     notes += [
         f"{file} has a second column {column!r}, called '{column} (2)' here; {role} is read from "
@@ -264,6 +264,18 @@ def _shape(sheet: Sheet, column: str) -> _Shape:
     return _Shape(mean(map(len, values)), len(set(values)) / len(values), len(values))
 
 
+def _taken(file: str, role: Role, chosen: Mapping[str, str]) -> str | None:
+    """The sentence for a role whose column another role has."""
+    for other, column in chosen.items():
+        if normal(column) in role.names:
+            return (
+                f"the column {column!r} of {file} is taken by {other} ({_flag(other)}), and "
+                f"{role.name} has no other: name one with {_flag(role.name)}, or leave out the "
+                "other."
+            )
+    return None
+
+
 def _missing(sheet: Sheet, file: str, role: Role) -> str:
     spelled = {normal(c): c for c in sheet.columns}
     hints = (get_close_matches(name, spelled, n=1, cutoff=0.75) for name in role.names)
@@ -276,7 +288,8 @@ def _missing(sheet: Sheet, file: str, role: Role) -> str:
 
 
 def _flag(role: str) -> str:
-    return f"--{role} COLUMN" if role in ("text", "label") else f"--map {role}=COLUMN"
+    own = ("text", "label", "source", "group", "time")
+    return f"--{role} COLUMN" if role in own else f"--map {role}=COLUMN"
 
 
 def _listed(columns: Sequence[Any], limit: int = 20) -> str:

@@ -392,6 +392,12 @@ def _split_labels(value: str) -> list[Any]:
     return _BETWEEN_LABELS.split(value)
 
 
+#: A role's kind -> the code of a row without it; a code is a rule's, so that it can be looked up.
+_EMPTY = {
+    "text": "empty-text", "label": "empty-label", "labels": "empty-label", "path": "empty-image",
+    "paths": "empty-image", "any": "empty-turn",
+}  # fmt: skip
+
+
 def _empty(role: Role, column: str) -> tuple[str, str]:
-    what = "label" if role.reads in ("label", "labels") else role.name
-    return f"empty-{what}", f"{role.name} (column {column!r}) is empty"
+    return _EMPTY[role.reads], f"{role.name} (column {column!r}) is empty"
