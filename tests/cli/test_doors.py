@@ -78,3 +78,18 @@ def test_a_failure_is_one_json_object_on_stdout(words, code, call, tmp_path):
     assert left == code
     error = json.loads(out)["error"]
     assert f"fewtune: {' '.join(error.split())}" == err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--few", "many"), "few: a whole number; got 'many'."),
+        (("--few", "2.5"), "few: a whole number; got '2.5'."),
+        (("--ratio", "x"), "ratio: a number; got 'x'."),
+        (("--ratio", "nan"), "ratio: a finite number; got 'nan'."),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_in_plain_words(words, said, call):
+    code, _, err = call("check", "a.csv", *words)
+    assert code == 2
+    assert err == f"fewtune: {said}"

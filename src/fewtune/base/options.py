@@ -69,7 +69,18 @@ def _sentence(one: Any, cls: type[BaseModel]) -> str:
         return f"{name}: one of {', '.join(choices)}; got {got!r}.{did_you_mean(str(got), choices)}"
     if one["type"] == "value_error":
         return f"{name}: {one['ctx']['error']}"
+    if one["type"] in _KINDS:
+        return f"{name}: {_KINDS[one['type']]}; got {got!r}."
     return f"{name}: {one['msg'][0].lower()}{one['msg'][1:]}; got {got!r}."
+
+
+#: Pydantic's names for values of the wrong kind -> what is expected.
+_KINDS = {
+    "int_parsing": "a whole number", "int_parsing_size": "a smaller whole number",
+    "int_type": "a whole number", "int_from_float": "a whole number",
+    "float_parsing": "a number", "float_type": "a number", "finite_number": "a finite number",
+    "bool_parsing": "yes or no", "bool_type": "yes or no", "string_type": "a text",
+}  # fmt: skip
 
 
 def _choices(field: FieldInfo) -> list[str]:

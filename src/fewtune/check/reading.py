@@ -16,8 +16,9 @@ MEND = {
     "format-ragged": "put quotes round cells that hold the delimiter or a line break",
     "format-quotes": "close the quotes, and double those inside a cell",
     "format-header": "leave the repeated header out, it came from joining files",
-    "format-json": "write one whole JSON object a line",
-    "format-type": "give a single value where a text or a label is expected",
+    "format-json": "write one whole JSON object a line, or one list of objects",
+    "format-type": "give one value where a text or a label is expected, and a list of turns as "
+    "messages",
     "empty-text": "write the text, or delete the row",
     "empty-label": "label the rows; `fewtune label` suggests labels",
     "empty-turn": "write what the assistant says, or leave the dialogue out",

@@ -85,14 +85,14 @@ class Printed:
             self.out.print(Padding(self._row(row), (0, 0, 0, 4)), soft_wrap=False)
             if other := one.beside.get(row):
                 told.add(other)
-                self.out.print(Padding(self._row(other), (0, 0, 0, 6)), soft_wrap=False)
+                self.out.print(Padding(self._row(other, 6), (0, 0, 0, 6)), soft_wrap=False)
         if len(one.rows) > self.most:
             more = len(one.rows) - self.most
             self.out.print(Padding(Text(f"... and {more:,} more (--all)", "dim"), (0, 0, 0, 4)))
         self.out.print(Padding(Text(f"-> {one.do}", style="italic"), (0, 0, 0, 4)))
         self.out.print()
 
-    def _row(self, origin: Any) -> Any:
+    def _row(self, origin: Any, indent: int = 4) -> Any:
         from rich.text import Text
 
         row = self.done.row(origin)
@@ -102,7 +102,7 @@ class Printed:
             if labels := ", ".join(labels_of(row)):
                 told.append(f"  {labels}", style="magenta")
             told.append(f"  {' '.join(row['text'].split())}")
-        told.truncate(max(40, self.out.width - 4), overflow="ellipsis")
+        told.truncate(max(40, self.out.width - indent), overflow="ellipsis")
         return told
 
     def _summary(self) -> None:

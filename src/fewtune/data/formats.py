@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -11,7 +12,7 @@ from typing import Any
 
 from fewtune.base.errors import FewtuneError, one_of
 from fewtune.data.columns import unique_names
-from fewtune.data.delimited import read_csv, read_tsv
+from fewtune.data.delimited import has_header, read_csv, read_tsv
 from fewtune.data.encodings import MARK, Text, decode
 from fewtune.data.sheet import Broken, Record, Sheet, Source
 
@@ -21,6 +22,7 @@ _NOT_OURS = {
     b"%PDF": "a PDF; fewtune reads tables of rows such as csv or jsonl",
     b"SQLite format 3": "a database; export the table as csv",
 }
+_BLANKS = "\ufeff \t\r\n"
 _NOT_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -28,29 +30,41 @@ _NOT_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 def read_jsonl(source: Source) -> Sheet:
-    """Read one JSON object a line; a file that is one array or object after all is read as that."""
+    """Read one JSON object a line; a file that is one array or object after all is read as that.
+
+    Objects that stand one after another in some other way are read too, where all of them are
+    whole; else those that share a line are set aside one by one.
+    """
     text = decode(source)
-    if text.text.lstrip("\ufeff \t\r\n").startswith("["):
+    if text.text.lstrip(_BLANKS).startswith("["):
         return read_json(source)
     rows = [
-        _json_line(source, number, line)
+        row
         for number, line in enumerate(text.lines(), start=1)
-        if line.strip("\ufeff \t\r\n")
+        if line.strip(_BLANKS)
+        for row in _json_line(source, number, line)
     ]
     alone = len(rows) == 1 or not any(isinstance(row, Record) for row in rows)
     if rows and alone and _whole(text) is not None:
         return read_json(source)
+    if any(isinstance(row, Broken) for row in rows) and (items := _one_after_another(text)):
+        return _of_items(source, items, text, _numbered(source, items))
     return _of_objects(rows, text.notes)
 
 
-def _json_line(source: Source, number: int, line: str) -> Record | Broken:
+def _json_line(source: Source, number: int, line: str) -> list[Record | Broken]:
+    """What a line holds: one record mostly, or as many broken ones as objects share it."""
+    at = source.at(number)
     if MARK in line:
-        reason = "bytes that the file's encoding does not have"
-        return Broken(source.at(number), "format-encoding", reason)
+        return [Broken(at, "format-encoding", "bytes that the file's encoding does not have")]
     try:
-        return _json_record(source, number, json.loads(line.strip("\ufeff \t\r\n")))
+        return [_json_record(source, number, json.loads(line.strip(_BLANKS)))]
     except (ValueError, RecursionError) as error:
-        return Broken(source.at(number), "format-json", f"no JSON object: {error}")
+        count = len(_values(line)[0])
+        reason = f"{count} objects on one line where one is expected"
+        if count > 1:
+            return [Broken(at, "format-json", reason)] * count
+        return [Broken(at, "format-json", f"no JSON object: {_why(error)}")]
 
 
 def read_json(source: Source) -> Sheet:
@@ -61,16 +75,83 @@ def read_json(source: Source) -> Sheet:
     """
     text = decode(source)
     whole = _whole(text)
-    notes = list(text.notes)
     if whole is None:
-        if text.text.lstrip("\ufeff \t\r\n").startswith("["):
-            return _of_objects(list(_salvage(source, text.text)), notes)
-        return read_jsonl(source)
+        if not text.text.lstrip(_BLANKS).startswith("["):
+            return read_jsonl(source)
+        if items := _one_after_another(text):
+            return _of_items(source, items, text, _numbered(source, items))
+        return _of_objects(list(_salvage(source, text.text)), list(text.notes))
     items, key = _list_in(source, whole)
-    if key:
-        notes.append(f"the rows of {source.name} are its list {key!r}")
+    notes = [f"the rows of {source.name} are its list {key!r}"] if key else []
+    return _of_items(source, items, text, notes)
+
+
+def _numbered(source: Source, items: list[Any]) -> list[str]:
+    told = "its objects stand one after another and not one a line; rows are named by their number"
+    return [] if _cells(items) else [f"{source.name}: {told}"]
+
+
+def _of_items(source: Source, items: list[Any], text: Text, notes: list[str]) -> Sheet:
+    """A list's elements as rows: objects, or lists of cells."""
+    notes = [*text.notes, *notes]
+    if width := _cells(items):
+        return _of_lists(source, items, width, notes)
     records = (_json_record(source, k, item, text.damaged) for k, item in enumerate(items, 1))
     return _of_objects(list(records), notes)
+
+
+def _cells(items: list[Any]) -> int:
+    """How many cells the rows have where all are lists of single values; else 0."""
+    if not all(isinstance(one, list) for one in items):
+        return 0
+    if any(isinstance(cell, list | dict) for one in items for cell in one):
+        return 0
+    (width, _), *_ = Counter(map(len, items)).most_common(1) or [(0, 0)]
+    return width if width > 1 else 0
+
+
+def _of_lists(source: Source, items: list[list[Any]], width: int, notes: list[str]) -> Sheet:
+    """Rows such as `["pump is hot", "pump"]`, whose first may name the columns."""
+    sample = [[str(cell) for cell in one] for one in items[:200]]
+    named = len(items[0]) == width and has_header(sample, source)
+    columns = unique_names(sample[0]) if named else [f"column {k + 1}" for k in range(width)]
+    if not named:
+        notes = [*notes, f"{source.name} names no columns; they are called column 1 to {width}"]
+    records: list[Record | Broken] = []
+    for number, one in enumerate(items, 1):
+        at = source.at(number)
+        if len(one) != width:
+            reason = f"{len(one)} values where most rows have {width}"
+            records.append(Broken(at, "format-ragged", reason))
+        elif number > 1 or not named:
+            records.append(Record(at, dict(zip(columns, one, strict=True))))
+    return Sheet(columns, records, named, notes)
+
+
+def _one_after_another(text: Text) -> list[Any] | None:
+    """The values of a text that is JSON values one after another, and the elements of lists among
+    them; None where something else stands between."""
+    values, whole = _values(text.text)
+    if not whole or not all(isinstance(one, list | dict) for one in values):
+        return None
+    if _cells(values):
+        return values
+    return [one for value in values for one in (value if isinstance(value, list) else [value])]
+
+
+def _values(text: str) -> tuple[list[Any], bool]:
+    """JSON values from the start of a text, and whether nothing else is left."""
+    decoder, between = json.JSONDecoder(), re.compile(r"[\s,\ufeff]*")
+    values: list[Any] = []
+    at = between.match(text).end()  # type: ignore[union-attr]
+    while at < len(text):
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            return values, False
+        values.append(value)
+        at = between.match(text, at).end()  # type: ignore[union-attr]
+    return values, True
 
 
 def _whole(text: Text) -> Any:
@@ -101,7 +182,7 @@ def _is_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
 
 
-def _salvage(source: Source, text: str) -> Iterator[Record | Broken]:
+def _salvage(source: Source, text: str, number: int = 0) -> Iterator[Record | Broken]:
     """The elements of an array that is damaged somewhere; after a broken one, reading goes on at
     the next `{` that begins like the first element did."""
     decoder = json.JSONDecoder()
@@ -110,20 +191,28 @@ def _salvage(source: Source, text: str) -> Iterator[Record | Broken]:
     text = text.lstrip("\ufeff")
     lead = first.group().rpartition("\n")
     again = re.compile("\n" + lead[2] + r"(?=\{)" if lead[1] else r"\}\s*,\s*(?=\{)")
-    between, at, number = re.compile(r"[\s,]*"), first.end(), 0
+    between, at = re.compile(r"[\s,]*"), first.end()
     while at < len(text) and text[at] != "]":
         number += 1
         try:
             value, at = decoder.raw_decode(text, at)
             yield _json_record(source, number, value, damaged=True)
         except (ValueError, RecursionError) as error:
-            yield Broken(source.at(number), "format-json", f"no JSON: {error}")
+            yield Broken(source.at(number), "format-json", f"no JSON: {_why(error)}")
             found = again.search(text, at + 1)
             at = found.end() if found else len(text)
         gap = between.match(text, at)
         at = gap.end() if gap else at
-    if text[at + 1 :].strip():
-        yield Broken(source.at(number + 1), "format-json", "text after the end of the list")
+    rest = text[at + 1 :].strip()
+    if rest.startswith("["):  # files that were joined
+        yield from _salvage(source, rest, number)
+    elif rest:
+        reason = "text after the end of the list; one list, or one object a line, is expected"
+        yield Broken(source.at(number + 1), "format-json", reason)
+
+
+def _why(error: ValueError | RecursionError) -> str:
+    return "lists in lists too deep to read" if isinstance(error, RecursionError) else str(error)
 
 
 def _json_record(source: Source, number: int, value: Any, damaged: bool = False) -> Record | Broken:
@@ -286,7 +375,7 @@ def _refuse_binary(source: Source, text: str) -> None:
 
 
 def _is_json(text: Text) -> bool:
-    start = text.text.lstrip("\ufeff \t\r\n")
+    start = text.text.lstrip(_BLANKS)
     if not start.startswith(("{", "[")):
         return False
     return _whole(text) is not None or _begins_with_object(start.splitlines())
