@@ -14,6 +14,7 @@ from fewtune.base.options import build
 if TYPE_CHECKING:
     from fewtune.check.run import Checked
     from fewtune.methods.predictor import Predictor
+    from fewtune.methods.voice import Voice
     from fewtune.record.folder import RunFolder
 
 Listener = Callable[[Event], None]
@@ -39,20 +40,73 @@ class Model:
 
         return load_predictor(self.path)
 
+    @cached_property
+    def speaks(self) -> bool:
+        """Whether it writes texts, rather than choosing a label."""
+        from fewtune.methods.artefact import About
+
+        return About.read(self.path).speaks
+
+    @cached_property
+    def voice(self) -> Voice:
+        """The loaded language model."""
+        from fewtune.methods.predictor import load_voice
+        from fewtune.models.waiting import wait_as_the_machine_allows
+
+        wait_as_the_machine_allows()
+        return load_voice(self.path)
+
+    @cached_property
+    def untouched(self) -> Voice:
+        """The base of the language model, as it was before training."""
+        from fewtune.methods.predictor import load_untouched
+
+        return load_untouched(self.path)
+
+    def generate(self, prompts: Any, *, seed: int = 0, **decoding: Any) -> list[dict[str, Any]]:
+        """Answers of a language model.
+
+        Args:
+            prompts: a text, or a list of texts and of dialogues (lists of `{"role", "content"}`).
+            seed: of every sampled answer.
+            decoding: `temperature`, `top_p`, `max_new_tokens`, ...; greedy where nothing is given.
+
+        Returns:
+            One `{"prediction": text, "stopped": bool, "tokens": int}` a prompt; `stopped` where the
+            model ended its answer itself.
+
+        Raises:
+            UsageError: wrong options or prompts, or the model chooses among labels.
+        """
+        from fewtune.data.dialogue import waiting
+        from fewtune.models.decoding import DecodingOptions
+
+        (how,) = build([DecodingOptions], decoding)
+        asked = [prompts] if isinstance(prompts, str) else list(prompts)
+        replies = self.voice.answer(
+            [waiting(one) for one in asked], cast(DecodingOptions, how), seed
+        )
+        return [
+            {"prediction": one.text, "stopped": one.stopped, "tokens": one.tokens}
+            for one in replies
+        ]
+
     @property
     def labels(self) -> list[str]:
         """Class names in the order of the probabilities."""
         return list(self.predictor.about.labels)
 
     def predict(self, texts: Sequence[str] | str) -> list[dict[str, Any]]:
-        """The label of each text and the probability of every class.
+        """The label of each text and the probability of every class; of what writes, its answers.
 
         Args:
             texts: one text or several.
 
         Returns:
-            One `{"prediction": label, "probability": {label: share}}` a text.
+            One `{"prediction": label, "probability": {label: share}}` a text, or as `generate`.
         """
+        if self.speaks:
+            return self.generate(texts)
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts:
             return []

@@ -77,6 +77,22 @@ def predict(run: str, source: str, **given: Any) -> int | None:
     return predict_source(run, source, door, options)
 
 
+def generate(run: str, prompt: str, **given: Any) -> int | None:
+    """One answer of a language model."""
+    from fewtune.cli.speaking import generate_text
+
+    door, options = _door(given, "generate")
+    return generate_text(run, prompt, door, options)
+
+
+def chat(run: str, **given: Any) -> int | None:
+    """Talk with a language model."""
+    from fewtune.cli.speaking import chat_with
+
+    door, options = _door(given, "chat")
+    return chat_with(run, door, options)
+
+
 def label(run: str, source: str, **given: Any) -> int | None:
     """Suggest labels for a person to correct."""
     from fewtune.cli.labelling import label_file
@@ -221,6 +237,41 @@ def _predict_parameters() -> list[inspect.Parameter]:
     ]
 
 
+def _generate_parameters() -> list[inspect.Parameter]:
+    from fewtune.cli.flags import argument, keyword, parameters
+    from fewtune.models.decoding import DecodingOptions
+
+    return [
+        argument("run", "a run folder, or a model/ folder"),
+        argument("prompt", "what is asked"),
+        keyword("base", "let the untouched model answer", is_bool=True),
+        *_speaking(),
+        *_common(),
+        *parameters({"Options: decoding": [DecodingOptions]}),
+    ]
+
+
+def _chat_parameters() -> list[inspect.Parameter]:
+    from fewtune.cli.flags import argument, parameters
+    from fewtune.models.decoding import DecodingOptions
+
+    return [
+        argument("run", "a run folder, or a model/ folder"),
+        *_speaking(),
+        *_common(),
+        *parameters({"Options: decoding": [DecodingOptions]}),
+    ]
+
+
+def _speaking() -> list[inspect.Parameter]:
+    from fewtune.cli.flags import keyword
+
+    return [
+        keyword("system", "what the assistant is told beforehand"),
+        keyword("seed", "of sampled answers [default: 0]", kind=int),
+    ]
+
+
 def _label_parameters() -> list[inspect.Parameter]:
     from fewtune.cli.flags import argument, keyword
 
@@ -271,6 +322,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "evaluate": Command(evaluate, "score a run's model on another file", _evaluate_parameters),
     "predict": Command(predict, "label a text, or the rows of a file", _predict_parameters),
+    "generate": Command(generate, "one answer of a language model", _generate_parameters),
+    "chat": Command(chat, "talk with a language model, tuned and untouched", _chat_parameters),
     "label": Command(
         label, "suggest labels for a person to correct, most useful first", _label_parameters
     ),

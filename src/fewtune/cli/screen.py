@@ -14,13 +14,26 @@ from fewtune.base.events import Event
 if TYPE_CHECKING:
     from fewtune.api import Run
 
-SHOWN = ("accuracy", "macro_f1", "log_loss")
+SHOWN = {
+    "classify": ("accuracy", "macro_f1", "log_loss"),
+    "generate": ("loss", "token_accuracy", "exact_match", "number_match", "rougeL",
+                 "rougeL_characters", "chrf", "stops"),
+}  # fmt: skip
+TRANSPOSED = ("generate",)
+#: Metrics that are no share of anything.
+NO_SHARE = ("log_loss", "mcc", "ece", "loss", "perplexity", "bleu", "chrf", "length_ratio")
 #: What takes a while after an event, shown until the next one.
 BUSY = {
     "checked": "reading the model, fitting the probe",
     "planned": "running the frozen blocks",
     "saved": "asking the model and the baselines about the test rows",
+    "encoded": "asking the untouched model",
+    "answered": "answering the test rows",
 }
+
+
+TRY = {"classify": 'predict {} "some text"', "generate": "chat {}"}
+LONGEST = 60  # characters of an answer in a line
 
 
 class Screen:
@@ -93,7 +106,8 @@ class Screen:
         self.line(
             "split",
             f"{event['train']:,} training{valid}, {event['test']:,} test rows · "
-            f"{event['classes']} classes · {event['how']}",
+            + (f"{event['classes']} classes · " if event["classes"] else "")
+            + event["how"],
         )
 
     def _on_baseline(self, event: Event) -> None:
@@ -142,6 +156,39 @@ class Screen:
         )
         for reason in event["reasons"]:
             self.line("", reason, style="dim")
+
+    def _on_encoded(self, event: Event) -> None:
+        share = event["learned"] / max(1, event["tokens"])
+        self.line(
+            "tokens",
+            f"{event['rows']:,} rows, {event['tokens']:,} tokens; {event['learned']:,} "
+            f"({share:.0%}) are learned · chat template: {event['template']}",
+        )
+        if event["ends"] < 1:
+            told = f"{1 - event['ends']:.0%} of the rows do not end with a token that stops"
+            self.line("", f"{told}: there the model does not learn to end.", style="yellow")
+        self.line("", "learned is what is green:", style="dim")
+        for pieces in event["sample"][:1]:
+            self.err.print(_sample(pieces))
+
+    def _on_asked(self, event: Event) -> None:
+        said = f"the untouched model's loss on answers is {event['loss']:.3f} nats a token"
+        if event["answers"]:
+            said += f"; it answers {_short(event['answers'][0])!r}"
+        self.line("before", said)
+
+    def _on_answered(self, event: Event) -> None:
+        self.line(
+            "answered", f"{event['system']}: {event['rows']:,} rows, {event['seconds']:.1f} s"
+        )
+
+    def _on_recalled(self, event: Event) -> None:
+        change = event["change"]
+        self.line(
+            "general",
+            f"loss on {event['passages']} general texts: {event['before']['value']:.3f} before, "
+            f"{event['loss']['value']:.3f} now ({change['low']:+.3f} to {change['high']:+.3f})",
+        )
 
     def _on_cached(self, event: Event) -> None:
         mib = event["bytes"] / 2**20
@@ -234,17 +281,16 @@ class Screen:
         for what, where in (
             ("report", path / "report.html"),
             ("model", path / "model"),
-            ("try it", f'fewtune predict {quote(str(path))} "some text"'),
+            ("try it", f"fewtune {TRY[scores['task']].format(quote(str(path)))}"),
         ):
             self.out.print(f"{what:8}{where}", markup=False, soft_wrap=True)
 
     def _table(self, scores: Mapping[str, Any]) -> Any:
-        from rich.table import Table
-
-        table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
+        if scores["task"] in TRANSPOSED:
+            return self._by_metric(scores)
+        table = self._new_table(scores)
         narrow = self.out.width < 64  # the scores are what wraps then, not the names
-        table.add_column(f"on {scores['rows']['test']:,} test rows", no_wrap=narrow)
-        for metric in SHOWN:
+        for metric in SHOWN[scores["task"]]:
             table.add_column(
                 metric.replace("_", " "), justify="right", no_wrap=not narrow, overflow="fold"
             )
@@ -253,9 +299,29 @@ class Screen:
             own = name == scores["method"]
             table.add_row(
                 name,
-                *(_cell(metric, block.get(metric)) for metric in SHOWN),
+                *(_cell(metric, block.get(metric)) for metric in SHOWN[scores["task"]]),
                 style="bold" if own else "",
             )
+        return table
+
+    def _by_metric(self, scores: Mapping[str, Any]) -> Any:
+        """Metrics down, systems across: there are many, and not every system has all."""
+        table = self._new_table(scores)
+        for name in scores["baselines"]:
+            table.add_column(name, justify="right", overflow="fold")
+        table.add_column(scores["method"], justify="right", style="bold", overflow="fold")
+        blocks = [*scores["baselines"].values()]
+        for metric in SHOWN[scores["task"]]:
+            if metric in scores["test"]:
+                others = (_value(metric, block.get(metric)) for block in blocks)
+                table.add_row(metric, *others, _cell(metric, scores["test"][metric]))
+        return table
+
+    def _new_table(self, scores: Mapping[str, Any]) -> Any:
+        from rich.table import Table
+
+        table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
+        table.add_column(f"on {scores['rows']['test']:,} test rows", no_wrap=self.out.width < 64)
         return table
 
     def show_evaluation(self, found: Mapping[str, Any]) -> None:
@@ -275,14 +341,37 @@ class Screen:
         self.out.print(table)
 
 
+def _sample(pieces: list[dict[str, Any]]) -> Any:
+    """A row of the training data; what is learned is green, and between arrows without colour."""
+    from rich.text import Text
+
+    text = Text()
+    for piece in pieces:
+        if piece["learned"]:
+            text.append(f"»{piece['text']}«", "green")
+        else:
+            text.append(piece["text"], "dim")
+    return text
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
 def _cell(metric: str, value: Mapping[str, float] | None) -> str:
     """`71.4 % (62.5-79.0)`; losses and correlations keep their scale."""
     if value is None:
         return "-"
     numbers = value["value"], value["low"], value["high"]
-    if metric in ("log_loss", "mcc", "ece"):
+    if metric in NO_SHARE:
         return "{:.3f} ({:.2f}-{:.2f})".format(*numbers)
     return "{:.1f} % ({:.1f}-{:.1f})".format(*(100 * n for n in numbers))
+
+
+def _value(metric: str, value: Mapping[str, float] | None) -> str:
+    """`71.4 %`, without the interval."""
+    return _cell(metric, value).partition(" (")[0]
 
 
 def eprint(text: str) -> None:

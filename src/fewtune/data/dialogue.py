@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fewtune.base.errors import UsageError
 from fewtune.data.ledger import Unusable
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -65,6 +66,31 @@ def from_turns(fields: Mapping[str, Any]) -> tuple[Message, ...]:
     if fields.get("system") and turns[0].role != "system":
         turns.insert(0, Message("system", str(fields["system"])))
     return in_order(turns)
+
+
+def waiting(value: Any) -> tuple[Message, ...]:
+    """What a person asks, as turns: a text, or a list of turns as files have them.
+
+    Raises:
+        UsageError: it is neither, or nothing waits for an answer.
+
+    >>> waiting("hot?")
+    (Message(role='user', content='hot?', weight=None, name=None, tool_calls=None, images=()),)
+    """
+    if isinstance(value, str):
+        value = [{"role": "user", "content": value}]
+    try:
+        if not isinstance(value, list | tuple) or not value:
+            raise Unusable("format-type", f"{_short(value)} is neither a text nor a list of turns")
+        turns = tuple(
+            one if isinstance(one, Message) else _turn(one, number)
+            for number, one in enumerate(value, 1)
+        )
+    except Unusable as unusable:
+        raise UsageError(f"prompt: {unusable.reason}.") from None
+    if turns[-1].role == "assistant" or not turns[-1].content.strip():
+        raise UsageError("prompt: the last turn must ask something and not be empty.")
+    return turns
 
 
 def in_order(turns: Sequence[Message]) -> tuple[Message, ...]:

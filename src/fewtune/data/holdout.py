@@ -35,12 +35,18 @@ def same_text(row: Row) -> tuple[str, ...]:
     if "text" in row.fields:
         return (folded(row["text"]),)
     if "messages" in row.fields:
-        return tuple(folded(one.content) for one in row["messages"] if one.role != "assistant")
+        said = [one.content for one in row["messages"] if one.role != "assistant"]
+        return ("\n".join(_folded_lines(text) for text in said),)
     if "image" in row.fields:  # names such as scratch_1.jpg are alike and say nothing
         return (file_mark(row["image"]),)
     out = ("label", "labels", "output", "group", "time")
     asked = {k: v for k, v in row.fields.items() if k not in out}
     return tuple(f"{name} {folded(str(asked[name]))}" for name in sorted(asked))
+
+
+def _folded_lines(text: str) -> str:
+    """Folded line by line: what many rows share often stands on lines of its own."""
+    return "\n".join(folded(line) for line in text.splitlines())
 
 
 def stratum(row: Row) -> str:
@@ -103,7 +109,8 @@ def held_out(rows: Sequence[Row], options: DataOptions, seed: int) -> Split:
     same = "like texts together"
     if options.group:
         same += f", each {options.group} on one side"
-    how = f"{len(held):,} rows ({share:.0%}) held out, stratified by label, {same}, seed {seed}"
+    by_label = "stratified by label, " if any(labels_of(row) for row in rows) else ""
+    how = f"{len(held):,} rows ({share:.0%}) held out, {by_label}{same}, seed {seed}"
     split = {"how": how, "share": share, "seed": seed}
     return tuple(rows[k] for k in train), tuple(rows[k] for k in held), split
 

@@ -56,6 +56,25 @@ def shingles(text: str) -> frozenset[str]:
     return frozenset(text[k : k + width] for k in range(len(text) - width + 1))
 
 
+def without_shared_lines(texts: Sequence[str]) -> list[str]:
+    """Texts without the lines that half of them share, such as one instruction over every row.
+
+    Such lines say nothing about a row, and would make all rows look alike. A text of nothing else
+    keeps them.
+
+    >>> rows = [f"Name the fault.\\n{part}" for part in ("pump", "lamp", "door", "fuse")]
+    >>> without_shared_lines(rows)
+    ['pump', 'lamp', 'door', 'fuse']
+    """
+    lines = [text.splitlines() for text in texts]
+    seen = Counter(line for some in lines if len(some) > 1 for line in set(some))
+    shared = {line for line, count in seen.items() if count > 2 and 2 * count >= len(texts)}
+    if not shared:
+        return list(texts)
+    own = ["\n".join(line for line in some if line not in shared) for some in lines]
+    return [one or text for one, text in zip(own, texts, strict=True)]
+
+
 def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> list[Pair]:
     """Pairs of texts that are nearly equal, equal ones among them, in the order of the texts.
 
@@ -66,7 +85,7 @@ def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> list[
     >>> near_duplicates(["pump DE bearing is hot", "Pump DE bearing is hot.", "lamp is dark"])
     [Pair(first=0, second=1, similarity=1.0)]
     """
-    sets = [shingles(plain(text)) for text in texts]
+    sets = [shingles(plain(text)) for text in without_shared_lines(texts)]
     rare = Counter(one for found in sets for one in found)
     ordered = [sorted(found, key=lambda one: (rare[one], one)) for found in sets]
     index: dict[str, list[int]] = defaultdict(list)

@@ -74,6 +74,15 @@ class Adapter(Method):
             if isinstance(module, SerialAdapter):
                 module.active = on
 
+    def scale(self, model: Tunable, by: float) -> bool:
+        """The adapters' output times `by`."""
+        from fewtune.methods.bottleneck import SerialAdapter
+
+        for module in model.modules():
+            if isinstance(module, SerialAdapter):
+                module.scale = self.adapter_scale * by
+        return True
+
     def save(self, model: Tunable, folder: Path, about: About) -> None:
         """No library holds these: fewtune's own weights file."""
         save_parts(model, folder, about)

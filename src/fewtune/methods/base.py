@@ -72,6 +72,14 @@ class Method(Options):
     def switch(self, model: Tunable, on: bool) -> None:
         """Turn the added parts off or on again; only where `restores`."""
 
+    def scale(self, model: Tunable, by: float) -> bool:
+        """Multiply what the added parts contribute; False where it cannot be done.
+
+        1 leaves the model as it was trained, 0 is the base; between them lies less of what was
+        learned and less of what was forgotten.
+        """
+        return False
+
     def merge(self, model: Tunable) -> Tunable | None:
         """The same function as a plain model, or None where there is none."""
         return model if self.merges else None

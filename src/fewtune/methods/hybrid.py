@@ -75,6 +75,10 @@ class Hybrid(Method):
         for part in self.parts():
             part.switch(model, on)
 
+    def scale(self, model: Tunable, by: float) -> bool:
+        """Every part, or none."""
+        return all(part.scale(model, by) for part in self.parts())
+
     def save(self, model: Tunable, folder: Path, about: About) -> None:
         """A plain model from a merged copy, or fewtune's own file."""
         if not self.plain:

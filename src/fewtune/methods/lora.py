@@ -70,6 +70,16 @@ class LoRA(InjectedMethod):
                 )
         return model
 
+    def scale(self, model: Tunable, by: float) -> bool:
+        """alpha/r times `by`; not with DoRA or PiSSA, where 0 is not the base."""
+        if self.use_dora or not self.restores:
+            return False
+        for layer in tuner_layers(model).values():
+            usual = getattr(layer, "usual_scaling", None) or dict(layer.scaling)
+            layer.usual_scaling = usual
+            layer.scaling = {name: value * by for name, value in usual.items()}
+        return True
+
     def rate_factor(self, parameter: str) -> float:
         """LoRA+ : B trains faster than A."""
         return self.loraplus_lr_ratio if ".lora_B." in parameter else 1.0

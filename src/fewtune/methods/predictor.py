@@ -67,11 +67,16 @@ class NgramPredictor:
         return self.model.probabilities(list(texts))
 
 
-def load_voice(folder: Path, device: str = "auto", bf16: bool | None = None) -> Voice:
+def load_voice(
+    folder: Path, device: str = "auto", bf16: bool | None = None, scale: float = 1.0
+) -> Voice:
     """Rebuild a language model in `model/` of a run.
 
+    Args:
+        scale: what the added parts contribute is multiplied by it.
+
     Raises:
-        UsageError: it is a classifier.
+        UsageError: it is a classifier, or cannot be scaled.
         FewtuneError: as `load_predictor`.
     """
     from fewtune.models.device import find_machine
@@ -86,8 +91,28 @@ def load_voice(folder: Path, device: str = "auto", bf16: bool | None = None) -> 
     method = _method_of(folder, about)
     with loading(folder, "model"):
         model = cast("CausalModel", method.load(folder, about)).requires_grad_(False)
+    if scale != 1 and not method.scale(model, scale):
+        raise UsageError(
+            f"adapter_scale: what `{method.spell()}` has learned cannot be scaled; that goes with "
+            "`lora` and `adapter`."
+        )
     machine = find_machine(device, bf16)
     return Voice(model, load_saved_tokenizer(folder), machine, about.max_length)
+
+
+def load_untouched(folder: Path, device: str = "auto", bf16: bool | None = None) -> Voice:
+    """The base of a saved language model, with the template that the tuned one was taught by.
+
+    Raises:
+        FewtuneError: the base is gone, or another one.
+    """
+    from fewtune.methods.artefact import load_base
+    from fewtune.models.device import find_machine
+    from fewtune.models.load import load_saved_tokenizer
+
+    about = About.read(folder)
+    model = cast("CausalModel", load_base(about)).requires_grad_(False)
+    return Voice(model, load_saved_tokenizer(folder), find_machine(device, bf16), about.max_length)
 
 
 def _method_of(folder: Path, about: About) -> Method:

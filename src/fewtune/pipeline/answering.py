@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from fewtune.train.answers import AnswerBench
 
 LEVEL = 0.05
+FEWEST = 10  # general texts that the untouched model knows, below which nothing is said
+UNKNOWN = (
+    "the untouched model finds the general texts less likely than guessing, so there is nothing "
+    "that it could forget of them; give texts of its own kind (--general FILE)."
+)
 NOTABLE = 0.1  # nats a token on general passages: the change from which forgetting is told
 
 
@@ -78,6 +83,7 @@ def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
     encoding = bench.encode(run.data.test)
     yield from set_aside(run, "test", run.data.test, encoding)
     test = _test(run, bench, encoding.rows)
+    run.facts["vocabulary"] = len(bench.tokenizer)
     general = general_rows(run.job.generate.general)
     voice = load_voice(run.folder.model, run.chosen.get("device", "auto"), run.chosen.get("bf16"))
     heard = {"test": _heard(voice, test, general, run.seed)}
@@ -161,8 +167,13 @@ def _heard(voice: Voice, test: Test, general: Sequence[Row], seed: int) -> Heard
     if test.talks:
         tools = [row.get("tools") for row in test.talks]
         replies = voice.answer(test.questions, test.decoding, seed, tools)
-    texts = voice.losses(voice.encode(general).rows)
+    texts = voice.losses(_one_each(voice.encode(general).rows))
     return Heard(Likelihood(*known), replies, texts, perf_counter() - begun)
+
+
+def _one_each(rows: Marked) -> Marked:
+    """Of every general text its first part: so many tokens say enough."""
+    return rows.take(np.unique(np.asarray(rows.rows), return_index=True)[1])
 
 
 def _few_shot(voice: Voice, run: Run, test: Test) -> Heard:
@@ -255,7 +266,7 @@ def _scores(run: Run, test: Test, heard: dict[str, Heard]) -> dict[str, Any]:
         "verdict": generation_verdict(
             method, len(test.marked), blocks["test"], blocks["before"], better
         ),
-        "recall": _recall(heard, seed),
+        "recall": _recall(heard, run.facts["vocabulary"], seed),
         "seconds": {},
         "peak_memory_bytes": peak_memory(),
         "trainable_parameters": run.facts["trainable"],
@@ -277,16 +288,24 @@ def _gains(
     }
 
 
-def _recall(heard: dict[str, Heard], seed: int) -> dict[str, Any]:
-    """How the loss on general texts changed; positive means that something was forgotten."""
+def _recall(heard: dict[str, Heard], vocabulary: int, seed: int) -> dict[str, Any]:
+    """How the loss on general texts changed; positive means that something was forgotten.
+
+    A text that the untouched model finds less likely than guessing is none that it could forget.
+    """
     now, before = heard["test"].general, heard["before"].general
     assert now is not None
     assert before is not None
+    known = np.flatnonzero(before[0] < before[1] * np.log(vocabulary))
+    if len(known) < FEWEST:
+        return {"passages": len(known), "known": False}
+    now, before = ([one[known] for one in part] for part in (now, before))
     ours, base = boiled(likelihood=Likelihood(*now)), boiled(likelihood=Likelihood(*before))
     change = gain(ours, {"before": base}, "", "loss", seed=seed)
     scores = score(ours, seed=seed), score(base, seed=seed)
     return {
-        "passages": len(now[0]),
+        "passages": len(known),
+        "known": True,
         "loss": scores[0]["loss"],
         "before": scores[1]["loss"],
         "change": {"value": -change["value"], "low": -change["high"], "high": -change["low"]},
@@ -296,6 +315,9 @@ def _recall(heard: dict[str, Heard], seed: int) -> dict[str, Any]:
 
 def _recalled(scores: dict[str, Any]) -> Iterator[Event]:
     recall = scores["recall"]
+    if not recall["known"]:
+        yield tell("warned", message=UNKNOWN)
+        return
     yield tell("recalled", **{k: recall[k] for k in ("passages", "loss", "before", "change")})
     if recall["change"]["low"] > 0 and recall["change"]["value"] > NOTABLE:
         message = (

@@ -199,6 +199,6 @@ def _before(run: Run, bench: AnswerBench, rows: Marked) -> Iterator[Event]:
         yield tell(
             "warned",
             message=f"the untouched model's loss on the answers is {per_token:.2f} nats a token, "
-            f"worse than guessing among its {bench.base.vocabulary:,} tokens: it has never seen texts "
-            "like these, or its weights and its tokenizer do not belong together.",
+            f"worse than guessing among its {bench.base.vocabulary:,} tokens: it has never seen "
+            "texts like these, or its weights and its tokenizer do not belong together.",
         )

@@ -1,0 +1,186 @@
+"""`fewtune generate` and `fewtune chat`: a language model at the terminal, tuned and untouched."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.base.options import build
+from fewtune.cli.screen import Screen
+from fewtune.data.dialogue import Message, waiting
+from fewtune.models.decoding import DecodingOptions
+
+if TYPE_CHECKING:
+    from fewtune.api import Model
+    from fewtune.methods.voice import Voice
+
+HELP = """\
+/base            let the untouched model answer        /tuned   the tuned one again
+/both            let both answer, one after the other
+/set NAME VALUE  change a decoding option, such as /set temperature 0.7
+/system TEXT     what the assistant is told beforehand; starts anew
+/new             forget what was said                  /quit    leave"""
+
+
+def generate_text(run: str, prompt: str, screen: Screen, options: Mapping[str, Any]) -> int:
+    """One answer, streamed to the terminal; whole with --json."""
+    given = dict(options)
+    seed, system, base = (given.pop(name, None) for name in ("seed", "system", "base"))
+    decoding = _decoding(given)
+    turns = waiting(prompt)
+    if system:
+        turns = (Message("system", str(system)), *turns)
+    model = _load(run)
+    voice = model.untouched if base else model.voice
+    if screen.json:
+        (reply,) = voice.answer([turns], decoding, int(seed or 0))
+        told = {"prediction": reply.text, "stopped": reply.stopped, "tokens": reply.tokens}
+        screen.say(told, "")
+        return 0
+    for piece in voice.stream(turns, decoding, int(seed or 0)):
+        print(piece, end="", flush=True)
+    print()
+    return 0
+
+
+def chat_with(run: str, screen: Screen, options: Mapping[str, Any]) -> int:
+    """A conversation until /quit or the end of the input."""
+    given = dict(options)
+    seed, system = (given.pop(name, None) for name in ("seed", "system"))
+    chat = Chat(_load(run), _decoding(given), int(seed or 0), str(system or ""))
+    shown = sys.stdin.isatty()
+    if shown:
+        screen.out.print(f"{chat.model.path}: ask something; /help lists what else there is.")
+    for line in _lines(shown):
+        for piece in chat.hear(line):
+            print(piece, end="", flush=True)
+        if chat.over:
+            break
+    return 0
+
+
+@dataclass
+class Chat:
+    """A conversation with a run's model.
+
+    Attributes:
+        speakers: who answers: `tuned`, `base`, or both.
+        said: what each has been told and has answered.
+    """
+
+    model: Model
+    decoding: DecodingOptions
+    seed: int = 0
+    system: str = ""
+    speakers: tuple[str, ...] = ("tuned",)
+    said: dict[str, list[Message]] = field(default_factory=dict)
+    over: bool = False
+
+    def hear(self, line: str) -> Iterator[str]:
+        """What is printed for a line that was typed."""
+        line = line.strip()
+        if not line:
+            return
+        if line.startswith("/"):
+            yield self._command(line) + "\n"
+            return
+        for name in self.speakers:
+            if len(self.speakers) > 1:
+                yield f"[{name}] "
+            yield from self._answer(name, line)
+            yield "\n"
+
+    def _answer(self, name: str, line: str) -> Iterator[str]:
+        turns = self.said.setdefault(name, self._beginning())
+        turns.append(Message("user", line))
+        answer = ""
+        for piece in self._voice(name).stream(turns, self.decoding, self.seed + len(turns)):
+            answer += piece
+            yield piece
+        turns.append(Message("assistant", answer.strip()))
+
+    def _voice(self, name: str) -> Voice:
+        return self.model.untouched if name == "base" else self.model.voice
+
+    def _beginning(self) -> list[Message]:
+        return [Message("system", self.system)] if self.system else []
+
+    def _command(self, line: str) -> str:
+        """Carry out a command and say what is so now."""
+        name, _, rest = line[1:].partition(" ")
+        known: dict[str, Callable[[str], str]] = {
+            "help": lambda _: HELP,
+            "base": lambda _: self._let("base"),
+            "tuned": lambda _: self._let("tuned"),
+            "both": lambda _: self._let("base", "tuned"),
+            "set": self._set,
+            "system": self._told,
+            "new": lambda _: self._anew(),
+            "quit": lambda _: self._leave(),
+        }
+        if name not in known:
+            return f"there is no /{name}; /help lists the commands."
+        return known[name](rest.strip())
+
+    def _let(self, *names: str) -> str:
+        self.speakers = names
+        told = {"base": "the untouched model", "tuned": "the tuned model"}
+        answers = "answers" if len(names) == 1 else "answer"
+        return f"{' and '.join(told[name] for name in names)} {answers} now."
+
+    def _set(self, rest: str) -> str:
+        name, _, value = rest.replace("=", " ").partition(" ")
+        try:
+            (found,) = build(
+                [DecodingOptions], self.decoding.model_dump() | {name: value.strip() or None}
+            )
+        except UsageError as error:
+            return str(error)
+        self.decoding = found  # type: ignore[assignment]
+        return f"{name} is {getattr(self.decoding, name)} now."
+
+    def _told(self, rest: str) -> str:
+        self.system = rest
+        self._anew()
+        return "the assistant is told so, and starts anew." if rest else "no system text now."
+
+    def _anew(self) -> str:
+        self.said.clear()
+        return "forgotten."
+
+    def _leave(self) -> str:
+        self.over = True
+        return ""
+
+
+def _load(run: str) -> Model:
+    from fewtune import api
+
+    model = api.load(run)
+    if not model.speaks:
+        raise UsageError(
+            f"{run}: this model chooses among labels and does not write; `fewtune predict` asks it."
+        )
+    return model
+
+
+def _decoding(given: Mapping[str, Any]) -> DecodingOptions:
+    (found,) = build([DecodingOptions], given)
+    assert isinstance(found, DecodingOptions)
+    return found
+
+
+def _lines(shown: bool) -> Iterator[str]:
+    """Lines from the terminal or a pipe, until either ends."""
+    while True:
+        try:
+            yield input("> " if shown else "")
+        except EOFError:
+            return
+        except UnicodeDecodeError as error:
+            raise FewtuneError(
+                f"the input is not UTF-8 text (byte {error.start}); give it as that."
+            ) from error
