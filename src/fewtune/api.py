@@ -269,6 +269,7 @@ def augment(
     write: str | None = None,
     sheet: str | None = None,
     seed: int = 0,
+    listen: Listener | None = None,
     **options: Any,
 ) -> tuple[list[dict[str, Any]], dict[str, int], int]:
     """Make new rows from a file of training rows.
@@ -280,12 +281,14 @@ def augment(
             pictures by class, `rows.csv` and `sheet.png`.
         sheet: for images, a .png file that shows what the recipes do.
         seed: of every choice.
+        listen: called with `warned` for what reading decided and for recipes that made nothing.
         options: `augment` (recipes), `augment_copies`, `lexicon`, `protect`, the models that are
             asked (`augment_model`, `augment_endpoint`, `augment_calls`), and those of reading.
 
     Returns:
         The new rows (`text`, `label`, `parent`, `recipe`, `before`: the parent's text; of images
-        `image` in place of `text`, None where they were not written), how many
+        `image` in place of `text`, None where they were not written; of dialogues `messages` in
+        place of `label`), how many
         were dropped by reason, and how many texts a model was asked to write.
 
     Raises:
@@ -298,7 +301,13 @@ def augment(
     given = {name: value for name, value in options.items() if value is not None}
     reading, making = build([DataOptions, AugmentOptions], given)
     return augment_file(
-        str(data), cast(DataOptions, reading), cast(AugmentOptions, making), seed, write, sheet
+        str(data),
+        cast(DataOptions, reading),
+        cast(AugmentOptions, making),
+        seed,
+        write,
+        sheet,
+        listen,
     )
 
 

@@ -70,3 +70,16 @@ def test_whatever_stands_between_objects_they_are_all_read(tmp_path_factory, bet
     parts = [part for pair in zip(SAID, [*between, ""], strict=True) for part in pair]
     path.write_text("".join(parts), encoding="utf-8")
     assert len(read_rows(path, ROLES, DataOptions()).rows) == 6
+
+
+@pytest.mark.parametrize("key", ["role", "from"])
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_a_single_dialogue_is_a_row_and_not_a_list_of_rows(tmp_path, key, name):
+    from fewtune.data.options import DataOptions
+    from fewtune.data.read import read_any
+
+    turns = [{key: "user", "content": "hot?"}, {key: "assistant", "content": "yes"}]
+    (tmp_path / name).write_text(json.dumps({"messages": turns}), encoding="utf-8")
+    table = read_any(tmp_path / name, DataOptions())
+    assert table.shape.task == "generate"
+    assert len(table.rows) == 1

@@ -15,6 +15,8 @@ from fewtune.data.images import file_mark, picture
 from fewtune.data.near import THRESHOLD, near_duplicates, plain
 from fewtune.data.row import Row
 
+NOTHING = "nothing could change"
+
 
 @dataclass(frozen=True)
 class Augmented:
@@ -23,10 +25,12 @@ class Augmented:
     Attributes:
         rows: new rows, each with its parent's origin and its recipe.
         dropped: how many were dropped, by reason.
+        idle: a sentence on each recipe that made no row.
     """
 
     rows: tuple[Row, ...]
     dropped: dict[str, int]
+    idle: tuple[str, ...] = ()
 
 
 def augment(
@@ -56,19 +60,42 @@ def augment(
     held = {plain(said(row)) for row in avoid}
     dropped: Counter[str] = Counter()
     made: list[Row] = []
+    idle: list[str] = []
     for recipe in recipes:
+        before, refused = len(made), Counter[str]()
         for copy in range(copies):
             draw = Random(f"{seed} {recipe.name} {copy}")
             for parent, new in zip(rows, recipe.rows(rows, draw, context), strict=True):
                 reason = _refused(new, parent, known, held, recipe.rewrites)
                 if reason:
-                    dropped[reason] += 1
+                    refused[reason] += 1
                     continue
                 known.add(_key(new, recipe.rewrites))
                 made.append(new)
+        dropped += refused
+        if len(made) == before and refused:
+            idle.append(_idle(recipe, context, refused))
     kept, near = _apart(made, avoid)
     dropped["nearly a validation or test row"] += near
-    return Augmented(tuple(kept), {reason: count for reason, count in dropped.items() if count})
+    return Augmented(
+        tuple(kept), {reason: count for reason, count in dropped.items() if count}, tuple(idle)
+    )
+
+
+def _idle(recipe: Recipe, context: Context, refused: Counter[str]) -> str:
+    """Why a recipe made nothing."""
+    (reason, count), *_ = refused.most_common()
+    told = f"{recipe.name} made no row: {reason} ({count:,} of {refused.total():,} tried)"
+    if reason != NOTHING:
+        return f"{told}."
+    if "lexicon" in recipe.needs and context.lexicon:
+        return f"{told}; no word of these rows is one of --lexicon (is it of another language?)."
+    if recipe.kind != "text":
+        return f"{told}; {recipe.scene}, and these rows have nothing of the kind."
+    return (
+        f"{told}; numbers, codes, units, negations and --protect words stay, and so does a text of "
+        "very few words."
+    )
 
 
 def refuse_kind(rows: Sequence[Row], recipes: Sequence[Recipe]) -> None:
@@ -112,7 +139,7 @@ def _key(row: Row, rewrites: bool) -> str:
 def _refused(new: Row, parent: Row, known: set[str], held: set[str], rewrites: bool) -> str | None:
     if said(new) == said(parent):
         unread = "image" in parent.fields and picture(parent["image"]).trouble
-        return "an image that cannot be read" if unread else "nothing could change"
+        return "an image that cannot be read" if unread else NOTHING
     if not plain(said(new)):
         return "no words left"
     if plain(said(new)) in held:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fewtune.augment.base import Context, Proposer, Recipe, Translator, Writer
-from fewtune.augment.lexicon import read_lexicon
+from fewtune.augment.lexicon import decoded, read_lexicon
 from fewtune.augment.options import AugmentOptions
 from fewtune.base.errors import UsageError
 from fewtune.base.files import found
@@ -60,7 +60,7 @@ def _lacks(recipe: Recipe) -> str:
 def _protected(options: AugmentOptions) -> frozenset[str]:
     if not options.protect:
         return frozenset()
-    text = found(options.protect, "protect").read_text(encoding="utf-8-sig", errors="replace")
+    text = decoded(found(options.protect, "protect").read_bytes(), "protect", options.protect)
     return frozenset(line.strip() for line in text.splitlines() if line.strip())
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from fewtune.augment.base import Context
-from fewtune.augment.words import UNITS
+from fewtune.augment.words import UNITS, is_negation
 from fewtune.data.near import is_chinese
 
 
@@ -26,9 +26,18 @@ def _fixed(text: str, context: Context) -> Iterator[str]:
         if not any(letter.isalnum() for letter in piece):
             continue
         is_unit = piece in UNITS and piece not in context.protected
-        if k not in cut.free and (not is_unit or any(letter.isdigit() for letter in before)):
+        if (
+            k not in cut.free
+            and not _in_other_words(piece, context)
+            and (not is_unit or any(letter.isdigit() for letter in before))
+        ):
             yield piece
         before = piece
+
+
+def _in_other_words(piece: str, context: Context) -> bool:
+    """A negation may be said in another one's words: `does not` as `doesn't`."""
+    return is_negation(piece) and piece not in context.protected
 
 
 def _holds(text: str, word: str) -> bool:

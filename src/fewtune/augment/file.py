@@ -5,23 +5,27 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fewtune.augment import RECIPES, candidates, parse
-from fewtune.augment.apply import augment, refuse_kind
-from fewtune.augment.base import Context
+from fewtune.augment.apply import ABLE, augment, refuse_kind, said
+from fewtune.augment.base import Context, Recipe
 from fewtune.augment.context import context_of, parts_given
 from fewtune.augment.folder import augment_images, new_folder
 from fewtune.augment.options import AugmentOptions
 from fewtune.base.errors import UsageError
-from fewtune.base.files import at, write_atomic
+from fewtune.base.events import Event, tell
+from fewtune.base.files import at, new_file, write_new
 from fewtune.data.options import DataOptions
-from fewtune.data.read import holds_images, read_any, read_rows
-from fewtune.tasks.classify import Classify
+from fewtune.data.read import holds_images, read_any, shape_of
+from fewtune.data.row import Row
 
 COLUMNS = ("text", "label", "parent", "recipe")
+TURNS = ("messages", "tools", "parent", "recipe")
+#: Tasks of the rows that recipes are made for -> the rows' kind.
+KINDS = {"classify": "text", "generate": "dialogue", "image": "image"}
 
 
 def augment_file(
@@ -31,41 +35,76 @@ def augment_file(
     seed: int,
     write: str | None,
     sheet: str | None = None,
+    listen: Callable[[Event], None] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, int], int]:
     """Read, make, write; see `fewtune.augment`."""
+    inputs = (path, data.valid, data.test, options.lexicon, options.protect)
+    for option, place in (("write", write), ("sheet", sheet)):
+        if place and Path(place).suffix:  # images are written to a folder
+            new_file(place, option, inputs=inputs)
+    kind = _kind(path, data)
     if not options.augment:
-        raise UsageError(f"augment: name recipes, of {', '.join(RECIPES)}, or `auto` for all.")
-    if holds_images(at(path), data):
+        able = [name for name, one in RECIPES.items() if one.kind in ABLE[kind]]
+        raise UsageError(f"augment: name recipes, of {', '.join(able)}, or `auto` for all.")
+    if kind == "image":
         return _images(path, data, options, seed, write, sheet)
     if sheet:
         raise UsageError(f"sheet: a sheet shows pictures, and {path} holds none.")
-    if write and Path(write).suffix not in WRITERS:
-        raise UsageError(f"write: a name ending in {' or '.join(WRITERS)}; got {write!r}.")
-    asked = options.augment
-    recipes = candidates(parts_given(options)) if asked == "auto" else parse(asked)
+    suffixes = (".jsonl",) if kind == "dialogue" else tuple(WRITERS)
+    out = new_file(write, "write", suffixes, inputs) if write else None
+    recipes = _recipes(options, kind)
     context = context_of(options, recipes)
-    table = read_rows(at(path), Classify.reads, data)
-    held = [
-        row
-        for file in (data.valid, data.test)
-        if file
-        for row in read_rows(at(file), Classify.reads, data, like=table.columns).rows
-    ]
+    table = read_any(at(path), data)
+    held = _held(data, table.columns)
     made = augment(table.rows, recipes, context, seed, options.augment_copies, held)
-    before = {row.origin: row["text"] for row in table.rows}
-    rows = [
-        {
-            "text": row["text"],
-            "label": row["label"],
-            "parent": str(row.origin),
-            "recipe": row.recipe,
-            "before": before[row.origin],
-        }
-        for row in made.rows
-    ]
-    if write:
-        write_atomic(at(write), WRITERS[Path(write).suffix](rows))
+    for note in (*table.notes, *made.idle):
+        if listen:
+            listen(tell("warned", message=note))
+    before = {row.origin: said(row) for row in table.rows}
+    rows = [_told(row, before[row.origin]) for row in made.rows]
+    if out:
+        write_new(out, WRITERS[out.suffix](rows))
     return rows, made.dropped, context.writer.spent if context.writer else 0
+
+
+def _kind(path: str, data: DataOptions) -> str:
+    """What the file's rows are: `text`, `dialogue` or `image`.
+
+    Raises:
+        UsageError: something else, which no recipe is made for.
+    """
+    if holds_images(at(path), data):
+        return "image"
+    shape = shape_of(at(path), data)
+    roles = {role.name for role in shape.roles}
+    if shape.task not in KINDS or roles == {"text"} or "text_pair" in roles:
+        raise UsageError(
+            f"augment: {path} holds rows of {shape.name}, and recipes are made for texts with "
+            "labels, dialogues, and images with labels; name the columns (--text, --label) where "
+            "it holds one of these."
+        )
+    return KINDS[shape.task]
+
+
+def _recipes(options: AugmentOptions, kind: str) -> tuple[Recipe, ...]:
+    asked = options.augment or ""
+    return candidates(parts_given(options), kind) if asked == "auto" else parse(asked)
+
+
+def _held(data: DataOptions, like: Mapping[str, str]) -> list[Row]:
+    """The rows of validation and test, which no new row may equal."""
+    files = [file for file in (data.valid, data.test) if file]
+    return [row for file in files for row in read_any(at(file), data, like=like).rows]
+
+
+def _told(row: Row, before: str) -> dict[str, Any]:
+    """A new row for people: what it says, what its parent said."""
+    about = {"parent": str(row.origin), "recipe": row.recipe, "before": before}
+    if "messages" not in row.fields:
+        return {"text": row["text"], "label": row["label"], **about}
+    turns = [message.as_json() for message in row["messages"]]
+    tools = {"tools": row["tools"]} if "tools" in row.fields else {}
+    return {"messages": turns, **tools, "text": said(row), **about}
 
 
 def _images(
@@ -79,16 +118,10 @@ def _images(
     """New pictures from a folder by class, or a table of paths."""
     if sheet and Path(sheet).suffix != ".png":
         raise UsageError(f"sheet: a name ending in .png; got {sheet!r}.")
-    asked = options.augment or ""
-    recipes = candidates((), "image") if asked == "auto" else parse(asked)
+    recipes = _recipes(options, "image")
     folder = new_folder(write, at(path)) if write else None
     table = read_any(at(path), data)
-    held = [
-        row
-        for file in (data.valid, data.test)
-        if file
-        for row in read_any(at(file), data, like=table.columns).rows
-    ]
+    held = _held(data, table.columns)
     refuse_kind(table.rows, recipes)
     rows, dropped = augment_images(
         table.rows, recipes, Context(), seed, options.augment_copies, held,
@@ -107,7 +140,8 @@ def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _as_jsonl(rows: Sequence[dict[str, Any]]) -> str:
-    kept = ({name: row[name] for name in COLUMNS} for row in rows)
+    names = TURNS if rows and "messages" in rows[0] else COLUMNS
+    kept = ({name: row[name] for name in names if name in row} for row in rows)
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
 
 

@@ -28,7 +28,12 @@ def read_lexicon(path: str) -> Lexicon:
     folder = Path(path).expanduser()
     if folder.is_dir():
         return _wordnet(folder)
-    text = _decoded(found(path, "lexicon").read_bytes(), path)
+    text = decoded(found(path, "lexicon").read_bytes(), "lexicon", path)
+    if text.lstrip().startswith(("{", "[")):
+        raise FewtuneError(
+            f"lexicon: {path} is JSON; a file of lines is expected, each a word, a tab or comma, "
+            "and its synonyms."
+        )
     lines = [line.strip("\ufeff\r\n ") for line in text.splitlines()]
     groups = _cilin(lines) if any(map(_CILIN.match, lines)) else _columns(lines)
     return _by_word(groups, path)
@@ -75,10 +80,20 @@ def _by_word(groups: list[list[str]], path: str) -> Lexicon:
     return lexicon
 
 
-def _decoded(raw: bytes, path: str) -> str:
+def decoded(raw: bytes, option: str, path: str) -> str:
+    """The text of a file of words that an option names.
+
+    Raises:
+        FewtuneError: it is no text.
+    """
     for encoding in ("utf-8-sig", "gb18030"):
         try:
-            return raw.decode(encoding)
+            text = raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise FewtuneError(f"lexicon: {path} is neither UTF-8 nor GB18030 text; save it as UTF-8.")
+        if "\x00" not in text:
+            return text
+    raise FewtuneError(
+        f"{option}: {path} is neither UTF-8 nor GB18030 text, and a file of words was expected; "
+        "save it as UTF-8."
+    )

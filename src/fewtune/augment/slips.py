@@ -123,5 +123,6 @@ def _slip(word: str, draw: Random) -> str:
         return word
     at = draw.randrange(1, len(word))
     letter = word[at]
-    wrong = draw.choice(["", letter * 2, draw.choice(KEYS.get(letter.lower(), letter))])
+    beside = draw.choice(KEYS.get(letter.lower(), letter))
+    wrong = draw.choice(["", letter * 2, beside.upper() if letter.isupper() else beside])
     return f"{word[:at]}{wrong}{word[at + 1 :]}"

@@ -11,7 +11,15 @@ from fewtune.data.near import is_chinese
 _PIECES = re.compile(r"[A-Za-z0-9]+(?:['’._/-][A-Za-z0-9]+)*|[\u3400-\u9fff]+|\s+|[^\w\s]|\w+")
 _WORD = re.compile(r"\w")
 #: Part numbers, codes, quantities: what means something else when a letter changes.
-_PROTECTED = re.compile(r"\d|^[A-Z]{2,}$|[A-Za-z]+[-_/][A-Za-z0-9]")
+_PROTECTED = re.compile(r"\d|[A-Za-z]+[-_/][A-Za-z0-9]")
+_CAPITALS = re.compile(r"[A-Z]{2,}")  # a code, unless the whole text is written so
+SHOUTED = 0.8  # share of capitals among the letters, from which a text is written in capitals
+SHOUTED_WORDS = 3  # fewer words in capitals may all be codes
+#: Without these a text says the opposite.
+_NEGATIONS = "no not never without none nothing nor neither cannot cant wont dont"
+NEGATIONS = frozenset(_NEGATIONS.split(" "))
+_NEGATED = re.compile(r"n['’]?t$", re.IGNORECASE)
+_NEGATED_CHINESE = re.compile(r"[不没無无未]|^[非别勿莫]")
 _UNITS = (
     "mm cm km kg mg g t bar mbar psi kPa MPa Pa V mV kV A mA Hz kHz MHz kW MW W rpm Nm N l ml s ms "
     "min h °C ℃ K dB ppm 毫米 厘米 公里 公斤 千克 伏 安 瓦 千瓦 兆帕 转 分钟 小时 秒 度"
@@ -48,15 +56,44 @@ def cut(text: str, protected: Callable[[str], bool]) -> Pieces:
     (0, 4)
     """
     pieces = [word for piece in _PIECES.findall(text) for word in _words(piece)]
+    shouted = is_shouted(text)
     free = [
-        k for k, word in enumerate(pieces) if _WORD.search(word) and not is_fixed(word, protected)
+        k
+        for k, word in enumerate(pieces)
+        if _WORD.search(word) and not is_fixed(word, protected, shouted)
     ]
     return Pieces(tuple(pieces), tuple(free))
 
 
-def is_fixed(word: str, protected: Callable[[str], bool]) -> bool:
-    """Whether a word is a number, code, unit, or one that the user protects."""
-    return bool(_PROTECTED.search(word)) or word in UNITS or protected(word)
+def is_shouted(text: str) -> bool:
+    """Whether a text is written in capitals, so that a word in them is no code.
+
+    >>> is_shouted("INTAKE GASKET LEAKING"), is_shouted("ABS ECU CAN 总线故障"), is_shouted("ABS")
+    (True, False, False)
+    """
+    letters = [letter for letter in text if letter.isalpha()]
+    many = sum(map(str.isupper, letters)) >= SHOUTED * max(1, len(letters))
+    return many and len(_CAPITALS.findall(text)) >= SHOUTED_WORDS
+
+
+def is_fixed(word: str, protected: Callable[[str], bool], shouted: bool = False) -> bool:
+    """Whether a word is a number, code, unit, negation, or one that the user protects.
+
+    `shouted` is whether its text is written in capitals.
+    """
+    code = _PROTECTED.search(word) or (not shouted and _CAPITALS.fullmatch(word))
+    return bool(code) or word in UNITS or is_negation(word) or protected(word)
+
+
+def is_negation(word: str) -> bool:
+    """Whether a word turns what is said into its opposite.
+
+    >>> [word for word in ("NOT", "doesn't", "tent", "没有", "特别", "别") if is_negation(word)]
+    ['NOT', "doesn't", '没有', '别']
+    """
+    if is_chinese(word):
+        return bool(_NEGATED_CHINESE.search(word))
+    return word.casefold() in NEGATIONS or bool(_NEGATED.search(word) and re.search("['’]", word))
 
 
 def between(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from fewtune.base.events import Event
 from fewtune.cli.screen import Screen
 
 SAMPLE = 10
@@ -20,22 +21,29 @@ def augment_rows(data: str, screen: Screen, options: Mapping[str, Any]) -> int:
 
     given = dict(options)
     seed = int(given.pop("seed", None) or 0)
-    rows, dropped, calls = api.augment(data, seed=seed, **given)
+    notes: list[str] = []
+
+    def listen(event: Event) -> None:
+        notes.append(event["message"])
+        screen.note(event["message"])
+
+    rows, dropped, calls = api.augment(data, seed=seed, listen=listen, **given)
     if screen.json:
-        told = {"made": len(rows), "dropped": dropped, "calls": calls}
+        told = {"made": len(rows), "dropped": dropped, "calls": calls, "notes": notes}
         screen.say({**told, "written": given.get("write")}, "")
         return 0
     if rows and "image" in rows[0]:
         screen.out.print(_pictures(rows, dropped, given.get("write"), given.get("sheet")))
         return 0
     for row in Random(seed).sample(rows, min(SAMPLE, len(rows))):
-        screen.out.print(_shown(row))
+        screen.out.print(_shown(row, plain=screen.plain))
     screen.out.print(_summary(len(rows), dropped, calls, given.get("write")))
     return 0
 
 
-def _shown(row: Mapping[str, Any]) -> Any:
-    """One new row: what went is red and struck, what came is green."""
+def _shown(row: Mapping[str, Any], plain: bool) -> Any:
+    """One new row: what went is red and struck, what came is green; `[-went-]{+came+}` where there
+    are no colours."""
     from rich.text import Text
 
     told = Text.assemble((f"{row['recipe']:8}", "bold"), (f" {row['parent']}  ", "dim"))
@@ -44,8 +52,12 @@ def _shown(row: Mapping[str, Any]) -> Any:
         if kind == "equal":
             told.append(before[a:b])
             continue
-        told.append(before[a:b], "red strike")
-        told.append(after[c:d], "bold green")
+        went, came = before[a:b], after[c:d]
+        if plain:
+            told.append((f"[-{went}-]" if went else "") + (f"{{+{came}+}}" if came else ""))
+            continue
+        told.append(went, "red strike")
+        told.append(came, "bold green")
     return told
 
 

@@ -63,6 +63,11 @@ class Screen:
     def __exit__(self, *error: object) -> None:
         self.close()  # an error must not leave the cursor hidden
 
+    @property
+    def plain(self) -> bool:
+        """Whether stdout shows no colours: a file, a pipe, NO_COLOR."""
+        return not self.out.is_terminal or self.out.no_color or self.out.color_system is None
+
     def note(self, text: str) -> None:
         """Something the user should know, on stderr."""
         self.line("note", text, style="yellow", always=True)

@@ -40,6 +40,12 @@ class Message:
     tool_calls: Any = None
     images: tuple[str, ...] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        """The turn as files have it, without what it does not say."""
+        more = {"weight": self.weight, "name": self.name, "tool_calls": self.tool_calls}
+        told = {name: value for name, value in more.items() if value is not None}
+        return {"role": self.role, "content": self.content, **told}
+
 
 def from_instruction(fields: Mapping[str, Any]) -> tuple[Message, ...]:
     """Alpaca: instruction and input are the question, output the answer, history earlier turns."""

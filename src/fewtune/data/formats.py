@@ -179,7 +179,10 @@ def _list_in(source: Source, whole: Any) -> tuple[list[Any], str | None]:
 
 
 def _is_objects(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+    """A list of rows: of objects, which are no turns of one dialogue."""
+    if not isinstance(value, list) or not value or not all(isinstance(v, dict) for v in value):
+        return False
+    return not all(one.keys() & {"role", "from"} for one in value)
 
 
 def _salvage(source: Source, text: str, number: int = 0) -> Iterator[Record | Broken]:
