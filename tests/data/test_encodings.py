@@ -22,6 +22,27 @@ def test_gb18030_is_told(read):
     assert "GB18030" in read(CHINESE.encode("gb18030")).notes[0]
 
 
+TRADITIONAL = """文本,標籤
+水泵第1號密封處漏油需要更換,洩漏
+馬達過熱並發出異常聲響，停機檢查,過熱
+變壓器油溫偏高，風扇沒有轉動,過熱
+閥門關不緊，現場積水約兩公分,洩漏
+"""
+
+
+def test_big5_is_read_and_told(read):
+    table = read(TRADITIONAL.encode("cp950"))
+    assert "Big5" in table.notes[0]
+    assert texts(table)[1] == "馬達過熱並發出異常聲響，停機檢查"
+    assert labels(table) == ["洩漏", "過熱", "過熱", "洩漏"]
+
+
+@pytest.mark.parametrize("word", ["Ärzte", "À côté", "señor", "£5 and ½", "Çà et là", "©Åse"])
+def test_no_western_word_makes_big5(read, word):
+    content = f"text,label\n{word} was here,a\n{word}s were there,b\n"
+    assert texts(read(content.encode("cp1252")))[0] == f"{word} was here"
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
 def test_western_text_is_not_taken_for_chinese(read, encoding):
     content = "text,label\nrancid crème brûlée,0\nnaïve café déjà vu,1\nGerät läuft nicht,0\n"

@@ -40,7 +40,7 @@ def augment_file(
     """Read, make, write; see `fewtune.augment`."""
     inputs = (path, data.valid, data.test, options.lexicon, options.protect)
     for option, place in (("write", write), ("sheet", sheet)):
-        if place and Path(place).suffix:  # images are written to a folder
+        if place and Path(place).suffix in (*WRITERS, ".png"):  # images are written to a folder
             new_file(place, option, inputs=inputs)
     kind = _kind(path, data)
     if not options.augment:

@@ -20,12 +20,14 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "input", "summary", "remark", "note", "complaint", "symptom", "discrepancy",
         "文本", "内容", "句子", "正文", "评论", "评价", "描述", "问题", "故障描述", "故障现象",
         "现象", "报告", "标题", "题目", "摘要", "备注",
+        "內容", "評論", "評價", "問題", "故障現象", "現象", "報告", "標題",
     ),
     "label": (
         "label", "category", "class", "intent", "target", "sentiment", "fault", "faultcode",
         "emotion", "topic", "tag", "type", "y", "polarity", "rating", "stars",
         "标签", "类别", "分类", "类型", "意图", "情感", "故障",
         "故障类型", "故障类别", "主题", "等级",
+        "標籤", "類別", "分類", "類型", "意圖", "故障類型", "等級",
     ),
     "labels": (
         "labels", "label", "tags", "categories", "classes", "topics", "标签", "类别", "分类",

@@ -20,10 +20,18 @@ _BOMS = [  # UTF-32 first: its little-endian mark begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
-_SPOKEN = {"gb18030": "GB18030", "cp1252": "latin-1 (Windows)", "latin-1": "latin-1"}
+_SPOKEN = {
+    "gb18030": "GB18030",
+    "cp950": "Big5",
+    "cp1252": "latin-1 (Windows)",
+    "latin-1": "latin-1",
+}
 _HIGH = re.compile(rb"[\x80-\xff]")
 # Punctuation, level 1 and level 2 of GB 2312: nearly all of written Chinese. In latin-1 text a
 # high byte rarely stands beside another, so its pairs fall outside.
+# Big5: the second byte of a pair may be an ASCII letter, as behind an umlaut; but Chinese is
+# written in words of several.
+_BIG5 = re.compile(rb"(?:[\x81-\xfe][\x40-\x7e\xa1-\xfe])+")
 _CHINESE = re.compile(rb"[\xa1-\xa3\xb0-\xf7][\xa1-\xfe]")
 
 
@@ -43,7 +51,7 @@ class Text:
 
 def decode(source: Source) -> Text:
     """Decode a file: the named encoding, else BOM, UTF-16 by its zero bytes, UTF-8, GB18030,
-    latin-1.
+    Big5, latin-1.
 
     Raises:
         UsageError: `source.encoding` is no encoding that Python knows.
@@ -87,7 +95,7 @@ def _guess(raw: bytes) -> str:
         raw.decode("utf-8")
         return "utf-8"
     except UnicodeDecodeError:
-        return "utf-8" if _mostly_utf8(raw) else _gb18030_or_latin(raw)
+        return "utf-8" if _mostly_utf8(raw) else _by_letters(raw)
 
 
 def _utf16_without_bom(raw: bytes) -> str | None:
@@ -119,11 +127,25 @@ def _mostly_utf8(raw: bytes) -> bool:
     return good > bad
 
 
-def _gb18030_or_latin(raw: bytes) -> str:
+def _is_big5(raw: bytes) -> bool:
+    """Whether it decodes as Big5, and to words of its punctuation and 5,401 common characters."""
+    try:
+        raw.decode("cp950")
+    except UnicodeDecodeError:
+        return False
+    words = _BIG5.findall(raw)
+    common = sum(0xA1 <= lead <= 0xC6 for word in words if len(word) > 2 for lead in word[::2])
+    return 2 * common >= 0.7 * sum(map(len, words))
+
+
+def _by_letters(raw: bytes) -> str:
+    """GB18030, Big5 or latin-1, by which pairs of bytes there are."""
     high = len(_HIGH.findall(raw))
     chinese = 2 * len(_CHINESE.findall(raw))
     if chinese >= 0.7 * high:
         return "gb18030"
+    if _is_big5(raw):
+        return "cp950"
     try:
         raw.decode("cp1252")  # latin-1 plus the curly quotes that Windows programs write
         return "cp1252"

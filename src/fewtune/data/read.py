@@ -174,6 +174,10 @@ def open_source(path: Path, options: DataOptions, name: str | None = None) -> So
         near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         where = "" if near else f" (nor a folder {path.parent} with files)"
         raise UsageError(f"there is no file {path}{where}.{did_you_mean(path.name, near)}")
+    if not path.is_file():
+        raise UsageError(
+            f"{path} is a device or a pipe, which may never end; write it to a file and give that."
+        )
     try:
         raw = path.read_bytes()
     except OSError as error:
