@@ -214,14 +214,18 @@ def evaluate(run: Run | Model | str | Path, data: str | Path, **options: Any) ->
         run: a run, an artefact, or the path of one.
         data: a file with the columns the model was trained on.
         options: `text`, `label`, `map`, `encoding`, `format`, `strict`, `positive`, `bootstrap`,
-            `seed`.
+            `seed`; of a model that writes those of decoding, `metric`, `answered_rows` and
+            `adapter_scale` (less of what was learned, and of what was forgotten).
 
     Returns:
-        `{"run", "data", "task", "method", "primary", "rows", "test", "per_class", "confusion"}`.
+        `{"run", "data", "task", "method", "primary", "rows", "test"}`, of a classifier also
+        `"per_class"` and `"confusion"`.
     """
-    from fewtune.pipeline.evaluation import evaluate_file
+    from fewtune.pipeline.evaluation import evaluate_answers, evaluate_file
 
     model = run if isinstance(run, Model) else load(run)
+    if model.speaks:
+        return evaluate_answers(model.path, str(data), options)
     return evaluate_file(model.path, model.predictor, str(data), options)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from cases import EVERYWHERE, NEURAL, PAIRS, Case
-from tiny_models import MAX_LENGTH, ROWS, TINY, Tiny, tokenizer_of
+from tiny_models import MAX_LENGTH, ROWS, build_speaker
 from torch import Tensor, nn
 
 from fewtune.data.dialogue import Message
@@ -105,25 +105,8 @@ class Spoken:
 
 
 def made(family: str, folder: Path) -> Voice:
-    """A whole language model; GPT-2's head is tied to its embeddings, the others' is not."""
-    import transformers
-
-    tiny: Tiny = TINY[family]
-    tokenizer = tokenizer_of(tiny)
-    if tokenizer.eos_token is None:
-        raise AssertionError(family)
-    torch.manual_seed(0)
-    config = tiny.config(
-        **tiny.sizes,
-        vocab_size=len(tokenizer),
-        initializer_range=0.2,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        tie_word_embeddings=family == "gpt2",
-    )
-    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    """A whole language model, built and loaded."""
+    build_speaker(family, folder)
     options = ModelOptions(model=str(folder))
     source = find(options)
     loaded = load_tokenizer(source)

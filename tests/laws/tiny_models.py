@@ -154,6 +154,24 @@ def build(tiny: Tiny, folder: Path) -> None:
     )
 
 
+def build_speaker(family: str, folder: Path, **more: Any) -> None:
+    """Write a whole language model; GPT-2's head is tied to its embeddings, the others' is not."""
+    tiny = TINY[family]
+    tokenizer = tokenizer_of(tiny)
+    torch.manual_seed(0)
+    config = tiny.config(
+        **tiny.sizes | more,
+        vocab_size=len(tokenizer),
+        initializer_range=0.2,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        tie_word_embeddings=family == "gpt2",
+    )
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 @dataclass(frozen=True)
 class Base:
     """A tiny model on disk as fewtune loads it; `model` is the original that copies are made of."""

@@ -14,14 +14,14 @@ from jobs import QUICK, rows, write_csv
 from tiny_models import TINY, build
 
 import fewtune
-from fewtune.train import bench
+from fewtune.train import workbench
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
     """Threads only get in one another's way on matrices of 32 by 32."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(bench, "threads", lambda: 1)
+        patched.setattr(workbench, "threads", lambda: 1)
         threads = torch.get_num_threads()
         yield
     torch.set_num_threads(threads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from fewtune.base.errors import UsageError
-from fewtune.methods.base import Method
+from fewtune.methods.base import Budget, Method
 from fewtune.train.options import TrainOptions
 from fewtune.train.order import steps_per_epoch
 from fewtune.train.recipe import Recipe
@@ -14,12 +14,15 @@ SMALL = 1000  # rows; below, the end of training is averaged and no accuracy sto
 SNAPSHOTS = 5
 
 
-def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) -> Recipe:
+def decide(
+    method: Method, options: TrainOptions, rows: int, has_valid: bool, width: int | None = None
+) -> Recipe:
     """Fill in what was not given.
 
     Args:
         rows: training rows.
         has_valid: whether there are validation rows to watch.
+        width: of the language model that learns to write; None for a classifier.
 
     Raises:
         UsageError: early stopping without anything to watch.
@@ -29,7 +32,7 @@ def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) ->
             "early stopping and the best step need validation rows; give --valid FILE or "
             "--valid_share 0.1, or leave them out."
         )
-    budget, reasons = method.budget(rows), []
+    budget, reasons = _budget(method, rows, width), []
     epochs = options.num_train_epochs
     per_epoch = steps_per_epoch(
         rows, options.per_device_train_batch_size, options.gradient_accumulation_steps
@@ -37,13 +40,18 @@ def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) ->
     if options.max_steps is None and epochs is None:
         epochs = budget.epochs
         reasons.append(
-            f"{epochs:g} epochs: the measured default of `{method.spell()}` for {rows:,} rows."
+            f"{epochs:g} epochs: the {'measured ' if width is None else ''}default of "
+            f"`{method.spell()}` for {rows:,} rows."
         )
     steps = options.max_steps or max(1, math.ceil((epochs or 1) * per_epoch))
-    parts = {p.name: options.learning_rate or p.budget(rows).learning_rate for p in method.parts()}
+    parts = {
+        part.name: options.learning_rate or _budget(part, rows, width).learning_rate
+        for part in method.parts()
+    }
     if options.learning_rate is None:
         told = ", ".join(f"{rate:g} for `{name}`" for name, rate in parts.items())
-        reasons.append(f"learning rate {told}: the measured default.")
+        why = "the measured default" if width is None else f"for a model of width {width:,}"
+        reasons.append(f"learning rate {told}: {why}.")
     head = options.head_learning_rate or 10 * (options.learning_rate or 0)
     best = options.load_best_model_at_end
     if best is None:
@@ -58,7 +66,7 @@ def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) ->
             )
     alpha = options.wise_ft_alpha
     if alpha is None:
-        alpha = _alpha(method, options) if rows < SMALL and not best else 1.0
+        alpha = _alpha(method, options) if rows < SMALL and not best and width is None else 1.0
         if alpha < 1:
             reasons.append(
                 f"the final weights lie at {alpha:g} of the way from the start to the trained "
@@ -75,6 +83,11 @@ def decide(method: Method, options: TrainOptions, rows: int, has_valid: bool) ->
     return Recipe(filled, steps, head or budget.head_learning_rate, parts, tuple(reasons))
 
 
+def _budget(method: Method, rows: int, width: int | None) -> Budget:
+    """Rate and passes for labels, or for answers."""
+    return method.budget(rows) if width is None else method.answer_budget(rows, width)
+
+
 def _alpha(method: Method, options: TrainOptions) -> float:
     """The parts' own; none from rates that were not ours, nor back to a head that knows nothing."""
     if options.learning_rate is not None or options.start_head != "probe":
@@ -82,13 +95,15 @@ def _alpha(method: Method, options: TrainOptions) -> float:
     return max(part.alpha for part in method.parts())
 
 
-def too_cautious(method: Method, options: TrainOptions, rows: int) -> str | None:
+def too_cautious(
+    method: Method, options: TrainOptions, rows: int, width: int | None = None
+) -> str | None:
     """A sentence where the given rate is far below what was measured for the method."""
-    usual = method.budget(rows).learning_rate
+    usual = _budget(method, rows, width).learning_rate
     given = options.learning_rate
     if given is None or given > usual / 3 or not method.needs_steps:
         return None
     return (
-        f"learning_rate {given:g} is {usual / given:.0f} times below the {usual:g} that was "
-        f"measured best for `{method.spell()}` at this size; expect too little to be learned."
+        f"learning_rate {given:g} is {usual / given:.0f} times below the {usual:.2g} that suits "
+        f"`{method.spell()}` at this size; expect too little to be learned."
     )

@@ -216,12 +216,20 @@ def _evaluate_parameters() -> list[inspect.Parameter]:
     from fewtune.cli.flags import argument, parameters
     from fewtune.data.options import DataOptions
     from fewtune.evaluate.options import EvaluateOptions
+    from fewtune.models.decoding import DecodingOptions
+    from fewtune.tasks.options import ScaleOptions
 
     return [
         argument("run", "a run folder, or a model/ folder"),
         argument("data", "a file with the same columns as the training file"),
         *_common(),
-        *parameters({"Options: data": [DataOptions], "Options: evaluate": [EvaluateOptions]}),
+        *parameters(
+            {
+                "Options: data": [DataOptions],
+                "Options: evaluate": [EvaluateOptions],
+                "Options: models that write": [DecodingOptions, ScaleOptions],
+            }
+        ),
     ]
 
 

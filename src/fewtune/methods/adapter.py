@@ -26,6 +26,7 @@ class Adapter(Method):
 
     name: ClassVar[str] = "adapter"
     scene: ClassVar[str] = "one base, many exchangeable parts"
+    answer_rate: ClassVar[float] = 3e-4
     adds_parts: ClassVar[bool] = True
     rate: ClassVar[float] = 1e-3
     head_rate: ClassVar[float] = 1e-2

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SOFTER = 2.0  # temperature of the head's start, over the calibrated probe's
 MEASURED_ROWS = 1000  # the sizes at which rates and passes were measured end here
+WIDE = 4096  # the width of the models whose rates for generation the literature gives
+MOST_PASSES = 8.0  # over very few dialogues
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Method(Options):
         adds_parts: True where what trains stands beside the base's own weights.
         merges: True where `merge` leaves a plain model that computes the same.
         rate: default learning rate; `head_rate` the head's, `passes` over up to 1,000 rows.
+        answer_rate: default learning rate where a model of WIDE learns to write; `narrower` the
+            power by which it grows as the model gets narrower.
         alpha: how far from the start to the trained weights the final ones lie, on few rows
             (WiSE-FT); 1 is all the way.
     """
@@ -59,6 +63,9 @@ class Method(Options):
     rate: ClassVar[float] = 1e-4
     head_rate: ClassVar[float] = 1e-3
     passes: ClassVar[float] = 10
+    answer_rate: ClassVar[float] = 2e-4
+    narrower: ClassVar[float] = 0.5
+    answer_passes: ClassVar[float] = 3.0
     alpha: ClassVar[float] = 1.0
 
     def refuses(self, model: Tunable) -> str | None:
@@ -104,6 +111,21 @@ class Method(Options):
         """
         shrunk = self.passes * min(1.0, (MEASURED_ROWS / rows) ** 0.5)
         return Budget(self.rate, self.head_rate, round(max(2.0, shrunk), 1))
+
+    def answer_budget(self, rows: int, width: int) -> Budget:
+        """Default rate and passes where a language model learns answers.
+
+        The literature's rates are those of wide models; a narrower one takes larger steps (for all
+        weights about width^-0.75, for added parts width^-0.5: trials on two small models and on
+        the published rates, docs/log.md). Few rows want more passes.
+
+        Args:
+            rows: training rows.
+            width: of the model's states.
+        """
+        rate = self.answer_rate * (WIDE / width) ** self.narrower
+        passes = self.answer_passes * (MEASURED_ROWS / rows) ** 0.5
+        return Budget(rate, rate, round(min(MOST_PASSES, max(2.0, passes)), 1))
 
     def head_start(self, probe: Probe) -> Probe:
         """Where the head starts: the probe's ranking, with room left to learn.

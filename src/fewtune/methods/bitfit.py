@@ -16,6 +16,7 @@ class BitFit(WholeModel):
 
     name: ClassVar[str] = "bitfit"
     scene: ClassVar[str] = "encoders with biases, very little data"
+    answer_rate: ClassVar[float] = 5e-4
     rate: ClassVar[float] = 3e-3
     head_rate: ClassVar[float] = 1e-2
 

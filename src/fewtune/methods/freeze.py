@@ -20,6 +20,8 @@ class Freeze(WholeModel):
 
     name: ClassVar[str] = "freeze"
     scene: ClassVar[str] = "little data, little hardware: the frozen part is computed once"
+    answer_rate: ClassVar[float] = 3e-5
+    narrower: ClassVar[float] = 0.75
 
     layers: int | None = option(
         None, "how many of the last blocks train; none, or two where there is no new head", ge=0

@@ -19,6 +19,8 @@ class Full(WholeModel):
     passes: ClassVar[float] = 6
     alpha: ClassVar[float] = 0.5
     scene: ClassVar[str] = "small encoders, and wherever data and memory allow it"
+    answer_rate: ClassVar[float] = 2e-5
+    narrower: ClassVar[float] = 0.75
 
     def attach(self, model: Tunable) -> Tunable:
         """Turn every gradient on."""

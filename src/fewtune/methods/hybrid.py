@@ -103,6 +103,11 @@ class Hybrid(Method):
         budgets = [part.budget(rows) for part in self.members]
         return max(budgets, key=lambda budget: budget.epochs)
 
+    def answer_budget(self, rows: int, width: int) -> Budget:
+        """Likewise."""
+        budgets = [part.answer_budget(rows, width) for part in self.members]
+        return max(budgets, key=lambda budget: budget.epochs)
+
     @property
     def reserved_tokens(self) -> int:
         """Positions that the text cannot use."""

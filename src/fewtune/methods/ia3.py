@@ -19,6 +19,7 @@ class IA3(InjectedMethod):
 
     name: ClassVar[str] = "ia3"
     scene: ClassVar[str] = "the fewest trained numbers that still merge"
+    answer_rate: ClassVar[float] = 3e-3
     rate: ClassVar[float] = 1e-2
     head_rate: ClassVar[float] = 1e-2
 

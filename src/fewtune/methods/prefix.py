@@ -20,6 +20,7 @@ class Prefix(SoftPrompt):
 
     name: ClassVar[str] = "prefix"
     scene: ClassVar[str] = "one model, tasks switched per request"
+    answer_rate: ClassVar[float] = 1e-2
     rate: ClassVar[float] = 3e-2
     in_sequence: ClassVar[bool] = False
     forward_options: ClassVar[str] = ", use_cache=True"

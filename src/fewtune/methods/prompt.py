@@ -23,6 +23,7 @@ class Prompt(SoftPrompt):
 
     name: ClassVar[str] = "prompt"
     scene: ClassVar[str] = "only the input can change; a few kilobytes a task"
+    answer_rate: ClassVar[float] = 1e-2
     rate: ClassVar[float] = 3e-2
 
     prompt_tuning_init: Literal["vocabulary", "text", "random"] = option(

@@ -19,6 +19,7 @@ class PTuning(SoftPrompt):
 
     name: ClassVar[str] = "ptuning"
     scene: ClassVar[str] = "one model, tasks switched per request; steadier than `prompt`"
+    answer_rate: ClassVar[float] = 3e-4
     rate: ClassVar[float] = 1e-3
 
     encoder_reparameterization_type: Literal["MLP", "LSTM"] = option("MLP", "the prompt encoder")

@@ -89,6 +89,9 @@ class Voice:
             if not text.endswith(_HALF) and len(text) > len(told):
                 yield text[len(told) :]
                 told = text
+        whole = _before_stop(self.tokenizer.decode(ids, skip_special_tokens=True), decoding)
+        if len(whole) > len(told):
+            yield whole[len(told) :]  # half a letter at the end, as the model left it
 
     def _prompt(self, turns: Turns, decoding: DecodingOptions, tools: Any) -> np.ndarray:
         positions = self.model.positions - self.model.virtual_tokens

@@ -6,15 +6,63 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from fewtune.base.files import at
 from fewtune.base.options import build
 from fewtune.data.load import unknown_labels
 from fewtune.data.options import DataOptions
-from fewtune.data.read import read_rows
+from fewtune.data.read import read_any, read_rows
 from fewtune.evaluate.classify import confusion, per_class, score
+from fewtune.evaluate.generate import score as score_answers
+from fewtune.evaluate.named import resolve_metrics
 from fewtune.evaluate.options import EvaluateOptions
+from fewtune.methods.artefact import About
 from fewtune.methods.predictor import Predictor
+from fewtune.models.decoding import DecodingOptions
 from fewtune.record.options import RunOptions
 from fewtune.tasks.classify import Classify
+from fewtune.tasks.generate import Generate
+from fewtune.tasks.options import ScaleOptions
+
+
+def evaluate_answers(folder: Path, path: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Read, answer, score: of a model that writes.
+
+    Args:
+        given: options of reading, scoring and decoding, and `adapter_scale`.
+
+    Raises:
+        UsageError: wrong options, or the model cannot be scaled.
+        FewtuneError: no usable rows.
+    """
+    from fewtune.methods.predictor import load_voice
+    from fewtune.pipeline.hearing import asked_rows, hear, sums_of
+
+    kinds: list[Any] = [DataOptions, EvaluateOptions, DecodingOptions, ScaleOptions, RunOptions]
+    built: list[Any] = build(kinds, {k: v for k, v in given.items() if v is not None})
+    data, options, decoding, asked, run = built
+    table = read_any(at(path), data)
+    about = About.read(folder)
+    voice = load_voice(folder, scale=asked.adapter_scale)
+    encoding = voice.encode(table.rows)
+    most = asked.answered_rows
+    test = asked_rows(table.rows, encoding.rows, voice.tokenizer, decoding, most, run.seed)
+    heard = hear(voice, test, run.seed)
+    sums = sums_of(test, heard, resolve_metrics(options.metric))
+    refused = [
+        f"{len(encoding.refused):,} rows cannot be written out by the chat template; the first: "
+        f"{reason}"
+        for reason in list(encoding.refused.values())[:1]
+    ]
+    return {
+        "run": str(folder),
+        "data": path,
+        "task": about.task,
+        "method": about.method,
+        "primary": Generate.primary,
+        "rows": table.ledger.counts() | {"answered": len(test.talks)},
+        "test": score_answers(sums, options, run.seed),
+        "notes": [*table.notes, *refused],
+    }
 
 
 def evaluate_file(

@@ -54,9 +54,19 @@ class Run:
         """The run's seed."""
         return self.job.run.seed
 
+    @property
+    def answer_width(self) -> int | None:
+        """The width of the language model that learns to write; None for a classifier."""
+        if self.job.task != "generate" or self.source is None:
+            return None
+        config = self.source.config
+        return int(config.get("hidden_size") or config["n_embd"])
+
     def decide(self, rows: int) -> Recipe:
         """The recipe of the fit to a number of rows, its reasons written down."""
-        recipe = decide(self.method, self.job.train, rows, watchable_rows(self.data))
+        recipe = decide(
+            self.method, self.job.train, rows, watchable_rows(self.data), self.answer_width
+        )
         if self.method.needs_steps:
             # a resumed run brings its reasons along
             self.reasons += [one for one in recipe.reasons if one not in self.reasons]
@@ -69,7 +79,8 @@ class Run:
             self.chosen["average_last"] = recipe.options.average_last
         plan = self.folder.plan | {"chosen": dict(self.chosen), "reasons": list(self.reasons)}
         self.folder.write_plan(plan)
-        if warning := too_cautious(self.method, self.job.train, len(self.data.train)):
+        rows, width = len(self.data.train), self.answer_width
+        if warning := too_cautious(self.method, self.job.train, rows, width):
             yield tell("warned", message=warning)
         yield tell(
             "planned",

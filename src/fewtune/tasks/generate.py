@@ -141,8 +141,8 @@ class Generate:
         from fewtune.models.chat import pieces
 
         found = pieces(tokenizer, turns, tools, last_only=self.train_on == "last")
-        while found and not found[-1].weight and turns[-1].role == "assistant":
-            found.pop()  # what the template writes behind the last answer teaches nothing
+        learned = [k for k, piece in enumerate(found) if piece.weight]
+        found = found[: learned[-1] + 1] if learned else found  # what stands behind teaches nothing
         if self.train_on == "all":
             return [(_ids(tokenizer, piece.text), 1.0) for piece in found]
         return [(_ids(tokenizer, piece.text), piece.weight) for piece in found]

@@ -7,7 +7,21 @@ from typing import Literal
 from fewtune.base.options import Options, option
 
 
-class GenerateOptions(Options):
+class AnsweredOptions(Options):
+    """What is asked of a model that writes."""
+
+    answered_rows: int = option(
+        200, "most test rows that are answered; the loss is of all of them", ge=1
+    )
+
+
+class ScaleOptions(AnsweredOptions):
+    """The same, of a model that is there already."""
+
+    adapter_scale: float = option(1.0, "what the adapter adds is multiplied by this", ge=0, le=2)
+
+
+class GenerateOptions(AnsweredOptions):
     """What is learned of a dialogue, and what is asked of a model that writes."""
 
     chat_template: Literal["plain", "chatml", "bare"] | None = option(
@@ -15,9 +29,6 @@ class GenerateOptions(Options):
     )
     train_on: Literal["answers", "last", "all"] = option(
         "answers", "which tokens are learned: all answers, the last one, or everything"
-    )
-    answered_rows: int = option(
-        200, "most test rows that are answered; the loss is of all of them", ge=1
     )
     examples: int = option(
         3, "training rows in the prompt of the few-shot baseline; 0 leaves it out", ge=0, le=20

@@ -1,0 +1,121 @@
+"""What a language model forgot: its loss on general texts before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from fewtune.base.events import Event, tell
+from fewtune.base.files import at
+from fewtune.data.columns import Role
+from fewtune.data.read import read_rows
+from fewtune.data.row import Origin, Row
+from fewtune.evaluate.answers import Likelihood, boiled
+from fewtune.evaluate.generate import gain, score
+from fewtune.evaluate.passages import passages
+from fewtune.methods.base import Method
+from fewtune.methods.voice import Voice
+from fewtune.models.batches import Marked
+
+FEWEST = 10  # general texts that the untouched model knows, below which nothing is said
+UNKNOWN = (
+    "the untouched model finds the general texts less likely than guessing, so there is nothing "
+    "that it could forget of them; give texts of its own kind (--general FILE)."
+)
+NOTABLE = 0.1  # nats a token on general texts: the change from which forgetting is told
+SCALES = (0.25, 0.5, 0.75)  # between the base and the whole of what was learned
+
+Losses = tuple[np.ndarray, np.ndarray, np.ndarray]  # as `Voice.losses` gives them
+
+
+def general_rows(path: str | None) -> list[Row]:
+    """Texts that have nothing to do with the task: the user's, or fewtune's own passages."""
+    if path:
+        from fewtune.data.options import DataOptions
+
+        return read_rows(at(path), [Role("text")], DataOptions()).rows
+    texts = passages("both")
+    return [Row(Origin("general", k), {"text": text}) for k, text in enumerate(texts, 1)]
+
+
+def general_losses(voice: Voice, general: Sequence[Row]) -> Losses:
+    """A model's losses on general texts; of a long one, its first part says enough."""
+    rows = voice.encode(general).rows
+    return voice.losses(rows.take(np.unique(np.asarray(rows.rows), return_index=True)[1]))
+
+
+def known(before: Losses, vocabulary: int) -> list[int]:
+    """Positions of the texts that the untouched model finds likelier than guessing does.
+
+    The others are none that it could forget.
+    """
+    return np.flatnonzero(before[0] < before[1] * np.log(vocabulary)).tolist()
+
+
+def recalled(now: Losses, before: Losses, known: Sequence[int], seed: int) -> dict[str, Any]:
+    """How the loss on the known texts changed; positive means that something was forgotten.
+
+    Returns:
+        `passages` (how many count) and `known`; where they are enough also `loss`, `before`,
+        `change` with their intervals, and `p`.
+    """
+    if len(known) < FEWEST:
+        return {"passages": len(known), "known": False}
+    ours, base = (
+        boiled(likelihood=Likelihood(*(one[list(known)] for one in part))) for part in (now, before)
+    )
+    change = gain(ours, {"before": base}, "", "loss", seed=seed)
+    return {
+        "passages": len(known),
+        "known": True,
+        "loss": score(ours, seed=seed)["loss"],
+        "before": score(base, seed=seed)["loss"],
+        "change": {"value": -change["value"], "low": -change["high"], "high": -change["low"]},
+        "p": change["p"],
+    }
+
+
+def curve(
+    voice: Voice, method: Method, rows: Marked, general: Sequence[Row]
+) -> list[dict[str, float]]:
+    """The task's loss beside that on general texts, with less and less of what was learned.
+
+    Returns:
+        `scale`, `loss` and `general` (nats a token) at some scales between 0 and 1; nothing where
+        the method cannot be scaled. The model is left as it was.
+    """
+    found: list[dict[str, float]] = []
+    if len(general) < FEWEST:
+        return found
+    for by in SCALES:
+        if not method.scale(voice.model, by):
+            break
+        own, other = voice.losses(rows), general_losses(voice, general)
+        found.append({"scale": by, "loss": _mean(own), "general": _mean(other)})
+    method.scale(voice.model, 1.0)
+    return found
+
+
+def _mean(losses: Losses) -> float:
+    return float(losses[0].sum() / losses[1].sum())
+
+
+def told(scores: dict[str, Any]) -> Iterator[Event]:
+    """What the user should know of it."""
+    recall = scores["recall"]
+    if not recall["known"]:
+        yield tell("warned", message=UNKNOWN)
+        return
+    yield tell("recalled", **{k: recall[k] for k in ("passages", "loss", "before", "change")})
+    change = recall["change"]
+    if change["low"] > 0 and change["value"] > NOTABLE:
+        message = (
+            f"the loss on general texts rose by {change['value']:.2f} nats a token "
+            f"({change['low']:.2f} to {change['high']:.2f}): the model forgets what it knew. A "
+            "lower learning_rate, fewer epochs, `lora` in place of `full`, or --replay FILE "
+            "forget less."
+        )
+        scores["warnings"].append(message)
+        yield tell("warned", message=message)

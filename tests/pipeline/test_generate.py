@@ -1,0 +1,296 @@
+"""Runs that teach a language model: from dialogues to answers, scores and an artefact."""
+
+import json
+
+import pytest
+from tiny_models import WORDS, build_speaker
+
+import fewtune
+from fewtune.cli import main
+from fewtune.pipeline.job import make_job
+from fewtune.pipeline.order import start
+
+QUICK = {
+    "max_steps": 6, "bf16": False, "attention": "eager", "answered_rows": 6, "max_new_tokens": 8,
+    "bootstrap": 100, "per_device_train_batch_size": 4,
+}  # fmt: skip
+
+
+def dialogues(count, start=0):
+    """Alpaca rows in words that the tiny tokenizer knows, each with another question."""
+    rows = []
+    for k in range(start, start + count):
+        words = [WORDS[(7 * k + 3 * j) % len(WORDS)] for j in range(5)]
+        rows.append({"instruction": " ".join(words), "output": f"{words[0]} is {words[1]}"})
+    return rows
+
+
+def jsonl(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def code_of(*words):
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as left:
+        main([str(word) for word in words])
+    return left.value.code or 0
+
+
+@pytest.fixture(scope="session")
+def speaker(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("speaker")
+    build_speaker("qwen2", folder, max_position_embeddings=256)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def reports(tmp_path_factory):
+    return jsonl(tmp_path_factory.mktemp("data") / "reports.jsonl", dialogues(60))
+
+
+@pytest.fixture
+def teach(speaker, reports, tmp_path):
+    def call(output="run", data=None, **options):
+        given = {"model": speaker, "method": "lora", "lora_r": 2, "learning_rate": 1e-2}
+        given |= QUICK | {"output": str(tmp_path / output)} | options
+        return fewtune.train(data or reports, **given)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def taught(speaker, reports, tmp_path_factory):
+    output = tmp_path_factory.mktemp("taught") / "run"
+    given = {"model": speaker, "method": "lora", "lora_r": 2, "learning_rate": 1e-2}
+    return fewtune.train(reports, **given, **QUICK, output=str(output))
+
+
+def test_the_task_is_told_by_the_columns(taught):
+    assert taught.folder.plan["task"] == "generate"
+    assert taught.scores["task"] == "generate"
+
+
+def test_scores_stand_beside_the_untouched_model_and_looking_up(taught):
+    scores = taught.scores
+    assert set(scores["baselines"]) == {"before", "few_shot", "nearest"}
+    assert scores["test"]["loss"]["value"] < scores["baselines"]["before"]["loss"]["value"]
+    assert scores["gain"]["over"] == "before"
+    assert "loss" not in scores["baselines"]["nearest"]
+    assert scores["rows"]["answered"] == 6
+    assert {"exact_match", "rougeL", "stops", "repetition"} <= scores["test"].keys()
+    assert scores["verdict"].startswith("`lora`")
+
+
+def test_predictions_are_those_of_the_saved_model(taught):
+    lines = list(taught.folder.predictions)
+    assert len(lines) == 6
+    again = taught.generate([line["text"] for line in lines], max_new_tokens=8)
+    assert [one["prediction"] for one in again] == [line["prediction"] for line in lines]
+    before = taught.untouched.answer
+    assert callable(before)
+
+
+def test_the_cards_code_answers_like_fewtune(taught, monkeypatch):
+    card = (taught.path / "README.md").read_text()
+    code = next(part for part in card.split("```python\n")[1:] if "def predict" in part)
+    monkeypatch.chdir(taught.path)
+    space: dict = {}
+    exec(compile(code.split("```")[0].replace("max_new_tokens=256", "max_new_tokens=8"), "card",
+                 "exec"), space)  # fmt: skip
+    prompts = [line["text"] for line in taught.folder.predictions]
+    ours = [one["prediction"] for one in taught.generate(prompts, max_new_tokens=8)]
+    assert space["predict"](prompts) == ours
+
+
+def test_what_is_learned_is_told_and_shown(taught):
+    (told,) = [event for event in taught.folder.events if event.name == "encoded"]
+    assert told["ends"] == 1
+    assert 0 < told["learned"] < told["tokens"]
+    learned = [piece["text"] for piece in told["sample"][0] if piece["learned"]]
+    assert len(learned) == 1
+    assert " is " in learned[0]
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(teach, speaker, reports, tmp_path):
+    whole = teach("whole", save_steps=2, lora_dropout=0.1)
+    given = {"model": speaker, "method": "lora", "lora_r": 2, "learning_rate": 1e-2} | QUICK
+    given |= {"save_steps": 2, "lora_dropout": 0.1, "output": str(tmp_path / "stopped")}
+    folder, events = start(make_job(reports, given))
+    for event in events:
+        if event.name == "step" and event["step"] == 5:
+            break
+    events.close()
+    assert folder.state == "resumable"
+    again = fewtune.resume(folder.path)
+    first, second = (run.path / "adapter_model.safetensors" for run in (whole, again))
+    assert first.read_bytes() == second.read_bytes()
+    assert again.scores["test"]["loss"] == whole.scores["test"]["loss"]
+
+
+@pytest.mark.parametrize("method", ["full", "adapter", "prompt"])
+def test_other_methods_go_the_same_way(teach, method):
+    given = {"lora_r": None, "method": method}
+    given |= {"adapter": {"reduction_factor": 4}, "prompt": {"num_virtual_tokens": 4}}.get(
+        method, {}
+    )
+    run = teach(**given)
+    assert run.scores["method"] == method
+    assert len(run.generate(["pump leaks"], max_new_tokens=4)) == 1
+
+
+def test_an_adapter_can_be_used_in_part(taught, reports):
+    whole, none = (
+        fewtune.evaluate(taught, reports, answered_rows=2, adapter_scale=by) for by in (1.0, 0.0)
+    )
+    base = taught.untouched
+    rows = base.encode(fewtune.data.read.read_any(reports, fewtune.data.options.DataOptions()).rows)
+    loss, count, _ = base.losses(rows.rows)
+    assert none["test"]["loss"]["value"] == pytest.approx(loss.sum() / count.sum(), rel=1e-3)
+    assert whole["test"]["loss"]["value"] < none["test"]["loss"]["value"]
+
+
+def test_texts_of_ones_own_measure_forgetting(teach, tmp_path):
+    texts = tmp_path / "general.csv"
+    own = [" ".join(WORDS[(k + 5 * j) % len(WORDS)] for j in range(12)) for k in range(20)]
+    texts.write_text("text\n" + "\n".join(own) + "\n")
+    recall = teach(general=str(texts), max_steps=40).scores["recall"]
+    assert recall["passages"] <= 20
+    if recall["known"]:
+        change = recall["loss"]["value"] - recall["before"]["value"]
+        assert recall["change"]["value"] == pytest.approx(change)
+
+
+# --- rows that cannot be learned -----------------------------------------------------------------
+
+
+def test_rows_without_a_learned_token_are_set_aside_with_a_reason(teach, tmp_path):
+    rows = [
+        {"messages": [{"role": "user", "content": row["instruction"]},
+                      {"role": "assistant", "content": row["output"], "weight": int(k > 4)}]}
+        for k, row in enumerate(dialogues(50))
+    ]  # fmt: skip
+    run = teach(data=jsonl(tmp_path / "weights.jsonl", rows))
+    ledger = run.folder.data["ledger"]
+    codes = [entry["code"] for entry in ledger["quarantined"]]
+    assert codes.count("template-untrained") >= 4
+    counts = run.scores["rows"]
+    assert counts["read"] == counts["kept"] + counts["quarantined"] == 50
+
+
+def test_long_rows_keep_their_answer(teach, tmp_path):
+    rows = dialogues(50)
+    rows[3]["instruction"] = " ".join(WORDS * 40)
+    rows[5]["output"] = " ".join(WORDS * 40)
+    run = teach(data=jsonl(tmp_path / "long.jsonl", rows), max_length=64)
+    codes = {entry["code"] for entry in run.folder.data["ledger"]["truncated"]}
+    assert codes == {"truncated-prompt", "truncated-answer"}
+
+
+def test_a_dialogue_without_an_answer_is_set_aside_while_reading(teach, tmp_path):
+    rows = [{"messages": [{"role": "user", "content": "hot?"}]}]
+    rows += [
+        {"messages": [{"role": "user", "content": row["instruction"]},
+                      {"role": "assistant", "content": row["output"]}]}
+        for row in dialogues(40)
+    ]  # fmt: skip
+    run = teach(data=jsonl(tmp_path / "chat.jsonl", rows))
+    assert [e["code"] for e in run.folder.data["ledger"]["quarantined"]] == ["format-turns"]
+
+
+# --- what cannot be done, in a sentence ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"model": "minilm"}, "reads and does not write"),
+        ({"method": "tfidf", "lora_r": None, "learning_rate": None}, "cannot write"),
+        ({"method": "probe", "lora_r": None, "learning_rate": None}, "cannot write"),
+        ({"augment": "auto"}, "classification only"),
+        ({"metric": "nowhere.at_all"}, "nowhere"),
+        ({"chat_template": "llama"}, "plain, chatml, bare"),
+        ({"decoding": "wild"}, "precise, balanced, creative"),
+        ({"max_length": 10_000}, "positions"),
+    ],
+)
+def test_impossible_jobs_are_refused_before_there_is_a_folder(teach, tmp_path, options, said):
+    with pytest.raises(fewtune.UsageError, match=said):
+        teach(**options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_metric_of_ones_own_is_for_texts_only(tmp_path):
+    data = tmp_path / "labels.csv"
+    data.write_text("text,label\n" + "".join(f"pump {k},a\nlamp {k},b\n" for k in range(20)))
+    with pytest.raises(fewtune.UsageError, match="metric"):
+        fewtune.train(str(data), method="tfidf", metric="builtins.len")
+
+
+def test_a_tokenizer_without_an_end_is_refused(teach, speaker, tmp_path):
+    import shutil
+
+    folder = tmp_path / "endless"
+    shutil.copytree(speaker, folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    config["eos_token"] = None
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(fewtune.FewtuneError, match="no end token"):
+        teach(model=str(folder))
+
+
+def test_a_template_that_refuses_every_row_says_so(teach, speaker, tmp_path):
+    import shutil
+
+    folder = tmp_path / "strict"
+    shutil.copytree(speaker, folder)
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('only tools here') }}")
+    with pytest.raises(fewtune.FewtuneError, match="only tools here"):
+        teach(model=str(folder))
+
+
+def test_damaged_weights_are_noticed_before_training(teach, speaker, tmp_path):
+    import shutil
+
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "broken"
+    shutil.copytree(speaker, folder)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"] = torch.full_like(tensors["model.norm.weight"], torch.nan)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(fewtune.FewtuneError, match="no number"):
+        teach(model=str(folder))
+
+
+# --- at the terminal -----------------------------------------------------------------------------
+
+
+def test_generate_prints_an_answer(taught, capsys):
+    assert code_of("generate", taught.folder.path, "pump leaks", "--max_new_tokens", "5") == 0
+    streamed = capsys.readouterr().out.strip()
+    words = ("generate", taught.folder.path, "pump leaks", "--max_new_tokens", "5", "--json")
+    assert code_of(*words) == 0
+    assert json.loads(capsys.readouterr().out)["prediction"] == streamed
+
+
+def test_chat_answers_line_by_line_and_takes_commands(taught, capsys, monkeypatch):
+    lines = iter(["pump leaks", "/both", "door jams", "/set temperature 9", "/nonsense", "/quit"])
+    monkeypatch.setattr("builtins.input", lambda _="": next(lines))
+    assert code_of("chat", taught.folder.path, "--max_new_tokens", "4") == 0
+    out = capsys.readouterr().out
+    assert "[base]" in out
+    assert "[tuned]" in out
+    assert "less than or equal to 5" in out
+    assert "no /nonsense" in out
+
+
+def test_a_classifier_does_not_chat(finished, capsys):
+    assert code_of("chat", finished.folder.path) == 2
+    assert "chooses among labels" in capsys.readouterr().err
+
+
+def test_a_writer_has_no_labels(taught, reports, capsys):
+    assert code_of("label", taught.folder.path, reports) == 2
+    assert "Traceback" not in capsys.readouterr().err
