@@ -5,7 +5,10 @@ import pytest
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event
+from fewtune.cli.runs import run_verb
+from fewtune.cli.screen import Screen
 from fewtune.record import Difference, RunFolder, diff, list_runs, paired, remove_run
+from fewtune.record.index import overlap
 
 TEXTS = ["pump leaks", "no power", "belt torn", "fan loud"]
 
@@ -148,3 +151,82 @@ def test_the_index_can_be_deleted_at_any_time(tmp_path):
         file.unlink()
     assert list_runs(tmp_path) == before
     assert json.loads(json.dumps(before[0].name)) == "one"
+
+
+# ---- runs that write texts
+
+REFERENCES = ["replace the seal", "reset the fuse", "mend the belt", "oil the fan"]
+
+
+def writer(root, name, answers, *, over="before"):
+    """A finished run of a language model that gave these answers to TEXTS."""
+    plan = {
+        "name": name, "task": "generate", "model": {"model": "tiny"}, "method": {"name": "lora"},
+        "fingerprint": name,
+    }  # fmt: skip
+    folder = RunFolder.create(root / name, plan)
+    folder.write_scores({
+        "task": "generate", "method": "lora", "primary": "loss", "gain": {"over": over},
+        "test": {"loss": {"value": 1.25, "low": 1.2, "high": 1.3}},
+        "baselines": {"before": {"loss": {"value": 4.5, "low": 4.4, "high": 4.6}}},
+    })  # fmt: skip
+    folder.write_predictions(
+        {"prediction": said, "label": meant, "text": text, "origin": "a:1", "stopped": True}
+        for said, meant, text in zip(answers, REFERENCES, TEXTS, strict=True)
+    )
+    folder.append(Event("finished", {}, 1.0))
+    folder.close()
+    return folder
+
+
+def test_a_loss_is_listed_with_what_it_was_before(tmp_path):
+    writer(tmp_path, "against-before", REFERENCES)
+    writer(tmp_path, "against-another", REFERENCES, over="few_shot")
+    run(tmp_path, "classes")
+    before = {one.name: one.before for one in list_runs(tmp_path)}
+    assert before == {"against-before": 4.5, "against-another": None, "classes": None}
+    assert {one.name: one.before for one in list_runs(tmp_path)} == before  # from the index
+
+
+def test_answers_are_paired_by_what_they_share_with_the_reference(tmp_path):
+    a = writer(tmp_path, "a", ["Replace the seal.", "?", "?", "?"])
+    b = writer(tmp_path, "b", ["replace the fan", "reset the fuse", "mend", "?"])
+    both = paired(a, b)
+    assert (both.by, both.rows, both.right_a, both.right_b) == ("rougeL", 4, 1, 1)
+    assert (both.only_a, both.only_b) == (1, 1)
+    assert both.difference == pytest.approx((2 / 3 + 1 + 1 / 2) / 4 - 1 / 4)
+    assert both.low <= both.difference <= both.high
+    told = {one.name: one for one in diff(a, b)}
+    assert told["paired.exact_match"] == Difference("paired.exact_match", 0.25, 0.25)
+    assert "paired.accuracy" not in told
+
+
+def test_overlap_goes_by_characters_in_chinese():
+    assert overlap("更换密封圈", "更换密封垫") == 0.8
+    assert overlap("", "") == 0.0
+
+
+def test_a_class_and_a_text_are_never_paired(tmp_path):
+    a = writer(tmp_path, "a", REFERENCES)
+    b = writer(tmp_path, "b", REFERENCES)
+    b.write_predictions(
+        {key: value for key, value in one.items() if key != "stopped"} for one in b.predictions
+    )
+    assert paired(a, b) is None
+
+
+def test_the_list_and_the_difference_on_the_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    writer(tmp_path, "a", ["?"] * 4)
+    writer(tmp_path, "b", REFERENCES)
+    run(tmp_path, "classes")
+    screen = Screen()
+    run_verb("list", [], tmp_path, screen)
+    run_verb("diff", ["a", "b"], tmp_path, screen)
+    run_verb("show", ["b"], tmp_path, screen)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "loss 1.250 (1.200 to 1.300), 4.500 before" in told
+    assert "accuracy 0.750 (0.650 to 0.850) finished" in told
+    assert "On the same 4 test rows b is +100.0 points" in told
+    assert "from a by ROUGE-L" in told
+    assert "loss per token" in told

@@ -112,7 +112,9 @@ def data_of(labels, source, rows):
     ]
     ledger = {"counts": rows, "quarantined": out, "fixed": mended, "truncated": []}
     return {
-        "files": {"train": {"path": source, "sha": "5d41402abc4b2a76", "rows": rows["read"]}},
+        "files": {
+            "train": {"path": source, "fingerprint": "5d41402abc4b2a76", "rows": rows["read"]}
+        },
         "columns": {"text": "description", "label": "category"},
         "labels": labels,
         "ledger": ledger,

@@ -6,11 +6,14 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import UsageError, did_you_mean
 from fewtune.cli.screen import Screen
 from fewtune.record.folder import RunFolder
+
+if TYPE_CHECKING:
+    from fewtune.record.index import Summary
 
 
 def run_verb(verb: str, words: list[str], root: Path, screen: Screen) -> None:
@@ -42,14 +45,20 @@ def _list(words: list[str], root: Path, screen: Screen) -> None:
     for head in ("run", "method", "model", "rows", "score (95 %)", "state", "seconds"):
         table.add_column(head, justify="right" if head in ("rows", "seconds") else "left")
     for one in found:
-        score = "-"
-        if one.value is not None and one.low is not None and one.high is not None:
-            score = f"{one.primary} {one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
+        score = _score(one)
         seconds = "-" if one.seconds is None else f"{one.seconds:.0f}"
         model = Path(one.model or "-").name
         rows = "-" if one.rows is None else f"{one.rows:,}"
         table.add_row(one.name, one.method or "-", model, rows, score, one.state, seconds)
     screen.out.print(table)
+
+
+def _score(one: Summary) -> str:
+    """The primary metric on the test rows, and what it was before where that is the comparison."""
+    if one.value is None or one.low is None or one.high is None:
+        return "-"
+    told = f"{one.primary} {one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
+    return told if one.before is None else f"{told}, {one.before:.3f} before"
 
 
 def _show(words: list[str], root: Path, screen: Screen) -> None:
@@ -82,6 +91,7 @@ def _diff(words: list[str], root: Path, screen: Screen) -> None:
     from rich.table import Table
 
     from fewtune.record.index import diff, paired
+    from fewtune.report.words import metric_name
 
     a, b = (open_run(word, root) for word in words)
     found, both = diff(a, b), paired(a, b)
@@ -98,7 +108,8 @@ def _diff(words: list[str], root: Path, screen: Screen) -> None:
     if both:
         print(
             f"On the same {both.rows:,} test rows {b.name} is {both.difference * 100:+.1f} points "
-            f"({both.low * 100:.1f} to {both.high * 100:.1f}) from {a.name}; p = {both.p:.2g}."
+            f"({both.low * 100:.1f} to {both.high * 100:.1f}) from {a.name} by "
+            f"{metric_name(both.by)}; p = {both.p:.2g}."
         )
     else:
         print("The two were scored on different test rows, so they cannot be paired row by row.")

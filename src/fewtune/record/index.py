@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,17 +16,20 @@ from fewtune.record.folder import PLAN, SCORES, RunFolder, is_run
 from fewtune.record.lock import Lock
 from fewtune.record.trouble import writing
 
+Row = Mapping[str, Any]  # of predictions.jsonl
+
 INDEX = ".index.sqlite"
-VERSION = 2  # of the summary's shape; another one empties the index
+VERSION = 3  # of the summary's shape; another one empties the index
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """One run in the list. Scores are None before the run is scored.
 
-    `value`, `low` and `high` are the primary metric on the test rows, `seconds` the run's length,
-    `time` its start (since 1970), `rows` the rows kept. `state` is RunFolder's, or ``broken``
-    where the folder's files cannot be read.
+    `value`, `low` and `high` are the primary metric on the test rows, `before` that of the
+    untouched model where the gain is over it, `seconds` the run's length, `time` its start (since
+    1970), `rows` the rows kept. `state` is RunFolder's, or ``broken`` where the folder's files
+    cannot be read.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Summary:
     seconds: float | None
     time: float
     rows: int | None
+    before: float | None = None
 
 
 def list_runs(root: Path | str) -> list[Summary]:
@@ -177,7 +181,16 @@ def _summary(folder: Path) -> Summary:
         seconds=(scores.get("seconds") or {}).get("total"),
         time=time,
         rows=(scores.get("rows") or {}).get("kept"),
+        before=_before(scores),
     )
+
+
+def _before(scores: Mapping[str, Any]) -> float | None:
+    """The untouched model's score, where the run was measured against it."""
+    if (scores.get("gain") or {}).get("over") != "before":
+        return None
+    block = (scores.get("baselines") or {}).get("before") or {}
+    return (block.get(scores.get("primary")) or {}).get("value")
 
 
 # ---- two runs side by side
@@ -196,8 +209,10 @@ class Difference:
 class Paired:
     """Two runs on the same test rows.
 
-    `only_a` and `only_b` are the rows that one run alone got right; `difference` is the accuracy of
-    b less that of a, with its 95 % interval and p.
+    `right_a` and `right_b` are rows with the true class, or with an answer that says what the
+    reference says to the letter; `only_a` and `only_b` those that one run alone got right.
+    `difference` is b's metric `by` less that of a, with its 95 % interval and p: the accuracy, or
+    for answers ROUGE-L, for two good answers are seldom the same letters.
     """
 
     rows: int
@@ -209,6 +224,7 @@ class Paired:
     low: float
     high: float
     p: float
+    by: str = "accuracy"
 
 
 def _base(plan: Mapping[str, Any]) -> str | None:
@@ -229,8 +245,9 @@ NOT_COMPARED = {"run.output"}
 def diff(a: RunFolder, b: RunFolder) -> list[Difference]:
     """What differs: options by their flattened names, then scores, then the paired counts.
 
-    `paired.accuracy` and `paired.only_right` are there where both runs predicted the same test
-    rows: the accuracies on them, and the rows that one run alone got right.
+    `paired.accuracy` (for answers `paired.exact_match`) and `paired.only_right` are there where
+    both runs predicted the same test rows: the shares that are right, and the rows that one run
+    alone got right.
     """
     plans = [flat({key: run.plan.get(key) for key in COMPARED}) for run in (a, b)]
     differences = [
@@ -242,23 +259,23 @@ def diff(a: RunFolder, b: RunFolder) -> list[Difference]:
     for metric in dict.fromkeys([*tests[0], *tests[1]]):
         differences.append(Difference(f"test.{metric}", tests[0].get(metric), tests[1].get(metric)))
     if both := paired(a, b):
-        accuracies = both.right_a / both.rows, both.right_b / both.rows
-        differences.append(Difference("paired.accuracy", *accuracies))
+        share = "accuracy" if both.by == "accuracy" else "exact_match"
+        right = both.right_a / both.rows, both.right_b / both.rows
+        differences.append(Difference(f"paired.{share}", *right))
         differences.append(Difference("paired.only_right", both.only_a, both.only_b))
     return differences
 
 
 def paired(a: RunFolder, b: RunFolder) -> Paired | None:
     """The two runs row by row, or None where origins, texts or labels of the rows differ."""
-    from fewtune.evaluate.paired import compare_right  # numpy: a moment, and only here
-
-    by_row_a, by_row_b = _right_by_row(a), _right_by_row(b)
+    by_row_a, by_row_b = _by_row(a), _by_row(b)
     if not by_row_a or by_row_a.keys() != by_row_b.keys():
         return None
-    right_a = list(by_row_a.values())
-    right_b = [by_row_b[row] for row in by_row_a]
-    compared = compare_right(right_b, right_a)
+    pairs = [(by_row_a[row], by_row_b[row]) for row in by_row_a]
+    right_a, right_b = ([_right(one) for one in rows] for rows in zip(*pairs, strict=True))
+    by, compared = _compared(pairs)
     return Paired(
+        by=by,
         rows=len(right_a),
         right_a=sum(right_a),
         right_b=sum(right_b),
@@ -283,11 +300,57 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
     return {key: part for flattened in parts for key, part in flattened.items()}
 
 
-def _right_by_row(run: RunFolder) -> dict[tuple[str, str, str], bool]:
-    rows = {}
+def _by_row(run: RunFolder) -> dict[tuple[str, str, str, bool], Row]:
+    """The predictions by their row; one answered in words is not the row that got a class."""
+    rows: dict[tuple[str, str, str, bool], Row] = {}
     for one in run.predictions:
         if one.get("label") is None:
             return {}
-        key = str(one.get("origin")), str(one.get("text")), json.dumps(one["label"])
-        rows[key] = one["prediction"] == one["label"]
+        key = str(one.get("origin")), str(one.get("text")), json.dumps(one["label"]), _wrote(one)
+        rows[key] = one
     return rows
+
+
+def _wrote(row: Row) -> bool:
+    """Whether the prediction is a text that was written: only that has an end."""
+    return "stopped" in row
+
+
+def _right(row: Row) -> bool:
+    from fewtune.evaluate.texts import exact_match
+
+    if _wrote(row):
+        return bool(exact_match(str(row["prediction"]), str(row["label"])))
+    return bool(row["prediction"] == row["label"])
+
+
+def _compared(pairs: Sequence[tuple[Row, Row]]) -> tuple[str, Mapping[str, float]]:
+    """What the second run of each pair is better by: the metric, and its comparison."""
+    import numpy as np  # a moment, and only here
+
+    from fewtune.evaluate.answers import ratio
+    from fewtune.evaluate.paired import compare_right, compare_sums
+
+    if not _wrote(pairs[0][0]):
+        right = np.array([[_right(one) for one in pair] for pair in pairs])
+        return "accuracy", compare_right(right[:, 1], right[:, 0])
+    shared = [
+        [(overlap(str(one["prediction"]), str(one["label"])), 1.0) for one in pair]
+        for pair in pairs
+    ]
+    sums = np.array(shared)  # (rows, 2 runs, 2): what a row adds, and that it counts
+    return "rougeL", compare_sums(sums[:, 1], sums[:, 0], ratio, 1.0, bounded=True)
+
+
+def overlap(answer: str, reference: str) -> float:
+    """ROUGE-L of an answer, 0..1: by words, Chinese by characters, so that no dictionary is read.
+
+    >>> overlap("the old pump is hot", "the pump was hot"), overlap("", "x")
+    (0.6666666666666666, 0.0)
+    """
+    from fewtune.evaluate.overlap import common
+    from fewtune.evaluate.texts import characters
+
+    ours, theirs = characters(answer), characters(reference)
+    longest = common(ours, theirs)
+    return 2 * longest / (len(ours) + len(theirs)) if longest else 0.0

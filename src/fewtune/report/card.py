@@ -10,12 +10,15 @@ from typing import Any
 import yaml
 
 from fewtune.record.folder import RunFolder
-from fewtune.report import evidence, words
+from fewtune.report import answers, evidence, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
 from fewtune.report.markdown import cell, plain, scores_table, table
 
 FEW = 5  # test rows of a class below which its scores say almost nothing
+
+#: What a hub calls the task.
+HUB_TASKS = {"classify": "text-classification", "generate": "text-generation"}
 
 WITHOUT_MODEL = {"tfidf"}  # methods that use no pretrained model
 
@@ -32,7 +35,8 @@ def model_card(
         plan: The run's plan, as in `plan.yaml`.
         data: What was read, as in `data.json`.
         scores: The scores, as in `scores.json`.
-        code: Python that defines `predict(texts) -> labels`; it becomes the file's first fence.
+        code: Python that defines `predict(texts)`, which returns labels or answers; it becomes the
+            file's first fence.
     """
     facts = Facts(
         folder=RunFolder(Path(str(plan.get("name") or "model"))),
@@ -59,10 +63,8 @@ def model_card(
 
 def _front_matter(facts: Facts) -> str:
     """What a hub reads. Language and licence are the user's to say, so they are left out."""
-    head: dict[str, Any] = {
-        "tags": ["fewtune", facts.method, "text-classification"],
-        "pipeline_tag": "text-classification",
-    }
+    task = HUB_TASKS.get(facts.task, "text-classification")
+    head: dict[str, Any] = {"tags": ["fewtune", facts.method, task], "pipeline_tag": task}
     if base := _hub_name(facts):
         head["base_model"] = base
     return "---\n" + yaml.safe_dump(head, sort_keys=False, allow_unicode=True) + "---"
@@ -82,19 +84,23 @@ def _hub_name(facts: Facts) -> str | None:
 def _about(facts: Facts) -> str:
     given = Path(str(part(facts.plan, "model").get("model") or "a pretrained model")).name
     base = "no pretrained model" if facts.method in WITHOUT_MODEL else _hub_name(facts) or given
-    labels = [str(one) for one in facts.data.get("labels") or []]
-    what = f"A text classifier with {words.several(len(labels), 'class', 'classes')}"
-    names = f": {', '.join(map(cell, labels))}" if 0 < len(labels) <= 25 else ""
     trained, total = facts.scores.get("trainable_parameters"), facts.scores.get("total_parameters")
     share = ""
     if trained and total:
         share = f" {words.count(trained)} of {words.count(total)} parameters were trained."
     version = facts.plan.get("fewtune")
     made = f"fewtune {version}" if version else "fewtune"
+    what = plain(answers.described(facts)) or _classifier(facts)
     return (
-        f"{what}{names}.\n\nMade from {plain(base)} with the method "
+        f"{what}.\n\nMade from {plain(base)} with the method "
         f"{plain(facts.method)} by {made}.{share}"
     )
+
+
+def _classifier(facts: Facts) -> str:
+    labels = [str(one) for one in facts.data.get("labels") or []]
+    what = f"A text classifier with {words.several(len(labels), 'class', 'classes')}"
+    return what + (f": {', '.join(map(cell, labels))}" if 0 < len(labels) <= 25 else "")
 
 
 def _data(facts: Facts) -> str:
@@ -125,7 +131,8 @@ def _scores(facts: Facts) -> str:
     if not scored:
         return ""
     gain = "\n".join(map(plain, evidence.gain_words(facts)))
-    text = f"## Scores\n\nOn the test rows, with 95 % intervals.\n\n{scored}"
+    how = f"On the test rows, with 95 % intervals. {plain(answers.decoded(facts))}".strip()
+    text = f"## Scores\n\n{how}\n\n{scored}"
     if classes := evidence.classes(facts):
         rows = [
             [cell(str(one["label"])), words.count(one.get("rows"))]
@@ -155,13 +162,18 @@ def _limits(facts: Facts) -> list[str]:
             "their scores say almost nothing."
         )
     if gain.get("low") is not None and gain["low"] <= 0:
-        over = words.baseline_name(str(gain.get("over")))
+        over = told.baseline(facts, str(gain.get("over")))
         limits.append(f"It was not shown to be better than this much cheaper way: {plain(over)}.")
     limits.append("Texts in other languages, from other sources or of later times were not tested.")
-    limits.append("It always answers with one of its classes, also for a text that fits none.")
+    limits += [plain(one) for one in answers.limits(facts)] or _of_classes(facts)
+    return limits + [plain(one) for one in told.notes(facts)]
+
+
+def _of_classes(facts: Facts) -> list[str]:
+    limits = ["It always answers with one of its classes, also for a text that fits none."]
     if length := part(facts.plan, "model").get("max_length"):
         limits.append(f"Of a text, the first {length} tokens are read.")
-    return limits + [plain(one) for one in told.notes(facts)]
+    return limits
 
 
 def _fenced(code: str) -> str:

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from fewtune.report import words
-from fewtune.report.facts import Facts, happened, part
+from fewtune.report.facts import Facts, baseline, happened, part
 from fewtune.report.pictures import Dot
 
 MISTAKES = 20  # worst rows shown
 PAIRS = 20  # confused pairs shown where the matrix is too large for numbers
 CLASSES_IN_TABLE = 25  # of the confusion matrix; more do not fit a page
+LEVEL = 0.05  # of a p value
+#: Metrics drawn beside the primary one, the first that is there: all systems that answer have them.
+ALSO_DRAWN = ("rougeL_characters", "rougeL")
 
 # ---- result
 
@@ -21,7 +24,7 @@ def blocks(facts: Facts) -> list[tuple[str, str, dict[str, Any], bool]]:
     key = facts.primary
     ours = part(facts.scores, "test")
     baselines = [
-        (name, words.baseline_name(name), block, False)
+        (name, baseline(facts, name), block, False)
         for name, block in part(facts.scores, "baselines").items()
         if block
     ]
@@ -36,11 +39,17 @@ def blocks(facts: Facts) -> list[tuple[str, str, dict[str, Any], bool]]:
     return first + sorted(baselines, key=rank)
 
 
-def dots_of(facts: Facts) -> list[Dot]:
-    """The blocks with a value of the primary metric, for the picture."""
+def drawn(facts: Facts) -> list[str]:
+    """The metrics that get a picture: the primary one, and one of the answers' texts."""
+    test = part(facts.scores, "test")
+    return [facts.primary, *[one for one in ALSO_DRAWN if one in test][:1]]
+
+
+def dots_of(facts: Facts, metric: str) -> list[Dot]:
+    """The blocks with a value of a metric, for its picture."""
     found = []
     for _, name, block, ours in blocks(facts):
-        score = part(block, facts.primary)
+        score = part(block, metric)
         if (value := score.get("value")) is not None:
             low, high = score.get("low"), score.get("high")
             low = value if low is None else low
@@ -59,7 +68,7 @@ def gain_words(facts: Facts) -> list[str]:
     gain, key = part(facts.scores, "gain"), facts.primary
     if gain.get("value") is None:
         return []
-    over = words.baseline_name(str(gain.get("over")))
+    over = baseline(facts, str(gain.get("over")))
     name = words.metric_name(key)
     told = [f"{facts.method} {_better(key, gain['value'], name)} {over}, on the same test rows."]
     if gain.get("low") is not None and gain.get("high") is not None:
@@ -100,13 +109,49 @@ def gains(facts: Facts) -> list[tuple[str, str, str, str]]:
     key = facts.primary
     return [
         (
-            words.baseline_name(name),
+            baseline(facts, name),
             words.points(key, one.get("value")),
             words.points_between(key, one.get("low"), one.get("high")),
             words.p_value(one.get("p")),
         )
         for name, one in part(part(facts.scores, "gain"), "all").items()
         if one and one.get("value") is not None
+    ]
+
+
+def other_gains(facts: Facts) -> dict[str, Any]:
+    """The difference to every baseline by metrics beside the primary one.
+
+    `systems` are the columns' names; `rows` a metric's name and, for every system, the difference
+    and its interval with p, both empty where there is none.
+    """
+    found = {name: part(one, "all") for name, one in part(facts.scores, "gains").items() if one}
+    systems = list(dict.fromkeys(system for one in found.values() for system in one))
+    rows = [
+        (words.metric_name(metric), [_by(metric, part(one, system)) for system in systems])
+        for metric, one in found.items()
+    ]
+    return {"systems": [baseline(facts, one) for one in systems], "rows": rows} if rows else {}
+
+
+def _by(metric: str, one: Mapping[str, Any]) -> tuple[str, str]:
+    if one.get("value") is None:
+        return words.NONE, ""
+    ends = words.points_between(metric, one.get("low"), one.get("high"))
+    return words.points(metric, one["value"]), f"{ends}; {words.p_value(one.get('p'))}".strip("; ")
+
+
+def beaten(facts: Facts) -> list[str]:
+    """The baselines that are better by a metric beside the primary one, in sentences."""
+    better: dict[str, list[str]] = {}
+    for metric, one in part(facts.scores, "gains").items():
+        for system, found in part(one, "all").items():
+            high = found.get("high")
+            if high is not None and high < 0 and (found.get("p") or 0) < LEVEL:
+                better.setdefault(system, []).append(words.metric_name(metric))
+    return [
+        f"By {words.listed(metrics)} {baseline(facts, system)} is better than this model."
+        for system, metrics in better.items()
     ]
 
 
@@ -195,11 +240,16 @@ def classes(facts: Facts) -> list[dict[str, Any]]:
     )
 
 
+def classified(facts: Facts) -> list[dict[str, Any]]:
+    """The test rows that were given a class; a text that was written has an end instead."""
+    return [one for one in facts.predictions if "stopped" not in one]
+
+
 def mistakes(facts: Facts) -> tuple[list[dict[str, Any]], int]:
     """The wrong rows said with most confidence, and how many were wrong in all."""
     wrong = [
         {**one, "sure": _sure(one)}
-        for one in facts.predictions
+        for one in classified(facts)
         if one.get("label") is not None and one.get("prediction") != one["label"]
     ]
     wrong.sort(key=lambda one: -1.0 if one["sure"] is None else one["sure"], reverse=True)

@@ -14,6 +14,9 @@ from fewtune.report import words
 
 QUARANTINED = 50  # rows of the ledger shown
 
+#: Sections of a plan that a task has beside those of all.
+OWN_SECTIONS = {"generate": ("generate", "decoding")}
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -27,6 +30,11 @@ class Facts:
     events: list[Event]
     predictions: list[dict[str, Any]]
     state: str
+
+    @property
+    def task(self) -> str:
+        """The task's name, where it is known."""
+        return str(self.scores.get("task") or self.plan.get("task") or "")
 
     @property
     def primary(self) -> str:
@@ -68,6 +76,12 @@ def happened(facts: Facts, name: str) -> Iterable[Event]:
     return (event for event in facts.events if event.name == name)
 
 
+def baseline(facts: Facts, name: str) -> str:
+    """A baseline's name in a sentence, with the numbers of this run."""
+    known, examples = words.baseline_name(name), part(facts.plan, "generate").get("examples")
+    return known.replace("examples", words.several(examples, "example")) if examples else known
+
+
 # ---- head
 
 
@@ -77,8 +91,9 @@ def subtitle(facts: Facts) -> list[str]:
     source = words.value(part(facts.plan, "data").get("path"))
     start = facts.events[0].time if facts.events else None
     when = datetime.fromtimestamp(start, UTC).strftime("%d %B %Y, %H:%M UTC") if start else ""
-    task = str(facts.scores.get("task") or facts.plan.get("task") or "")
-    return [one for one in (task, f"{facts.method} on {model}", source, when.lstrip("0")) if one]
+    return [
+        one for one in (facts.task, f"{facts.method} on {model}", source, when.lstrip("0")) if one
+    ]
 
 
 def progress(facts: Facts) -> str:
@@ -97,12 +112,17 @@ def progress(facts: Facts) -> str:
 def key_numbers(facts: Facts) -> list[tuple[str, str, str]]:
     """The three or four numbers one looks for first: name, number, explanation."""
     key, scores = facts.primary, facts.scores
-    told = []
+    told, gain = [], part(scores, "gain")
     if ours := part(part(scores, "test"), key):
-        ends = words.interval(key, ours)
-        told.append((words.metric_name(key), words.number(key, ours.get("value")), ends))
-    if gain := part(scores, "gain"):
-        over = f"over {gain.get('over', 'the baseline')}"
+        value, ends = words.number(key, ours.get("value")), words.interval(key, ours)
+        before = part(part(part(scores, "baselines"), "before"), key)
+        if before and gain.get("over") == "before":  # the change itself is what was shown
+            value = f"{words.number(key, before.get('value'))} → {value}"
+            ends = f"{words.interval(key, before)} → {ends}"
+        told.append((words.metric_name(key), value, ends))
+    if gain:
+        over = str(gain.get("over", "the baseline"))
+        over = f"over {words.BRIEFLY.get(over, over)}"
         told.append(("gain", words.points(key, gain.get("value")), over))
     if rows := part(scores, "rows"):
         split = (
@@ -149,7 +169,7 @@ def files(facts: Facts) -> list[tuple[str, str, str, str]]:
             role,
             words.value(one.get("path")),
             words.count(one.get("rows")),
-            str(one.get("sha") or words.NONE)[:16],
+            str(one.get("fingerprint") or words.NONE)[:16],
         )
         for role, one in part(facts.data, "files").items()
         if one
@@ -177,7 +197,8 @@ def options(facts: Facts) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]
     from fewtune.record.index import flat
 
     told = flat({name: part(facts.plan, name) for name in ("data", "model", "method", "train")})
-    told |= flat({name: part(facts.plan, name) for name in ("evaluate", "run")})
+    more = ("evaluate", *OWN_SECTIONS.get(facts.task, ()), "run")
+    told |= flat({name: part(facts.plan, name) for name in more})
     told = {name: one for name, one in told.items() if name.count(".")}  # empty parts
     usual = defaults(facts.method)
     every = [(name, words.value(one)) for name, one in told.items()]
@@ -193,8 +214,10 @@ def defaults(method: str) -> dict[str, Any]:
     from fewtune.data.options import DataOptions
     from fewtune.evaluate.options import EvaluateOptions
     from fewtune.methods import METHODS
+    from fewtune.models.decoding import DecodingOptions
     from fewtune.models.options import ModelOptions
     from fewtune.record.options import RunOptions
+    from fewtune.tasks.options import GenerateOptions
     from fewtune.train.options import TrainOptions
 
     stages: dict[str, type[Options]] = {
@@ -202,6 +225,8 @@ def defaults(method: str) -> dict[str, Any]:
         "model": ModelOptions,
         "train": TrainOptions,
         "evaluate": EvaluateOptions,
+        "generate": GenerateOptions,
+        "decoding": DecodingOptions,
         "run": RunOptions,
     }
     owners = [*stages.items()]

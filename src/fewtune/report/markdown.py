@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from fewtune.record.folder import RunFolder
-from fewtune.report import evidence, words
+from fewtune.report import answers, evidence, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts
 
 CELL = 80  # characters of a user's text in a table
+WIDE = 10  # columns of scores beyond which no screen holds them
 
 
 def markdown(folder: RunFolder) -> str:
@@ -19,6 +21,9 @@ def markdown(folder: RunFolder) -> str:
     parts = [f"# {plain(folder.name)}", plain(_verdict(facts)), scores_table(facts)]
     if gain := evidence.gain_words(facts):
         parts.append("## Gain\n\n" + "\n".join(map(plain, gain)))
+    if better := evidence.beaten(facts):
+        parts.append("\n".join(f"**{plain(one)}**" for one in better))
+    parts += _answers(facts)
     if confused := _confusions(facts):
         parts.append("## Most frequent confusions\n\n" + confused)
     if counts := told.counts(facts):
@@ -38,15 +43,20 @@ def scores_table(facts: Facts, metrics: Sequence[str] | None = None) -> str:
     names = [
         words.metric_name(one) + (" ↓" if words.lower_is_better(one) else "") for one in metrics
     ]
-    rows = []
-    for _, name, block, ours in blocks:
-        cells = []
-        for metric in metrics:
-            score = block.get(metric) or {}
-            ends = words.interval(metric, score)
-            cells.append(words.number(metric, score.get("value")) + (f" ({ends})" if ends else ""))
-        rows.append([f"**{cell(name)}**" if ours else cell(name), *cells])
+    systems = [f"**{cell(name)}**" if ours else cell(name) for _, name, _, ours in blocks]
+    scores = [[_score(metric, block) for metric in metrics] for _, _, block, _ in blocks]
+    if len(metrics) > WIDE:
+        columns = zip(*scores, strict=True)
+        rows = [[name, *cells] for name, cells in zip(names, columns, strict=True)]
+        return table(["", *systems], rows)
+    rows = [[name, *cells] for name, cells in zip(systems, scores, strict=True)]
     return table(["", *names], rows)
+
+
+def _score(metric: str, block: Mapping[str, Any]) -> str:
+    score = block.get(metric) or {}
+    ends = words.interval(metric, score)
+    return words.number(metric, score.get("value")) + (f" ({ends})" if ends else "")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -72,6 +82,35 @@ def cell(text: str) -> str:
 
 def _verdict(facts: Facts) -> str:
     return facts.scores.get("verdict", "") if facts.finished else told.progress(facts)
+
+
+def _answers(facts: Facts) -> list[str]:
+    """What a run that writes texts adds: answers before and after, forgetting, what is learned."""
+    found = []
+    if shown := answers.shown(facts):
+        rows = [
+            [cell(one["text"]), cell(one["label"]), cell(one["before"]), cell(one["prediction"])]
+            for _, few in shown["groups"]
+            for one in few[:2]
+        ]
+        lead = (
+            f"Of {shown['rows']} {shown['closer']} came closer to the reference and "
+            f"{shown['farther']} moved away from it. {shown['said']}"
+        )
+        head = ["question", "reference", "before", "this run"]
+        found.append(f"## Before and after\n\n{plain(lead)}\n\n{table(head, rows)}")
+    if recall := answers.recall(facts):
+        said = recall["unknown"] or f"{recall['sentence']} {recall['more']}"
+        found.append(f"## What was forgotten\n\n{plain(said)}")
+    if learned := answers.learned(facts):
+        said = (
+            f"{learned['learned']} of {learned['tokens']} tokens "
+            f"({learned['share']}) of {learned['rows']} training rows: {learned['on']}, written "
+            f"out with {learned['template']}. {learned['ends']} of the rows end with the token by "
+            "which an answer ends."
+        )
+        found.append(f"## What is learned\n\n{plain(said)}")
+    return found
 
 
 def _confusions(facts: Facts) -> str:

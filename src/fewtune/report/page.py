@@ -9,7 +9,7 @@ from typing import Any
 from fewtune.base.files import write_atomic
 from fewtune.record.folder import RunFolder, State
 from fewtune.record.trouble import writing
-from fewtune.report import evidence, pictures, words
+from fewtune.report import answers, evidence, pictures, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
 
@@ -32,9 +32,10 @@ def write_report(folder: RunFolder, state: State | None = None) -> Path:
 
 def report(facts: Facts) -> str:
     """The report as HTML."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     page = Environment(
+        loader=FunctionLoader(_resource),
         autoescape=True,  # every text may come from a user's file
         trim_blocks=True,
         lstrip_blocks=True,
@@ -42,13 +43,18 @@ def report(facts: Facts) -> str:
         finalize=_printable,
     )
     page.globals |= {"words": words, "language": words.language, "clip": words.clip}
-    template = page.from_string(_resource("template.html"))
-    return template.render(_everything(facts))
+    return page.get_template("template.html").render(_everything(facts))
 
 
 def _everything(facts: Facts) -> dict[str, Any]:
     """All that the template names."""
-    return {**_head(facts), **_evidence(facts), **_errors(facts), **_origins(facts)}
+    return {
+        **_head(facts),
+        **_evidence(facts),
+        **answers.everything(facts),
+        **_errors(facts),
+        **_origins(facts),
+    }
 
 
 def _head(facts: Facts) -> dict[str, Any]:
@@ -60,24 +66,33 @@ def _head(facts: Facts) -> dict[str, Any]:
         "finished": facts.finished,
         "subtitle": told.subtitle(facts),
         "verdict": facts.scores.get("verdict") if facts.finished else told.progress(facts),
-        "tone": told.tone(facts),
+        "tone": _tone(facts),
         "key_numbers": told.key_numbers(facts),
         "warnings": told.notes(facts),
         "findings": told.findings(facts),
     }
 
 
+def _tone(facts: Facts) -> str:
+    """Good only where no baseline is better, by any metric."""
+    tone = told.tone(facts)
+    return "open" if tone == "good" and evidence.beaten(facts) else tone
+
+
 def _evidence(facts: Facts) -> dict[str, Any]:
     from markupsafe import Markup
 
-    dots = evidence.dots_of(facts)
+    dots = {metric: evidence.dots_of(facts, metric) for metric in evidence.drawn(facts)}
+    drawn = {metric: pictures.dots(rows, metric) for metric, rows in dots.items() if rows}
     return {
         "primary": facts.primary,
-        "dots": Markup(pictures.dots(dots, facts.primary)) if dots else "",
+        "dots": {metric: Markup(one) for metric, one in drawn.items()},
         "blocks": evidence.blocks(facts),
         "metrics": evidence.metrics_of(facts),
         "gain": evidence.gain_words(facts),
         "gains": evidence.gains(facts),
+        "other_gains": evidence.other_gains(facts),
+        "beaten": evidence.beaten(facts),
         "trials": evidence.trials(facts),
         "curves": [Markup(one) for one in _curves(facts) if one],
     }
@@ -121,7 +136,7 @@ def _errors(facts: Facts) -> dict[str, Any]:
         "classes_shown": evidence.CLASSES_IN_TABLE,
         "mistakes": mistakes,
         "wrong": wrong,
-        "predicted": len(facts.predictions),
+        "predicted": len(evidence.classified(facts)),
     }
 
 

@@ -46,7 +46,8 @@ class Line:
 def dots(rows: Sequence[Dot], metric: str) -> str:
     """Values with their intervals on one axis, one a row, with the numbers at the right."""
     label_size, step, top = 15.0, 38, 8
-    left = min(300.0, 24 + max(words.width(row.name, label_size) for row in rows))
+    # a little more than the estimate: some systems' letters are wider
+    left = min(330.0, 24 + 1.08 * max(words.width(row.name, label_size) for row in rows))
     right = WIDTH - 218
     low, high, ticks = _axis(
         min(row.low for row in rows),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 #: Metrics where less is better; all others grow with quality.
-LOSSES = {"log_loss", "ece", "loss", "perplexity"}
+LOSSES = {"log_loss", "ece", "loss", "perplexity", "repetition"}
 #: Metrics that are no share of anything, so that "percent" would be wrong.
-NO_SHARE = LOSSES | {"mcc", "bleu", "chrf"}
+NO_SHARE = {"log_loss", "ece", "loss", "perplexity", "mcc", "bleu", "chrf", "length_ratio"}
+#: Decimals of a metric that is no share, where they are not three.
+DECIMALS = {"bleu": 1, "chrf": 1, "perplexity": 2, "length_ratio": 2}
 
 METRICS = {
     "accuracy": "accuracy",
@@ -25,6 +27,42 @@ METRICS = {
     "mcc": "Matthews correlation",
     "log_loss": "log loss",
     "ece": "calibration error",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "loss": "loss per token",
+    "perplexity": "perplexity",
+    "token_accuracy": "token accuracy",
+    "exact_match": "exact match",
+    "number_match": "number match",
+    "bleu": "BLEU",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "rouge1_characters": "ROUGE-1 by characters",
+    "rouge2_characters": "ROUGE-2 by characters",
+    "rougeL_characters": "ROUGE-L by characters",
+    "chrf": "chrF",
+    "stops": "answers that end by themselves",
+    "repetition": "repetition",
+    "length_ratio": "length ratio",
+}
+
+#: What metrics of texts measure; those of classes are known.
+MEANINGS = {
+    "loss": "how unlikely the model finds the reference, in nats a token, all test rows together",
+    "perplexity": "the loss as a number of tokens to choose among: e to its power",
+    "token_accuracy": "the share of the reference's tokens that the model finds likeliest",
+    "exact_match": "the same text to a reader, case and outer punctuation aside",
+    "number_match": "the same numbers, of the rows whose reference holds one",
+    "bleu": "sequences of up to four words shared with the reference, 0 to 100",
+    "rouge1": "words shared with the reference (F1)",
+    "rouge2": "pairs of words shared with the reference (F1)",
+    "rougeL": "the longest sequence of words shared with the reference (F1)",
+    "chrf": "sequences of up to six characters shared with the reference, 0 to 100",
+    "stops": "the others ran to the limit of tokens",
+    "repetition": "the share of sequences of four words that an answer had already",
+    "length_ratio": "characters of the answers by those of the references; 1 is as long",
 }
 
 BASELINES = {
@@ -32,7 +70,11 @@ BASELINES = {
     "tfidf": "TF-IDF + logistic regression",
     "probe": "probe: a head on the frozen model",
     "before": "the untouched base model",
+    "few_shot": "the untouched model with examples",
+    "nearest": "the nearest training row's answer",
 }
+#: Where there is little room.
+BRIEFLY = {"before": "the untouched model"}
 
 NONE = "–"  # what stands where there is no number
 
@@ -47,6 +89,11 @@ def baseline_name(key: str) -> str:
     return BASELINES.get(key, key.replace("_", " "))
 
 
+def explained(metrics: Iterable[str]) -> list[tuple[str, str]]:
+    """Names and meanings of those metrics that not everybody knows."""
+    return [(metric_name(one), MEANINGS[one]) for one in metrics if one in MEANINGS]
+
+
 def lower_is_better(key: str) -> bool:
     """Whether less of this metric is better."""
     return key in LOSSES
@@ -54,7 +101,7 @@ def lower_is_better(key: str) -> bool:
 
 def is_share(key: str) -> bool:
     """Whether the metric lies in 0..1 and reads well as percent."""
-    return key not in NO_SHARE
+    return key in METRICS and key not in NO_SHARE  # of a metric of one's own nothing is known
 
 
 def number(key: str, value: float | None) -> str:
@@ -65,7 +112,18 @@ def number(key: str, value: float | None) -> str:
     """
     if value is None:
         return NONE
-    return f"{100 * value:.1f} %" if is_share(key) else f"{value:.3f}"
+    return f"{100 * value:.1f} %" if is_share(key) else _plain(key, value)
+
+
+def _plain(key: str, value: float) -> str:
+    """A number that is no share; the perplexity of a model that knows nothing is a large one.
+
+    >>> _plain("loss", 1.2345), _plain("bleu", 4.337), _plain("perplexity", 23432.1)
+    ('1.234', '4.3', '23,432')
+    """
+    if abs(value) >= 1e9:
+        return f"{value:.2g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{DECIMALS.get(key, 3)}f}"
 
 
 def interval(key: str, score: Mapping[str, Any]) -> str:
@@ -77,7 +135,9 @@ def interval(key: str, score: Mapping[str, Any]) -> str:
     low, high = score.get("low"), score.get("high")
     if low is None or high is None:
         return ""
-    return f"{100 * low:.1f} to {100 * high:.1f} %" if is_share(key) else f"{low:.3f} to {high:.3f}"
+    if is_share(key):
+        return f"{100 * low:.1f} to {100 * high:.1f} %"
+    return f"{_plain(key, low)} to {_plain(key, high)}"
 
 
 def points(key: str, value: float | None, *, signed: bool = True) -> str:
@@ -88,8 +148,9 @@ def points(key: str, value: float | None, *, signed: bool = True) -> str:
     """
     if value is None:
         return NONE
-    text = f"{abs(100 * value):.1f}" if is_share(key) else f"{abs(value):.3f}"
-    sign = "" if not signed or not float(text) else "+" if value > 0 else "−"
+    text = f"{abs(100 * value):.1f}" if is_share(key) else _plain(key, abs(value))
+    nought = not text.strip("0.")
+    sign = "" if not signed or nought else "+" if value > 0 else "−"
     return sign + text + (" points" if is_share(key) else "")
 
 
@@ -131,6 +192,15 @@ def several(value: int, one: str, many: str | None = None) -> str:
     ('1 row', '2 rows', '0 classes')
     """
     return f"{value:,} {one if value == 1 else many or one + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    >>> listed(["BLEU"]), listed(["BLEU", "chrF", "ROUGE-L"])
+    ('BLEU', 'BLEU, chrF and ROUGE-L')
+    """
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def duration(seconds: float | None) -> str:
@@ -203,6 +273,17 @@ def clip(text: str, longest: int) -> str:
     'the pump…'
     """
     text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text with its lines, without empty ones, cut to `longest` characters.
+
+    >>> shortened("the pump\n\n is leaking oil", 12)
+    'the pump\nis…'
+    """
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    text = "\n".join(line for line in lines if line)
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 

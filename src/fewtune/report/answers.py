@@ -1,0 +1,342 @@
+"""What a run leaves to show that writes texts: what it learned, its answers, what it forgot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from fewtune.record.index import overlap
+from fewtune.report import evidence, pictures, words
+from fewtune.report import facts as told
+from fewtune.report.facts import Facts, happened, part
+
+EACH = 4  # rows shown of each group
+LONGEST = 400  # letters of a text shown; Chinese characters are twice as wide
+OFTEN = 0.2  # share of rows with one answer, and twice that of any reference: it stands for many
+NOTABLE = 0.1  # nats a token: a rise of the loss on general texts that a run warns of
+LOOPS = 0.1  # share of repeated phrases that a card tells
+BRIEF, LENGTHY = 0.67, 1.5  # times the reference: lengths that a card tells
+
+ON_GENERAL = "The loss on general texts"
+TRAINED_ON = {
+    "answers": "every answer of a dialogue",
+    "last": "the last answer of a dialogue",
+    "all": "everything, prompts included",
+}
+CUTS = {
+    "turns": "without their oldest turns",
+    "prompt": "without the middle of their prompt",
+    "answer": "without the end of their answer",
+}
+TEMPLATES = {"own": "the model's own chat template"}
+
+Row = dict[str, Any]
+
+
+def everything(facts: Facts) -> dict[str, Any]:
+    """All that the page's part on answers names; empty where a run has no such thing."""
+    return {
+        "shown": shown(facts),
+        "recall": recall(facts),
+        "learned": learned(facts),
+        "untouched": untouched(facts),
+    }
+
+
+# ---- what is learned
+
+
+def learned(facts: Facts) -> dict[str, Any]:
+    """How much of the training rows is learned, and rows as the model saw them."""
+    event = _last(facts, "encoded")
+    if not event or not event.get("tokens"):
+        return {}
+    ends = event.get("ends")
+    return {
+        "rows": words.count(event.get("rows")),
+        "tokens": words.count(event["tokens"]),
+        "share": words.number("token_accuracy", (event.get("learned") or 0) / event["tokens"]),
+        "learned": words.count(event.get("learned")),
+        "on": TRAINED_ON.get(part(facts.plan, "generate").get("train_on") or "answers", ""),
+        "ends": words.number("stops", ends),
+        "all_end": ends is None or ends >= 1,
+        "cut": [(n, CUTS.get(kind, kind)) for kind, n in _items(event, "cut")],
+        "template": template(event.get("template")),
+        "sample": [one for one in event.get("sample") or () if one],
+    }
+
+
+def template(name: Any) -> str:
+    """A chat template in a sentence."""
+    return TEMPLATES.get(str(name), f"the chat template “{name}”") if name else ""
+
+
+def untouched(facts: Facts) -> dict[str, Any]:
+    """The model before training, on a few training rows: loss, and answers with their questions."""
+    event = _last(facts, "asked")
+    if not event:
+        return {}
+    answers = [str(one) for one in event.get("answers") or ()]
+    # a run of before the questions were written down has answers alone
+    asked = [str(one) for one in event.get("questions") or ()] or [""] * len(answers)
+    return {
+        "loss": words.number("loss", event.get("loss")),
+        "rows": words.several(event.get("rows") or 0, "training row"),
+        "stops": words.number("stops", event.get("stops")),
+        "answers": [(_short(one), _short(two)) for one, two in zip(asked, answers, strict=False)],
+    }
+
+
+# ---- before and after
+
+
+def answered(facts: Facts) -> list[Row]:
+    """The test rows that were answered with a text, as predictions.jsonl holds them."""
+    return [one for one in facts.predictions if "stopped" in one]
+
+
+def shown(facts: Facts) -> dict[str, Any]:
+    """Answers before and after: how many came closer to the reference, and rows of three kinds."""
+    rows = [_measured(one) for one in answered(facts)]
+    if not rows:
+        return {}
+    changes = [one["now"] - one["then"] for one in rows]
+    said, much = monotony(rows)
+    opening = shared_opening([str(one.get("text") or "") for one in rows])
+    return {
+        "rows": words.several(len(rows), "test row"),
+        "closer": words.count(sum(one > 0 for one in changes)),
+        "farther": words.count(sum(one < 0 for one in changes)),
+        "opening": _short(opening),
+        "said": said,
+        "monotonous": much,
+        "groups": [
+            (title, [_clipped(one, opening) for one in few]) for title, few in grouped(rows)
+        ],
+    }
+
+
+def monotony(rows: Sequence[Row]) -> tuple[str, bool]:
+    """How many answers are different ones, in a sentence, and whether one stands for too many."""
+    answers = Counter(str(one.get("prediction") or "") for one in rows)
+    references = Counter(str(one.get("label") or "") for one in rows)
+    (most, times), (_, usual) = answers.most_common(1)[0], references.most_common(1)[0]
+    if times == 1:
+        return "", False
+    sentence = (
+        f"{words.several(len(answers), 'different answer')} to {len(rows):,} questions; the "
+        f"references are {len(references):,} different ones. Said most often, {times:,} times: "
+        f"{words.clip(most, 80) or '(nothing)'}"
+    )
+    return sentence, times >= max(OFTEN * len(rows), 2 * usual, 3)
+
+
+def grouped(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Rows that gained most, least, and some of the others, drawn by a fixed seed."""
+    ranked = sorted(rows, key=lambda one: (one["then"] - one["now"], -one["now"]))  # stable
+    most, others = ranked[:EACH], ranked[EACH:]
+    least, others = others[-EACH:][::-1], others[:-EACH]
+    drawn = Random(0).sample(others, min(EACH, len(others)))
+    groups = [
+        ("Where most was gained", most),
+        ("Where least was gained, or most lost", least),
+        ("Drawn at random from the others", drawn),
+    ]
+    return [(title, few) for title, few in groups if few]
+
+
+def _measured(row: Row) -> Row:
+    """The row with its overlap with the reference, now and then."""
+    reference = str(row.get("label") or "")
+    now, then = (overlap(str(row.get(key) or ""), reference) for key in ("prediction", "before"))
+    return {**row, "now": now, "then": then}
+
+
+def _clipped(row: Row, opening: str) -> Row:
+    texts = {key: _short(str(row.get(key) or "")) for key in ("label", "before", "prediction")}
+    return {**row, **texts, "text": _short(str(row.get("text") or "").removeprefix(opening))}
+
+
+def _short(text: str) -> str:
+    return words.shortened(text, LONGEST // 2 if words.language(text) else LONGEST)
+
+
+def shared_opening(texts: Sequence[str]) -> str:
+    """The whole lines that all texts begin with, such as one instruction for all rows.
+
+    >>> shared_opening(["Repair:\\npump leaks", "Repair:\\nno power"])
+    'Repair:\\n'
+    """
+    if len(texts) < 2:
+        return ""
+    places = zip(*(text.splitlines(keepends=True)[:-1] for text in texts), strict=False)
+    return "".join(lines[0] for lines in takewhile(lambda lines: len({*lines}) == 1, places))
+
+
+# ---- forgetting
+
+
+def recall(facts: Facts) -> dict[str, Any]:
+    """The loss on general texts before and after, in a picture and in words."""
+    from markupsafe import Markup
+
+    found = part(facts.scores, "recall") or _last(facts, "recalled")
+    if found.get("known") is False:
+        return {"unknown": _unknown(found.get("passages"))}
+    change = part(found, "change")
+    if change.get("value") is None:
+        return {}
+    rows = [
+        _dot(facts, name, part(found, key)) for name, key in (("before",) * 2, ("test", "loss"))
+    ]
+    ends = words.points_between("loss", change.get("low"), change.get("high"))
+    p = words.p_value(found.get("p"))
+    return {
+        "unknown": "",
+        "sentence": f"{judged(change)} {_moved(change)}",
+        "more": f"The 95 % interval of the change is {ends}{f' ({p})' if p else ''}.",
+        "texts": _general(facts, found.get("passages")),
+        "notable": f"{NOTABLE:g}",
+        "picture": Markup(pictures.dots([one for one in rows if one], "loss")),
+        "tone": "bad" if forgot(change) else "good" if (change.get("high") or 0) < 0 else "open",
+        "scales": _scales(facts, found),
+    }
+
+
+def _unknown(passages: Any) -> str:
+    count = words.several(passages or 0, "general text")
+    return (
+        f"The untouched model finds {count} likelier than guessing does: too few to say what was "
+        "forgotten. Texts of a kind that it knows can be given (`--general FILE`)."
+    )
+
+
+def _moved(change: Mapping[str, Any]) -> str:
+    by = words.points("loss", change["value"], signed=False)
+    return f"The loss {'rose' if change['value'] > 0 else 'fell'} by {by} nats a token."
+
+
+def _scales(facts: Facts, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """With how much of what was learned: the loss on the test rows and on the general texts."""
+    curve = [one for one in found.get("curve") or () if one.get("scale") is not None]
+    if not curve:
+        return []
+    losses = part(part(facts.scores, "baselines"), "before"), part(facts.scores, "test")
+    none, whole = (part(one, "loss").get("value") for one in losses)
+    lines = [
+        (0.0, none, part(found, "before").get("value")),
+        *[(one["scale"], one.get("loss"), one.get("general")) for one in curve],
+        (1.0, whole, part(found, "loss").get("value")),
+    ]
+    number = words.number
+    return [(f"{by:g}", number("loss", own), number("loss", other)) for by, own, other in lines]
+
+
+def forgot(change: Mapping[str, Any]) -> bool:
+    """Whether the model forgets what it knew: a rise beyond noise that is worth a word."""
+    return (change.get("low") or 0) > 0 and change["value"] > NOTABLE
+
+
+def judged(change: Mapping[str, Any]) -> str:
+    """What a change of the loss on general texts says."""
+    low, high = change.get("low"), change.get("high")
+    if forgot(change):
+        return "The model forgets what it knew."
+    if low is not None and low > 0:
+        return "Little is forgotten."
+    if high is not None and high < 0:
+        return "Nothing is forgotten: the model reads general texts better than before."
+    return "No forgetting is seen beyond noise."
+
+
+def _dot(facts: Facts, system: str, score: Mapping[str, Any]) -> pictures.Dot | None:
+    value = score.get("value")
+    if value is None:
+        return None
+    low, high = score.get("low"), score.get("high")
+    ours = system == "test"
+    name = f"{facts.method} (this run)" if ours else told.baseline(facts, system)
+    ends = value if low is None else low, value if high is None else high
+    return pictures.Dot(name, value, *ends, ours)
+
+
+def _general(facts: Facts, passages: Any) -> str:
+    own = part(facts.plan, "generate").get("general")
+    source = f"from {Path(str(own)).name}" if own else "of fewtune's own, in English and Chinese,"
+    return f"{words.several(passages or 0, 'general text')} {source}"
+
+
+# ---- for the card
+
+
+def described(facts: Facts) -> str:
+    """What a model is that writes; nothing for another."""
+    chat = part(facts.plan, "chosen").get("chat_template")
+    if not chat:
+        return ""
+    rows = told.counts(facts).get("train")
+    of = f"its {rows:,} training rows" if rows else "its training rows"
+    return f"A language model that learned to answer as {of} do. It is asked with {template(chat)}"
+
+
+def decoded(facts: Facts) -> str:
+    """How the answers that were scored were written."""
+    decoding, rows = part(facts.plan, "decoding"), told.counts(facts).get("answered")
+    if not rows or not decoding:
+        return ""
+    heat = decoding.get("temperature")
+    how = "the likeliest token each time" if not heat else f"temperature {heat:g}"
+    return (
+        f"The loss is of all test rows; {rows:,} of them {'was' if rows == 1 else 'were'} answered "
+        f"({how})."
+    )
+
+
+def limits(facts: Facts) -> list[str]:
+    """What follows from the numbers of a model that writes; nothing for another."""
+    if not described(facts):
+        return []
+    scores, rows = part(facts.scores, "test"), told.counts(facts).get("answered")
+    values = {name: part(scores, name).get("value") for name in scores}
+    found = evidence.beaten(facts)
+    if rows and values.get("exact_match") is not None:
+        exact = words.number("exact_match", values["exact_match"])
+        found.append(
+            f"{exact} of {words.several(rows, 'answer')} say what the reference says, to the "
+            "letter; whether the others are right was not judged: a wrong answer may read as well."
+        )
+    if (stops := values.get("stops")) is not None and stops < 1:
+        share = words.number("stops", 1 - stops)
+        found.append(f"{share} of its answers do not end by themselves: limit their length.")
+    if (again := values.get("repetition")) is not None and again >= LOOPS:
+        share = words.number("repetition", again)
+        found.append(f"{share} of the phrases in its answers are repeated: it falls into loops.")
+    length = values.get("length_ratio")
+    if length is not None and not BRIEF <= length <= LENGTHY:
+        times = words.number("length_ratio", length)
+        found.append(f"Its answers are {times} times as long as the references.")
+    if length := part(facts.plan, "model").get("max_length"):
+        found.append(f"Question and answer together, {words.count(length)} tokens are read.")
+    change = part(part(facts.scores, "recall"), "change")
+    if change.get("value") is not None and change["value"] > 0:
+        found.append(f"{judged(change)} {_moved(change)}".replace("The loss", ON_GENERAL))
+    return found
+
+
+# ---- small pieces
+
+
+def _last(facts: Facts, name: str) -> dict[str, Any]:
+    """What the last event of a name tells: a resumed run tells some of them twice."""
+    fields: dict[str, Any] = {}
+    for event in happened(facts, name):
+        fields = dict(event.fields)
+    return fields
+
+
+def _items(event: Mapping[str, Any], name: str) -> list[tuple[str, int]]:
+    return [(str(kind), n) for kind, n in part(event, name).items() if n]
