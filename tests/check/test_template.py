@@ -1,6 +1,7 @@
 """Rules about dialogues and the template that will write them out."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -41,13 +42,14 @@ def tokenizer(template):
 def speak(tmp_path):
     """The codes of the rules of dialogues that speak of some."""
 
-    def call(*dialogues, template=None, ask=True):
+    def call(*dialogues, template=None, ask=True, room=512):
         path = tmp_path / "rows.jsonl"
         lines = [json.dumps({"messages": one}) for one in dialogues]
         path.write_text("\n".join(lines), encoding="utf-8")
         model = ModelOptions(model="tiny") if ask else None
         look: Look = look_at(str(path), DataOptions(), CheckOptions(), model)
         look.__dict__["tokenizer"] = tokenizer(template)
+        look.__dict__["source"] = SimpleNamespace(positions=room)
         rules = [rule for rule in RULES if rule.speaks_of == "dialogue"]
         found = [one for rule in rules if ask or rule.needs == "rows" for one in rule.look(look)]
         for one in found:
@@ -73,7 +75,7 @@ def test_clean_dialogues_under_a_good_template_are_silent(speak):
     [
         (CLEAN, None, ["template-missing"]),
         (CLEAN, NO_SYSTEM, ["template-role"]),
-        (CLEAN, REFUSES, ["template-role"]),
+        (CLEAN, REFUSES, ["template-role", "template-refused"]),
         (CLEAN, NO_STOP, ["template-stop"]),
         (said("dry<|im_end|>"), GOOD, ["template-special-tokens"]),
         (said(" the bearing is dry"), GOOD, ["template-spaces"]),
@@ -90,3 +92,14 @@ def test_marks_of_two_templates_are_told(speak):
 
 def test_a_user_s_blanks_are_nobody_s_business(speak):
     assert speak(said("dry", " why? "), template=GOOD) == []
+
+
+def test_answers_that_do_not_fit_and_prompts_that_are_shortened_are_told(speak):
+    assert speak(said("dry" + " dry" * 600), template=GOOD) == ["truncated-answer"]
+    assert speak(said("dry", "hot" + " hot" * 600), template=GOOD) == ["truncated-prompt"]
+    assert speak(said("dry", "hot" + " hot" * 600), template=GOOD, room=2000) == []
+
+
+def test_dialogues_of_which_nothing_is_learned_are_told(speak):
+    silent = [said("dry")[0], {**said("dry")[1], "weight": 0}]
+    assert speak(CLEAN, silent, template=GOOD) == ["template-untrained"]

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fewtune.base.errors import FewtuneError
 from fewtune.check.options import CheckOptions
 from fewtune.data.dialogue import as_text
 from fewtune.data.holdout import labels_of
@@ -23,6 +24,7 @@ from fewtune.data.sheet import Sheet
 from fewtune.data.splits import natural
 from fewtune.models.options import ModelOptions
 from fewtune.tasks.classify import Classify
+from fewtune.tasks.generate import LONGEST, Encoding, Generate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,6 +144,25 @@ class Look:
         texts = [row["text"] for _, row in self.rows]
         return self.tokenizer(texts, truncation=False, verbose=False)["input_ids"]
 
+    @property
+    def room(self) -> int:
+        """Tokens of a dialogue that training keeps."""
+        return min(LONGEST, self.source.positions)
+
+    @cached_property
+    def encoding(self) -> Encoding | None:
+        """Every dialogue as training would have it; None where the model cannot be taught."""
+        from copy import deepcopy
+
+        from fewtune.models.chat import set_template
+
+        tokenizer = deepcopy(self.tokenizer)
+        try:
+            set_template(tokenizer, None)
+        except FewtuneError:
+            return None  # no end token: training refuses that in a sentence of its own
+        return Generate().encode([row for _, row in self.rows], tokenizer, self.room)
+
     @cached_property
     def features(self) -> np.ndarray:
         """The untouched encoder's features of every row in `rows`, (rows, width)."""
@@ -154,7 +175,7 @@ class Look:
         task = Classify(tuple(self.labels))
         texts = [row["text"] for _, row in self.rows]
         encoded = task.encode(texts, self.tokenizer, self.source.room(0))
-        base = load_pooled(self.source, len(self.labels), self.model)
+        base = load_pooled(self.source, max(1, len(self.labels)), self.model)
         return features(base, encoded, find_machine(self.model.device, self.model.bf16))
 
 

@@ -11,6 +11,7 @@ from fewtune.check import (
     duplicates,
     images,
     leakage,
+    learned,
     lengths,
     noise,
     private,
@@ -23,7 +24,7 @@ from fewtune.check.finding import Finding, Severity
 from fewtune.check.look import Look
 
 Needs = Literal["rows", "tokenizer", "features"]
-Kind = Literal["rows", "text", "label", "dialogue", "image"]
+Kind = Literal["rows", "text", "plain text", "label", "dialogue", "image"]
 Check = Callable[[Look], Iterable[Finding]]
 
 
@@ -38,8 +39,8 @@ class Rule:
         why: why it matters.
         look: finds it.
         needs: `rows` alone, a model's `tokenizer`, or its `features` too.
-        speaks_of: `rows` of any kind, `text`, rows with one `label` each,
-            `dialogue`, or rows with an `image`.
+        speaks_of: `rows` of any kind, `text`, `plain text` (no dialogue), rows with one `label`
+            each, `dialogue`, or rows with an `image`.
     """
 
     code: str
@@ -56,6 +57,8 @@ class Rule:
             return look.shape.task in ("generate", "vision-chat")
         if self.speaks_of == "image":
             return bool(look.images) or look.shape.task == "image"
+        if self.speaks_of == "plain text":
+            return look.shape.task not in ("generate", "image", "vision-chat")
         if self.speaks_of == "label":
             return look.shape.task == "classify"
         return self.speaks_of == "rows" or look.shape.task not in ("image", "vision-chat")
@@ -317,7 +320,7 @@ RULES: tuple[Rule, ...] = (
         "what was found.",
         lengths.truncated,
         "tokenizer",
-        speaks_of="text",
+        speaks_of="plain text",
     ),
     Rule(
         "unknown-tokens",
@@ -381,6 +384,42 @@ RULES: tuple[Rule, ...] = (
         "a template without an end mark after answers",
         "What is not trained is not learned: such a model talks on until it is cut off.",
         template.stop,
+        "tokenizer",
+        speaks_of="dialogue",
+    ),
+    Rule(
+        "template-refused",
+        "error",
+        "dialogues that the chat template cannot write out",
+        "Such a row cannot be learned; training sets it aside.",
+        learned.refused,
+        "tokenizer",
+        speaks_of="dialogue",
+    ),
+    Rule(
+        "template-untrained",
+        "error",
+        "dialogues of which no token is learned",
+        "They cost time and teach nothing; often the weights or the roles are not what was meant.",
+        learned.untrained,
+        "tokenizer",
+        speaks_of="dialogue",
+    ),
+    Rule(
+        "truncated-answer",
+        "error",
+        "answers that are cut at their end",
+        "The stop token is cut with it: from such rows a model learns to talk on.",
+        learned.cut_answer,
+        "tokenizer",
+        speaks_of="dialogue",
+    ),
+    Rule(
+        "truncated-prompt",
+        "warning",
+        "dialogues whose beginning or middle is left out",
+        "The answer may rest on what the model was not shown.",
+        learned.cut_prompt,
         "tokenizer",
         speaks_of="dialogue",
     ),

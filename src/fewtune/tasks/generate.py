@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TrainOn = Literal["answers", "last", "all"]
 Cut = Literal["", "turns", "prompt", "answer"]
 
+LONGEST = 2048  # tokens kept of a row where nothing else is asked for
 LEAST_PROMPT = 0.25  # of the room, that an answer longer than the room leaves to its prompt
 
 

@@ -25,12 +25,10 @@ from fewtune.models.load import load_causal
 from fewtune.models.parts import blocks_of, lowest_trained_block
 from fewtune.models.speaking import answer_losses, speaker_of
 from fewtune.models.trunk import Trunk, fill_trunk
-from fewtune.tasks.generate import Encoding, Generate
+from fewtune.tasks.generate import LONGEST, Encoding, Generate
 from fewtune.train.candidate import Candidate
 from fewtune.train.recipe import Recipe
 from fewtune.train.workbench import Workbench
-
-LONGEST = 2048  # tokens kept of a row where nothing else is asked for
 
 
 @dataclass
