@@ -279,8 +279,8 @@ def clip(text: str, longest: int) -> str:
 def shortened(text: str, longest: int) -> str:
     """The text with its lines, without empty ones, cut to `longest` characters.
 
-    >>> shortened("the pump\n\n is leaking oil", 12)
-    'the pump\nis…'
+    >>> shortened("the pump\\n\\n is leaking oil", 12)
+    'the pump\\nis…'
     """
     lines = [" ".join(line.split()) for line in text.splitlines()]
     text = "\n".join(line for line in lines if line)
