@@ -83,3 +83,16 @@ def test_a_single_dialogue_is_a_row_and_not_a_list_of_rows(tmp_path, key, name):
     table = read_any(tmp_path / name, DataOptions())
     assert table.shape.task == "generate"
     assert len(table.rows) == 1
+
+
+def test_a_list_of_numbers_among_objects_is_one_broken_row(read):
+    table = read("\n".join([*SAID, "[1, 2]"]), "a.jsonl")
+    assert [(entry.origin.line, entry.code) for entry in table.ledger.quarantined] == [
+        (7, "format-type")
+    ]
+    assert lines(table) == [*range(1, 7)]
+
+
+def test_a_list_of_objects_among_objects_is_read(read):
+    table = read("\n".join([*SAID[:3], f"[{', '.join(SAID[3:])}]"]), "a.jsonl")
+    assert texts(table) == [row["text"] for row in ROWS]

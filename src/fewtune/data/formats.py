@@ -47,7 +47,8 @@ def read_jsonl(source: Source) -> Sheet:
     alone = len(rows) == 1 or not any(isinstance(row, Record) for row in rows)
     if rows and alone and _whole(text) is not None:
         return read_json(source)
-    if any(isinstance(row, Broken) for row in rows) and (items := _one_after_another(text)):
+    broken = any(isinstance(row, Broken) and row.code == "format-json" for row in rows)
+    if broken and (items := _one_after_another(text)):
         return _of_items(source, items, text, _numbered(source, items))
     return _of_objects(rows, text.notes)
 
@@ -58,7 +59,10 @@ def _json_line(source: Source, number: int, line: str) -> list[Record | Broken]:
     if MARK in line:
         return [Broken(at, "format-encoding", "bytes that the file's encoding does not have")]
     try:
-        return [_json_record(source, number, json.loads(line.strip(_BLANKS)))]
+        value = json.loads(line.strip(_BLANKS))
+        if _holds_rows(value):
+            return [Broken(at, "format-json", "a list of objects on one line")] * len(value)
+        return [_json_record(source, number, value)]
     except (ValueError, RecursionError) as error:
         count = len(_values(line)[0])
         reason = f"{count} objects on one line where one is expected"
@@ -136,7 +140,12 @@ def _one_after_another(text: Text) -> list[Any] | None:
         return None
     if _cells(values):
         return values
-    return [one for value in values for one in (value if isinstance(value, list) else [value])]
+    return [one for value in values for one in (value if _holds_rows(value) else [value])]
+
+
+def _holds_rows(value: Any) -> bool:
+    """A list with objects in it, which are no turns."""
+    return isinstance(value, list) and any(_is_objects([one]) for one in value)
 
 
 def _values(text: str) -> tuple[list[Any], bool]:
