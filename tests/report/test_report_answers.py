@@ -212,6 +212,7 @@ def test_what_scaling_the_adapter_would_keep_is_told_where_it_was_measured(engli
     curve = [{"scale": 0.5, "loss": 2.0, "general": 3.125}]
     with_scores(english, recall={**recalled(0.25), "known": True, "curve": curve})
     text = read(page_of(english))
+    assert "of fewtune's own that the untouched model knew" in text
     assert "0 4.500 3.000 0.5 2.000 3.125 1 1.250 3.250" in text
 
 
@@ -219,7 +220,7 @@ def test_general_texts_of_the_users_own_are_named(tmp_path):
     folder = written_run(tmp_path / "run")
     folder.write_plan(plan_of("run", general="/home/me/manuals.txt"))
     text = read(page_of(folder))
-    assert "120 general texts from manuals.txt" in text
+    assert "120 general texts from manuals.txt, which" in text
     assert "/home/me" not in text.split("What was forgotten")[1].split("What is learned")[0]
 
 
@@ -304,15 +305,15 @@ def test_the_limits_of_a_language_model_follow_from_its_numbers(english):
     def limits(**scores):
         return card_of(english, **scores).split("## Limits")[1].split("## Use")[0]
 
-    told = limits()
+    told = limits(recall=recalled(0.05))
     for said in ("By ROUGE-L the nearest training row's answer is better", "33.3 % of 30 answers",
-                 "3.3 % of its answers do not end", "15.0 % of the phrases", "0.50 times as long",
-                 "The model forgets what it knew"):  # fmt: skip
+                 "3.3 % of its answers did not end", "15.0 % of the phrases", "0.50 times as long",
+                 "Little is forgotten. The loss on general texts rose by 0.050"):  # fmt: skip
         assert said in told
     fine = {"exact_match": {"value": 1.0}, "stops": {"value": 1.0}, "repetition": {"value": 0.01},
             "length_ratio": {"value": 1.1}}  # fmt: skip
     told = limits(test=fine, recall=recalled(-0.1), gains={})
-    for said in ("nearest", "do not end", "phrases", "times as long", "forget"):
+    for said in ("nearest", "did not end", "phrases", "times as long", "forget"):
         assert said not in told
 
 

@@ -21,7 +21,6 @@ NOTABLE = 0.1  # nats a token: a rise of the loss on general texts that a run wa
 LOOPS = 0.1  # share of repeated phrases that a card tells
 BRIEF, LENGTHY = 0.67, 1.5  # times the reference: lengths that a card tells
 
-ON_GENERAL = "The loss on general texts"
 TRAINED_ON = {
     "answers": "every answer of a dialogue",
     "last": "the last answer of a dialogue",
@@ -199,7 +198,7 @@ def recall(facts: Facts) -> dict[str, Any]:
         "unknown": "",
         "sentence": f"{judged(change)} {_moved(change)}",
         "more": f"The 95 % interval of the change is {ends}{f' ({p})' if p else ''}.",
-        "texts": _general(facts, found.get("passages")),
+        "texts": _general(facts, found),
         "notable": f"{NOTABLE:g}",
         "picture": Markup(pictures.dots([one for one in rows if one], "loss")),
         "tone": "bad" if forgot(change) else "good" if (change.get("high") or 0) < 0 else "open",
@@ -264,10 +263,11 @@ def _dot(facts: Facts, system: str, score: Mapping[str, Any]) -> pictures.Dot | 
     return pictures.Dot(name, value, *ends, ours)
 
 
-def _general(facts: Facts, passages: Any) -> str:
+def _general(facts: Facts, found: Mapping[str, Any]) -> str:
     own = part(facts.plan, "generate").get("general")
-    source = f"from {Path(str(own)).name}" if own else "of fewtune's own, in English and Chinese,"
-    return f"{words.several(passages or 0, 'general text')} {source}"
+    source = f"from {Path(str(own)).name}" if own else "of fewtune's own"
+    known = " that the untouched model knew" if found.get("known") else ""
+    return f"{words.several(found.get('passages') or 0, 'general text')} {source}{known}"
 
 
 # ---- for the card
@@ -311,7 +311,7 @@ def limits(facts: Facts) -> list[str]:
         )
     if (stops := values.get("stops")) is not None and stops < 1:
         share = words.number("stops", 1 - stops)
-        found.append(f"{share} of its answers do not end by themselves: limit their length.")
+        found.append(f"{share} of its answers did not end by themselves: limit their length.")
     if (again := values.get("repetition")) is not None and again >= LOOPS:
         share = words.number("repetition", again)
         found.append(f"{share} of the phrases in its answers are repeated: it falls into loops.")
@@ -322,8 +322,9 @@ def limits(facts: Facts) -> list[str]:
     if length := part(facts.plan, "model").get("max_length"):
         found.append(f"Question and answer together, {words.count(length)} tokens are read.")
     change = part(part(facts.scores, "recall"), "change")
-    if change.get("value") is not None and change["value"] > 0:
-        found.append(f"{judged(change)} {_moved(change)}".replace("The loss", ON_GENERAL))
+    if (change.get("low") or 0) > 0 and not forgot(change):  # of more than that the run warns
+        by = words.points("loss", change["value"], signed=False)
+        found.append(f"{judged(change)} The loss on general texts rose by {by} nats a token.")
     return found
 
 
