@@ -10,8 +10,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
 
-from jobs import QUICK, rows, write_csv
-from tiny_models import TINY, build
+from jobs import QUICK, SPOKEN, dialogues, jsonl, rows, write_csv
+from tiny_models import TINY, build, build_speaker
 
 import fewtune
 from fewtune.train import workbench
@@ -62,3 +62,32 @@ def train(files: dict[str, str], tmp_path: Path) -> Callable[..., fewtune.Run]:
         return fewtune.train(data or files["train"], **(given | QUICK | options))
 
     return call
+
+
+@pytest.fixture(scope="session")
+def speaker(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("speaker")
+    build_speaker("qwen2", folder, max_position_embeddings=256)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def reports(tmp_path_factory):
+    return jsonl(tmp_path_factory.mktemp("data") / "reports.jsonl", dialogues(60))
+
+
+@pytest.fixture
+def teach(speaker, reports, tmp_path):
+    def call(output="run", data=None, **options):
+        given = {"model": speaker, "method": "lora", "lora_r": 2, "learning_rate": 1e-2}
+        given |= SPOKEN | {"output": str(tmp_path / output)} | options
+        return fewtune.train(data or reports, **given)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def taught(speaker, reports, tmp_path_factory):
+    output = tmp_path_factory.mktemp("taught") / "run"
+    given = {"model": speaker, "method": "lora", "lora_r": 2, "learning_rate": 1e-2}
+    return fewtune.train(reports, **given, **SPOKEN, output=str(output))

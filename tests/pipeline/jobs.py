@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,4 +31,26 @@ def write_csv(path: Path, found: Sequence[TrainedRow]) -> str:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
         writer.writerows(found)
+    return str(path)
+
+
+#: A run of a language model, quickly.
+SPOKEN = {
+    "max_steps": 6, "bf16": False, "attention": "eager", "answered_rows": 6, "max_new_tokens": 8,
+    "bootstrap": 100, "per_device_train_batch_size": 4,
+}  # fmt: skip
+
+
+def dialogues(count: int, start: int = 0) -> list[dict[str, str]]:
+    """Alpaca rows in words that the tiny tokenizer knows, each with another question."""
+    rows = []
+    for k in range(start, start + count):
+        words = [WORDS[(7 * k + 3 * j) % len(WORDS)] for j in range(5)]
+        rows.append({"instruction": " ".join(words), "output": f"{words[0]} is {words[1]}"})
+    return rows
+
+
+def jsonl(path: Path, rows: Sequence[dict]) -> str:
+    """A file with an object a line; its path as the user would give it."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)

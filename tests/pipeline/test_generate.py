@@ -3,31 +3,13 @@
 import json
 
 import pytest
-from tiny_models import WORDS, build_speaker
+from jobs import SPOKEN, dialogues, jsonl
+from tiny_models import WORDS
 
 import fewtune
 from fewtune.cli import main
 from fewtune.pipeline.job import make_job
 from fewtune.pipeline.order import start
-
-QUICK = {
-    "max_steps": 6, "bf16": False, "attention": "eager", "answered_rows": 6, "max_new_tokens": 8,
-    "bootstrap": 100, "per_device_train_batch_size": 4,
-}  # fmt: skip
-
-
-def dialogues(count, start=0):
-    """Alpaca rows in words that the tiny tokenizer knows, each with another question."""
-    rows = []
-    for k in range(start, start + count):
-        words = [WORDS[(7 * k + 3 * j) % len(WORDS)] for j in range(5)]
-        rows.append({"instruction": " ".join(words), "output": f"{words[0]} is {words[1]}"})
-    return rows
-
-
-def jsonl(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return str(path)
 
 
 def code_of(*words):
@@ -35,35 +17,6 @@ def code_of(*words):
     with pytest.raises(SystemExit) as left:
         main([str(word) for word in words])
     return left.value.code or 0
-
-
-@pytest.fixture(scope="session")
-def speaker(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("speaker")
-    build_speaker("qwen2", folder, max_position_embeddings=256)
-    return str(folder)
-
-
-@pytest.fixture(scope="session")
-def reports(tmp_path_factory):
-    return jsonl(tmp_path_factory.mktemp("data") / "reports.jsonl", dialogues(60))
-
-
-@pytest.fixture
-def teach(speaker, reports, tmp_path):
-    def call(output="run", data=None, **options):
-        given = {"model": speaker, "method": "lora", "lora_r": 2, "learning_rate": 1e-2}
-        given |= QUICK | {"output": str(tmp_path / output)} | options
-        return fewtune.train(data or reports, **given)
-
-    return call
-
-
-@pytest.fixture(scope="session")
-def taught(speaker, reports, tmp_path_factory):
-    output = tmp_path_factory.mktemp("taught") / "run"
-    given = {"model": speaker, "method": "lora", "lora_r": 2, "learning_rate": 1e-2}
-    return fewtune.train(reports, **given, **QUICK, output=str(output))
 
 
 def test_the_task_is_told_by_the_columns(taught):
@@ -114,7 +67,7 @@ def test_what_is_learned_is_told_and_shown(taught):
 
 def test_a_stopped_run_goes_on_bit_for_bit(teach, speaker, reports, tmp_path):
     whole = teach("whole", save_steps=2, lora_dropout=0.1)
-    given = {"model": speaker, "method": "lora", "lora_r": 2, "learning_rate": 1e-2} | QUICK
+    given = {"model": speaker, "method": "lora", "lora_r": 2, "learning_rate": 1e-2} | SPOKEN
     given |= {"save_steps": 2, "lora_dropout": 0.1, "output": str(tmp_path / "stopped")}
     folder, events = start(make_job(reports, given))
     for event in events:

@@ -41,6 +41,7 @@ def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
     )  # fmt: skip
     general = forgetting.general_rows(options.general)
     voice = load_voice(run.folder.model, run.chosen.get("device", "auto"), run.chosen.get("bf16"))
+    drift: dict[str, Any] = {}
     heard = {"test": hear(voice, test, run.seed)}
     yield _told(heard["test"], run.method.spell(), test)
     now = forgetting.general_losses(voice, general)
@@ -51,14 +52,17 @@ def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
         if test.talks and options.examples:
             heard["few_shot"] = few_shot(before, train, test, options.examples, run.seed)
             yield _told(heard["few_shot"], "few_shot", test)
-    known = forgetting.known(then, len(bench.tokenizer))
-    scaled = forgetting.curve(voice, run.method, test.marked, [general[k] for k in known])
+        known = forgetting.known(then, len(bench.tokenizer))
+        texts = [general[k] for k in known]
+        if len(known) >= forgetting.FEWEST:
+            drift = forgetting.drifted(voice, before, run.method, texts, run.seed)
+    scaled = forgetting.curve(voice, run.method, test.marked, texts)
     if test.talks:
         heard["nearest"] = Heard(replies=looked_up(train, test))
     run.folder.write_predictions(_predictions(test, heard))
     scores = _scores(run, test, heard)
     recall = forgetting.recalled(now, then, known, run.seed)
-    scores["recall"] = recall | {"curve": scaled}
+    scores["recall"] = recall | drift | {"curve": scaled}
     run.seconds["evaluate"] = perf_counter() - begun
     yield from forgetting.told(scores)
     yield tell("scored", scores=scores["test"], gain=scores["gain"])

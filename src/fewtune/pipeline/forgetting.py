@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fewtune.base.events import Event, tell
 from fewtune.base.files import at
 from fewtune.data.columns import Role
+from fewtune.data.dialogue import waiting
 from fewtune.data.read import read_rows
 from fewtune.data.row import Origin, Row
 from fewtune.evaluate.answers import Likelihood, boiled
 from fewtune.evaluate.generate import gain, score
-from fewtune.evaluate.passages import passages
+from fewtune.evaluate.overlap import rouge
+from fewtune.evaluate.passages import passages, prompts
+from fewtune.evaluate.texts import characters
 from fewtune.methods.base import Method
 from fewtune.methods.voice import Voice
-from fewtune.models.batches import Marked
+from fewtune.models.decoding import DecodingOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fewtune.models.batches import Marked
+    from fewtune.models.divergence import States
 
 FEWEST = 10  # general texts that the untouched model knows, below which nothing is said
 UNKNOWN = (
@@ -25,6 +34,8 @@ UNKNOWN = (
     "that it could forget of them; give texts of its own kind (--general FILE)."
 )
 NOTABLE = 0.1  # nats a token on general texts: the change from which forgetting is told
+ANSWERED = 48  # tokens of an answer to a general prompt
+SHOWN = 6  # of those answers kept
 SCALES = (0.25, 0.5, 0.75)  # between the base and the whole of what was learned
 
 Losses = tuple[np.ndarray, np.ndarray, np.ndarray]  # as `Voice.losses` gives them
@@ -41,9 +52,14 @@ def general_rows(path: str | None) -> list[Row]:
 
 
 def general_losses(voice: Voice, general: Sequence[Row]) -> Losses:
-    """A model's losses on general texts; of a long one, its first part says enough."""
+    """A model's losses on general texts."""
+    return voice.losses(_first_parts(voice, general))
+
+
+def _first_parts(voice: Voice, general: Sequence[Row]) -> Marked:
+    """General texts as tokens; of a long one, its first part says enough."""
     rows = voice.encode(general).rows
-    return voice.losses(rows.take(np.unique(np.asarray(rows.rows), return_index=True)[1]))
+    return rows.take(np.unique(np.asarray(rows.rows), return_index=True)[1])
 
 
 def known(before: Losses, vocabulary: int) -> list[int]:
@@ -74,6 +90,56 @@ def recalled(now: Losses, before: Losses, known: Sequence[int], seed: int) -> di
         "before": score(base, seed=seed)["loss"],
         "change": {"value": -change["value"], "low": -change["high"], "high": -change["low"]},
         "p": change["p"],
+    }
+
+
+def drifted(
+    voice: Voice, base: Voice, method: Method, general: Sequence[Row], seed: int
+) -> dict[str, Any]:
+    """How far the tuned model's next-token shares and its answers have moved from the base's.
+
+    Args:
+        voice: the tuned model.
+        base: the untouched one; the same model, switched off, where the method can do that. It is
+            left switched off.
+        general: texts that the untouched model knows.
+
+    Returns:
+        `divergence`: KL(base || tuned) in nats a token; `overlap` of the answers to general prompts
+        (ROUGE-L by characters, 1 where they are the same); `answers`: some of them.
+    """
+    from fewtune.models.divergence import divergence
+    from fewtune.models.head import head_of
+
+    same = base.model is voice.model
+
+    def states(on: bool) -> States:
+        def make(ids: Tensor, mask: Tensor) -> Tensor:
+            if same:
+                method.switch(voice.model, on)
+            return (voice if on else base).model.features(ids, mask)
+
+        return make
+
+    rows = _first_parts(voice, general)
+    heads = head_of(base.model, base.machine), head_of(voice.model, voice.machine)
+    total, count = divergence(
+        rows, voice.machine, (states(False), heads[0]), (states(True), heads[1])
+    )
+    asked = [waiting(text) for text in prompts("both")]
+    decoding = DecodingOptions(max_new_tokens=ANSWERED)
+    if same:
+        method.switch(voice.model, True)
+    after = [one.text for one in voice.answer(asked, decoding, seed)]
+    if same:
+        method.switch(voice.model, False)
+    before = [one.text for one in base.answer(asked, decoding, seed)]
+    overlap = [rouge(new, old, characters)[-1] for new, old in zip(after, before, strict=True)]
+    shown = zip(prompts("both"), before, after, strict=True)
+    return {
+        "divergence": float(total.sum() / count.sum()),
+        "overlap": float(np.mean(overlap)),
+        "answers": [{"text": a, "before": b, "prediction": c} for a, b, c in list(shown)[:SHOWN]],
     }
 
 

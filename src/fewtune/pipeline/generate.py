@@ -15,7 +15,9 @@ from fewtune.augment.apply import augment
 from fewtune.augment.context import context_of
 from fewtune.base.errors import FewtuneError
 from fewtune.base.events import Event, tell
+from fewtune.base.files import at
 from fewtune.data.ledger import Entry
+from fewtune.data.read import read_any
 from fewtune.data.row import Row
 from fewtune.models.decoding import DecodingOptions
 from fewtune.pipeline.extra import recipes_of
@@ -32,6 +34,8 @@ SHOWN = 2  # rows of the sample of learned tokens
 UNTRAINED = ("template-untrained", "none of its tokens is learned")
 LONGEST_SHOWN = 400  # characters of a piece in it
 
+#: Replayed rows are read by themselves, whatever the task's file was told to be.
+PLAIN: dict[str, Any] = {"text": None, "label": None, "map": {}, "format": None}
 CUTS = {
     "turns": ("truncated-turns", "its oldest turns are left out"),
     "prompt": ("truncated-prompt", "the middle of its prompt is left out"),
@@ -57,6 +61,8 @@ def generate(run: Run) -> Iterator[Event]:
     rows = _learnable(run, encoding)
     if job.augment.augment:
         rows = yield from _augmented(run, bench, rows)
+    if job.generate.replay:
+        rows = yield from _replayed(run, bench, rows)
     yield _encoded(bench, encoding, rows)
     yield from _before(run, bench, rows)
     valid = bench.encode(run.data.valid)
@@ -136,6 +142,23 @@ def _augmented(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event, N
     more = more.take(np.flatnonzero(more.learned)) if len(more) else more
     yield tell("augmented", made=len(more), dropped=dict(made.dropped))
     return rows.and_also(more)
+
+
+def _replayed(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event, None, Marked]:
+    """The rows, and general ones among them, drawn by the seed."""
+    options = run.job.generate
+    found = read_any(at(options.replay or ""), run.job.data.model_copy(update=PLAIN)).rows
+    more = bench.encode(found).rows
+    more = more.take(np.flatnonzero(more.learned)) if len(more) else more
+    wanted = round(len(rows) * options.replay_share / (1 - options.replay_share))
+    draw = np.random.Generator(np.random.PCG64(run.seed))
+    chosen = draw.permutation(len(more))[:wanted]
+    yield tell(
+        "warned",
+        message=f"{len(chosen):,} of {len(more):,} rows of {options.replay} are learned along "
+        f"({len(chosen) / max(1, len(chosen) + len(rows)):.0%} of all), so that less is forgotten.",
+    )
+    return rows.and_also(more.take(chosen))
 
 
 def _encoded(bench: AnswerBench, encoding: Encoding, rows: Marked) -> Event:

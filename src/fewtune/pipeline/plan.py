@@ -105,6 +105,14 @@ def _refuse_silent(job: Job, data: Dataset, method: Method) -> None:
             "what it holds."
         )
     resolve_metrics(job.evaluate.metric)
+    for option in ("replay", "general"):
+        if path := getattr(job.generate, option):
+            found(path, option)
+    if job.generate.replay and job.generate.replay == job.generate.general:
+        raise UsageError(
+            "replay: the texts that are learned cannot also measure what is forgotten; give "
+            "--general another file."
+        )
 
 
 def with_valid_rows(data: Dataset, job: Job) -> Dataset:
@@ -134,6 +142,9 @@ def mark_of(job: Job, data: Dataset, method: Method, source: Source | None) -> s
     for name in ("output", "again"):
         sections["run"].pop(name)
     files = [told["fingerprint"] for told in data.files.values()]
+    for path in (job.generate.replay, job.generate.general):
+        if path and job.task == "generate":
+            files.append(fingerprint(found(path, "general")))
     if job.trials.unlabelled:
         files.append(fingerprint(found(job.trials.unlabelled, "unlabelled")))
     if job.data.split:

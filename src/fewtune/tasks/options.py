@@ -33,6 +33,10 @@ class GenerateOptions(AnsweredOptions):
     examples: int = option(
         3, "training rows in the prompt of the few-shot baseline; 0 leaves it out", ge=0, le=20
     )
+    replay: str | None = option(
+        None, "file of general texts or dialogues that are learned along, against forgetting"
+    )
+    replay_share: float = option(0.1, "share of the learned rows that are replayed", gt=0, lt=1)
     general: str | None = option(
         None, "file of texts that the model must not forget; by default fewtune's own passages"
     )
