@@ -14,14 +14,14 @@ from desk import ROWS, Said, table
 from tiny_models import TINY, build
 
 from fewtune.cli import main
-from fewtune.train import bench
+from fewtune.train import workbench
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     """Threads only get in one another's way on matrices of 32 by 32."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(bench, "threads", lambda: 1)
+        patched.setattr(workbench, "threads", lambda: 1)
         patched.setattr("os.fsync", lambda handle: None)  # no power fails here; half the time
         patched.setenv("HF_HUB_OFFLINE", "1")
         patched.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

@@ -200,7 +200,7 @@ def other_base(desk):
 @pytest.mark.parametrize(
     ("change", "code", "phrase"),
     [
-        (change_data, 1, "good.csv has changed since the run was planned"),
+        (change_data, 1, "good.csv has changed since it was split"),
         (lose_data, 2, "there is no file .*good.csv"),
         (lose_base, 1, "bert"),
         (other_base, 2, "files or the base model of this run have changed"),

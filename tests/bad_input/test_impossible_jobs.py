@@ -61,7 +61,7 @@ WORDS = {
     "--encoding klingon": (2, ["encoding: 'klingon'", "utf-8"]),
     "--format doc": (2, ["format: one of csv", "doc"]),
     "--format parquet": (1, ["cannot be read as parquet", "csv or jsonl"]),
-    "--task sing": (2, ["task: one of classify", "sing"]),
+    "--task sing": (2, ["task: one of auto, classify", "sing"]),
     "--lora_r 8": (2, ["lora_r: `tfidf` has no such option", "lora"]),
     "--lerning_rate 3": (2, ["--lerning_rate", "did you mean --learning_rate"]),
     "other.csv": (2, ["other.csv: the command has no place for this", "--help"]),
