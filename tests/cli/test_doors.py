@@ -93,3 +93,16 @@ def test_a_value_of_the_wrong_kind_is_told_in_plain_words(words, said, call):
     code, _, err = call("check", "a.csv", *words)
     assert code == 2
     assert err == f"fewtune: {said}"
+
+
+def test_an_error_that_nobody_expected_is_one_json_object_too(tmp_path):
+    code = (
+        "import fewtune.cli.checking as door; from fewtune.cli import main\n"
+        "def broken(*given): raise RuntimeError('boom')\n"
+        "door.check_file = broken\n"
+        "main(['check', 'a.csv', '--json'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "did not expect: RuntimeError: boom" in json.loads(done.stdout)["error"]
+    assert "Traceback" not in done.stderr

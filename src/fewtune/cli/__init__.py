@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import NoReturn
 
@@ -20,7 +21,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     if not debug:
-        sys.excepthook = _hide_traceback
+        sys.excepthook = partial(_hide_traceback, "--json" in words)
     _print_anything()
     try:
         code = _run(words) or 0
@@ -29,9 +30,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except FewtuneError as error:
         if debug:
             raise
-        print(f"fewtune: {error}", file=sys.stderr)
-        if "--json" in words:
-            print(json.dumps({"error": str(error)}, ensure_ascii=False))
+        _tell(str(error), "--json" in words)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # `| head -1`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at its end
@@ -108,13 +107,20 @@ def _plain(error: Exception) -> str:
     return message if message.endswith((".", "?")) else f"{message}."
 
 
+def _tell(error: str, as_json: bool) -> None:
+    """A failure on stderr, and for programs on stdout."""
+    print(f"fewtune: {error}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": error}, ensure_ascii=False))
+
+
 def _hide_traceback(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    as_json: bool, kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    print(
-        f"fewtune: an error that fewtune did not expect: {kind.__name__}: {error}. "
-        "Run again with --debug for the place, and please report it.",
-        file=sys.stderr,
+    _tell(
+        f"an error that fewtune did not expect: {kind.__name__}: {error}. Run again with --debug "
+        "for the place, and please report it.",
+        as_json,
     )
 
 
