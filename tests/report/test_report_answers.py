@@ -207,6 +207,20 @@ def test_texts_that_the_model_never_knew_say_nothing_of_forgetting(english):
     assert "forget" not in card_of(english)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_answers_to_general_questions_are_shown_where_they_were_asked(english, known):
+    assert "Asked about other things" not in page_of(english)
+    one = {"text": "Name a colour.", "before": "Blue.", "prediction": EVIL}
+    drift = {"divergence": 0.125, "overlap": 0.25, "answers": [one] * 6, "curve": []}
+    with_scores(english, recall={**recalled(0.25), "known": known, **drift})
+    html = page_of(english)
+    text = read(html)
+    assert "diverge by 0.125 nats a token" in text
+    assert "share 25.0 % with those before" in text
+    assert text.count("Name a colour. before Blue. this run") == answers.EACH
+    assert html.count("<script") == 1
+
+
 def test_what_scaling_the_adapter_would_keep_is_told_where_it_was_measured(english):
     assert "With less of what was learned" not in page_of(english)
     curve = [{"scale": 0.5, "loss": 2.0, "general": 3.125}]

@@ -31,6 +31,7 @@ CUTS = {
     "prompt": "without the middle of their prompt",
     "answer": "without the end of their answer",
 }
+DRIFTED = ("text", "before", "prediction")
 TEMPLATES = {"own": "the model's own chat template"}
 
 Row = dict[str, Any]
@@ -185,7 +186,7 @@ def recall(facts: Facts) -> dict[str, Any]:
 
     found = part(facts.scores, "recall") or _last(facts, "recalled")
     if found.get("known") is False:
-        return {"unknown": _unknown(found.get("passages"))}
+        return {"unknown": _unknown(found.get("passages")), **_drift(found)}
     change = part(found, "change")
     if change.get("value") is None:
         return {}
@@ -203,7 +204,24 @@ def recall(facts: Facts) -> dict[str, Any]:
         "picture": Markup(pictures.dots([one for one in rows if one], "loss")),
         "tone": "bad" if forgot(change) else "good" if (change.get("high") or 0) < 0 else "open",
         "scales": _scales(facts, found),
+        **_drift(found),
     }
+
+
+def _drift(found: Mapping[str, Any]) -> dict[str, Any]:
+    """How far the model's next tokens and its answers to general questions moved, where known."""
+    divergence, shared = found.get("divergence"), found.get("overlap")
+    said, shown = [], list(found.get("answers") or ())[:EACH]
+    if divergence is not None:
+        by = words.number("loss", divergence)
+        said.append(f"On these texts its next tokens diverge by {by} nats a token (KL).")
+    if shared is not None:
+        percent = words.number("rougeL", shared)
+        said.append(
+            f"Its answers to general questions share {percent} with those before (ROUGE-L)."
+        )
+    rows = [{key: _short(str(one.get(key) or "")) for key in DRIFTED} for one in shown]
+    return {"drift": " ".join(said), "answers": rows}
 
 
 def _unknown(passages: Any) -> str:

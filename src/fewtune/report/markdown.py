@@ -101,7 +101,7 @@ def _answers(facts: Facts) -> list[str]:
         found.append(f"## Before and after\n\n{plain(lead)}\n\n{table(head, rows)}")
     if recall := answers.recall(facts):
         said = recall["unknown"] or f"{recall['sentence']} {recall['more']}"
-        found.append(f"## What was forgotten\n\n{plain(said)}")
+        found.append(f"## What was forgotten\n\n{plain(said)} {recall['drift']}".rstrip())
     if learned := answers.learned(facts):
         said = (
             f"{learned['learned']} of {learned['tokens']} tokens "
