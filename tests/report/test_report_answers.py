@@ -215,7 +215,7 @@ def test_answers_to_general_questions_are_shown_where_they_were_asked(english, k
     with_scores(english, recall={**recalled(0.25), "known": known, **drift})
     html = page_of(english)
     text = read(html)
-    assert "diverge by 0.125 nats a token" in text
+    assert "diverge from before by 0.125 nats a token" in text
     assert "share 25.0 % with those before" in text
     assert text.count("Name a colour. before Blue. this run") == answers.EACH
     assert html.count("<script") == 1

@@ -214,7 +214,9 @@ def _drift(found: Mapping[str, Any]) -> dict[str, Any]:
     said, shown = [], list(found.get("answers") or ())[:EACH]
     if divergence is not None:
         by = words.number("loss", divergence)
-        said.append(f"On these texts its next tokens diverge by {by} nats a token (KL).")
+        said.append(
+            f"On general texts its next tokens diverge from before by {by} nats a token (KL)."
+        )
     if shared is not None:
         percent = words.number("rougeL", shared)
         said.append(
