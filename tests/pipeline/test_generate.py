@@ -247,3 +247,48 @@ def test_a_classifier_does_not_chat(finished, capsys):
 def test_a_writer_has_no_labels(taught, reports, capsys):
     assert code_of("label", taught.folder.path, reports) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_predict_answers_a_files_rows_and_goes_on_where_it_stopped(taught, reports, tmp_path):
+    out = tmp_path / "answers.jsonl"
+    assert code_of("predict", taught.folder.path, reports, "--output", out) == 0
+    lines = out.read_text().splitlines()
+    assert len(lines) == 60
+    assert json.loads(lines[0]).keys() == {"origin", "text", "prediction", "stopped", "tokens"}
+    out.write_text("\n".join(lines[:25]) + "\n" + lines[25][:30])  # killed in the middle of a line
+    assert code_of("predict", taught.folder.path, reports, "--output", out) == 0
+    again = out.read_text().splitlines()
+    assert [json.loads(one)["origin"] for one in again] == [json.loads(o)["origin"] for o in lines]
+    assert again[:25] == lines[:25]
+
+
+def test_answers_to_other_rows_are_not_written_over(taught, reports, tmp_path, capsys):
+    out = tmp_path / "answers.jsonl"
+    out.write_text('{"origin": "other.csv:2"}\n')
+    assert code_of("predict", taught.folder.path, reports, "--output", out) == 2
+    assert "does not answer these rows" in capsys.readouterr().err
+    assert out.read_text() == '{"origin": "other.csv:2"}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "turns"),
+    [
+        ('{"prompt": "pump leaks"}', 1),
+        ('{"instruction": "name it", "input": "pump leaks"}', 1),
+        ('{"messages": [{"role": "user", "content": "hot?"}]}', 1),
+        ('{"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "hot?"},'
+         ' {"role": "assistant", "content": "yes"}]}', 2),
+        ('{"question": "pump leaks", "answer": "oil"}', 1),
+        ("text\npump leaks", 1),
+    ],
+)  # fmt: skip
+def test_prompts_are_read_however_they_stand(tmp_path, content, turns):
+    from fewtune.data.options import DataOptions
+    from fewtune.data.read import read_any
+    from fewtune.data.shapes import PROMPTS
+
+    path = tmp_path / ("p.jsonl" if content.startswith("{") else "p.csv")
+    path.write_text(content + "\n")
+    (row,) = read_any(path, DataOptions(), shapes=PROMPTS).rows
+    assert len(row["messages"]) == turns
+    assert row["messages"][-1].role == "user"

@@ -17,7 +17,7 @@ EVENTS: dict[str, str] = {
     "augmented": "rows made from the training rows: made, dropped (by reason)",
     "checked": "what the linter found in the rows: findings (code, severity, count, rows, ...)",
     "encoded": "rows as tokens: rows, tokens, learned, cut, ends, sample (pieces of text, learned)",
-    "asked": "the untouched model on a few rows: loss (nats a token), stops, answers",
+    "asked": "the untouched model on a few rows: loss (nats a token), stops, questions, answers",
     "answered": "test rows answered: system, rows, seconds",
     "recalled": "general passages before and after: loss, change, low, high",
     "planned": "method, options and what was measured to choose them",

@@ -7,25 +7,30 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import UsageError
 from fewtune.base.files import at, new_file, write_atomic
 from fewtune.cli.screen import Screen
 from fewtune.record.trouble import writing
 
+if TYPE_CHECKING:
+    from fewtune.api import Model
+
 
 def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, Any]) -> int:
     """Label `source`; a name that is a file, or looks like one, is read as a file."""
     from fewtune import api
 
+    model = api.load(run)
+    if model.speaks:
+        return _answer(model, source, screen, options)
     output = options.get("output")
     inputs = (run, source if _is_file(source) else None)
     place = new_file(output, "output", WRITERS, inputs) if output else None
     rows, notes, counts = _rows(source, options)
     for note in notes:
         screen.note(note)
-    model = api.load(run)
     found = model.predict([row["text"] for row in rows])
     labelled = [
         {"prediction": one["prediction"], **row, "probability": one["probability"]}
@@ -42,6 +47,17 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
         print(as_csv(labelled), end="")
     else:
         print(_one(labelled[0]))
+    return 0
+
+
+def _answer(model: Model, source: str, screen: Screen, options: Mapping[str, Any]) -> int:
+    """What a model that writes answers to a text, or to the rows of a file."""
+    from fewtune.cli.answering import answer_file
+
+    if _is_file(source):
+        return answer_file(model, source, screen, options)
+    (found,) = model.generate(source)
+    screen.say(found, found["prediction"])
     return 0
 
 

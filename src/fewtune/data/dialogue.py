@@ -74,6 +74,34 @@ def from_turns(fields: Mapping[str, Any]) -> tuple[Message, ...]:
     return in_order(turns)
 
 
+def open_question(fields: Mapping[str, Any]) -> tuple[Message, ...]:
+    """A question that waits for its answer, with a system text where there is one."""
+    turns = [Message("system", str(fields["system"]))] if fields.get("system") else []
+    asked = "\n".join(str(fields[k]) for k in ("instruction", "input") if fields.get(k))
+    return (*turns, Message("user", asked))
+
+
+def open_turns(fields: Mapping[str, Any]) -> tuple[Message, ...]:
+    """Turns up to the last one that waits for an answer; an answer that stands there is left out.
+
+    Raises:
+        Unusable: nothing waits.
+    """
+    value = fields["messages"]
+    if not isinstance(value, list | tuple) or not value:
+        raise Unusable(
+            "format-type", f"messages is {_short(value)} where a list of turns is expected"
+        )
+    turns = [_turn(one, number) for number, one in enumerate(value, 1)]
+    while turns and turns[-1].role == "assistant":
+        turns.pop()
+    if not turns or turns[-1].role == "system":
+        raise Unusable("format-turns", "no turn waits for an answer")
+    if fields.get("system") and turns[0].role != "system":
+        turns.insert(0, Message("system", str(fields["system"])))
+    return tuple(turns)
+
+
 def waiting(value: Any) -> tuple[Message, ...]:
     """What a person asks, as turns: a text, or a list of turns as files have them.
 

@@ -20,7 +20,7 @@ from fewtune.data.images import image_path, image_paths
 from fewtune.data.ledger import Entry, Ledger, Unusable
 from fewtune.data.options import DataOptions
 from fewtune.data.row import Origin, Row
-from fewtune.data.shapes import Shape, find_shape
+from fewtune.data.shapes import SHAPES, Shape, find_shape
 from fewtune.data.sheet import Broken, Record, Sheet, Source
 
 _BLANK = "\ufeff\u200b\u2060"  # invisible, and no white space to str.strip
@@ -94,14 +94,16 @@ def read_any(
     like: Mapping[str, str] | None = None,
     name: str | None = None,
     more: Mapping[str, str] | None = None,
+    shapes: Sequence[Shape] = SHAPES,
 ) -> Table:
     """Read a file's rows, whatever their shape.
 
     Arguments, ledger and errors as in `read_rows`; `Table.shape` says what was found. `more` names
-    columns that are read beside the shape's, by role, and kept as they stand.
+    columns that are read beside the shape's, by role, and kept as they stand; `shapes` are those
+    that the file may have.
     """
     file, sheet = opened(path, options, name)
-    shape, notes = find_shape(sheet, file, options)
+    shape, notes = find_shape(sheet, file, options, shapes)
     roles = [*shape.roles, *(Role(role, required=False, kind="any") for role in more or ())]
     options = options.model_copy(update={"map": {**options.map, **(more or {})}})
     table = _table(file, sheet, roles, options, like, _home(path), shape.joined)

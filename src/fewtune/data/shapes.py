@@ -11,7 +11,7 @@ from typing import Any
 
 from fewtune.base.errors import UsageError
 from fewtune.data.columns import Role, asked_columns, normal
-from fewtune.data.dialogue import from_instruction, from_turns
+from fewtune.data.dialogue import from_instruction, from_turns, open_question, open_turns
 from fewtune.data.images import IMAGES
 from fewtune.data.options import DataOptions
 from fewtune.data.sheet import Record, Sheet
@@ -167,30 +167,56 @@ SHAPES: tuple[Shape, ...] = (
 #: What a dialogue is, however its file writes it.
 DIALOGUE = next(shape for shape in SHAPES if shape.name == "messages")
 
+#: What waits for an answer: the same shapes with the answer left out, or not there yet.
+PROMPTS: tuple[Shape, ...] = (
+    Shape("messages", "generate", (_messages_role(), _SYSTEM, _TOOLS),
+          joined=_dialogue(open_turns)),
+    Shape(
+        "instruction",
+        "generate",
+        (
+            Role("instruction", aliases=("instruction", "指令")),
+            Role("input", required=False, aliases=("input", "输入")),
+            _SYSTEM,
+        ),
+        joined=_dialogue(open_question),
+    ),
+    Shape(
+        "prompt",
+        "generate",
+        (Role("instruction", aliases=("prompt", "query", "question", "text", "提示", "问题",
+                                      "文本")), _SYSTEM),
+        joined=_dialogue(open_question),
+    ),
+)  # fmt: skip
 
-def find_shape(sheet: Sheet, file: str, options: DataOptions) -> tuple[Shape, list[str]]:
+
+def find_shape(
+    sheet: Sheet, file: str, options: DataOptions, shapes: Sequence[Shape] = SHAPES
+) -> tuple[Shape, list[str]]:
     """What a file holds.
 
     Args:
         sheet: its content.
         file: its name, for sentences.
         options: columns that the user named; their roles decide where they can.
+        shapes: those that it may have.
 
     Raises:
         UsageError: no shape fits, or a named role belongs to none.
     """
     asked = asked_columns(options)
-    for shape in SHAPES:
+    for shape in shapes:
         roles = {role.name for role in shape.roles}
         if not asked.keys() <= roles:
             continue
         sample = _sample(sheet, shape, asked)
         if sample is not None and (asked.keys() & {"labels", "messages"} or shape.fits(sample)):
             return shape, []
-    if asked or not sheet.named or len(sheet.columns) <= 2:
+    if shapes is SHAPES and (asked or not sheet.named or len(sheet.columns) <= 2):
         # a header is not needed for a text and a label: the columns' values tell them apart
         return LABELLED, []
-    names = ", ".join(shape.name for shape in SHAPES)
+    names = ", ".join(shape.name for shape in shapes)
     raise UsageError(
         f"{file} holds none of the shapes that fewtune reads ({names}); its columns are "
         f"{', '.join(sheet.columns[:20])}: name them, such as --map text=COLUMN,label=COLUMN."

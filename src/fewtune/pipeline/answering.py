@@ -145,7 +145,7 @@ def _gains(
     ours: dict[str, Sums], others: dict[str, dict[str, Sums]], method: str, seed: int
 ) -> dict[str, Any]:
     """The gain over the best baseline by other metrics, each paired on the same rows."""
-    told = ("exact_match", "number_match", "rougeL", "bleu", "chrf")
+    told = ("exact_match", "number_match", "rougeL", "rougeL_characters", "bleu", "chrf")
     return {
         name: found
         for name in told

@@ -16,6 +16,7 @@ from fewtune.augment.context import context_of
 from fewtune.base.errors import FewtuneError
 from fewtune.base.events import Event, tell
 from fewtune.base.files import at
+from fewtune.data.dialogue import as_text
 from fewtune.data.ledger import Entry
 from fewtune.data.read import read_any
 from fewtune.data.row import Row
@@ -216,6 +217,7 @@ def _before(run: Run, bench: AnswerBench, rows: Marked) -> Iterator[Event]:
         rows=len(some),
         loss=per_token,
         stops=sum(one.stopped for one in replies) / len(replies) if replies else None,
+        questions=[as_text(asked(row)[0]) for row in talks],
         answers=[one.text for one in replies],
     )
     if per_token > math.log(bench.base.vocabulary) + 1:
