@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fewtune.pipeline.run import Run
     from fewtune.train.answers import AnswerBench
 
+ENOUGH = 0.5  # share of answers that end by themselves, below which a warning is due
+
 
 def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
     """Score the saved artefact and the baselines on the test rows, and write everything down."""
@@ -65,6 +67,7 @@ def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
     scores["recall"] = recall | drift | {"curve": scaled}
     run.seconds["evaluate"] = perf_counter() - begun
     yield from forgetting.told(scores)
+    yield from _endless(run, scores)
     yield tell("scored", scores=scores["test"], gain=scores["gain"])
     run.seconds["total"] = perf_counter() - run.begun
     scores["seconds"] = {name: round(value, 3) for name, value in run.seconds.items()}
@@ -73,6 +76,24 @@ def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
     # a run is finished when all of it is there, so the report says so a moment before
     write_report(run.folder, "finished")
     yield tell("finished", verdict=scores["verdict"], seconds=run.seconds["total"])
+
+
+def _endless(run: Run, scores: dict[str, Any]) -> Iterator[Event]:
+    """A warning where most answers do not end: what a user notices first, and no loss tells."""
+    stops = scores["test"].get("stops")
+    if stops is None or stops["high"] >= ENOUGH:
+        return
+    part = "" if run.method.spell() == "full" else (
+        f" `{run.method.spell()}` trains no word of the vocabulary, so an end token that the base "
+        "model never used stays unlikely: choose a model that was taught to end its answers (chat "
+        "or instruct), or `--method full`."
+    )  # fmt: skip
+    message = (
+        f"only {stops['value']:.0%} of the answers end by themselves, the others are cut off at "
+        f"the limit.{part} `--stop TEXT` ends them when asked."
+    )
+    scores["warnings"].append(message)
+    yield tell("warned", message=message)
 
 
 @contextmanager
