@@ -168,8 +168,11 @@ def _span(
         start = whole.find(content, done) if content else -1
     if start < 0 or content not in whole[start:]:
         raise Unusable("template-turn", f"the chat template does not write turn {k + 1} as it is")
-    end = len(after) if whole.startswith(after) else whole.find(content, start) + len(content)
-    return start, max(start, _without_tail(whole, start, end, tokenizer))
+    if whole.startswith(after):
+        return start, max(start, _without_tail(whole, start, len(after), tokenizer))
+    end = whole.find(content, start) + len(content)
+    mark = next((one for one in tokenizer.all_special_tokens if whole.startswith(one, end)), "")
+    return start, end + len(mark)
 
 
 def _without_tail(whole: str, start: int, end: int, tokenizer: Any) -> int:
