@@ -103,21 +103,23 @@ class Model:
             texts: one text or several.
 
         Returns:
-            One `{"prediction": label, "probability": {label: share}}` a text, or as `generate`.
+            One `{"prediction": label, "probability": {label: share}}` a text, or as `generate`;
+            where a text may have several labels, `prediction` is a list of them.
         """
         if self.speaks:
             return self.generate(texts)
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts:
             return []
+        found = self.predictor.probabilities(texts)
         return [
             {
-                "prediction": self.labels[int(one.argmax())],
+                "prediction": answer,
                 "probability": {
                     label: round(float(p), 6) for label, p in zip(self.labels, one, strict=True)
                 },
             }
-            for one in self.predictor.probabilities(texts)
+            for answer, one in zip(self.predictor.task.answers(found), found, strict=True)
         ]
 
 

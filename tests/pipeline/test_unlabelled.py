@@ -7,6 +7,7 @@ import pytest
 from jobs import rows, write_csv
 
 from fewtune.base.errors import UsageError
+from fewtune.tasks.classify import Classify
 from fewtune.trials import self_training
 
 
@@ -122,7 +123,8 @@ def test_the_surest_rows_are_taken_in_the_classes_proportions():
     answers[4] = answers[4, ::-1]
     agree = np.array([True, True, False, True, True, True])
     targets = np.array([0, 0, 0, 1])  # three to one
-    taken = self_training._balanced(answers, agree, targets, confidence=0.8, share=1 / 3)
+    task = Classify(("a", "b"))
+    taken = self_training._balanced(task, answers, agree, targets, confidence=0.8, share=1 / 3)
     assert taken.rows.tolist() == [0, 1, 4]  # 2 of class 0 at most, 1 of class 1; 2 disagrees
     assert taken.targets.tolist() == [0, 0, 1]
     assert taken.confidence.round(2).tolist() == [0.99, 0.95, 0.97]

@@ -61,6 +61,10 @@ def _answer(model: Model, source: str, screen: Screen, options: Mapping[str, Any
     return 0
 
 
+#: What parts labels in a cell; those that contain one are written as a JSON list.
+BETWEEN_LABELS = ",;|，；、["
+
+
 def as_csv(rows: list[dict[str, Any]]) -> str:
     """Prediction, origin, text, and a column `p(label)` for each class."""
     text = io.StringIO()
@@ -69,8 +73,16 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     own = [name for name in ("prediction", "origin", "text") if rows and name in rows[0]]
     writer.writerow([*own, *(f"p({label})" for label in labels)])
     for row in rows:
-        writer.writerow([*(row[name] for name in own), *row["probability"].values()])
+        writer.writerow([*(_cell(row[name]) for name in own), *row["probability"].values()])
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A value for one cell; several labels as `fewtune train` reads them again."""
+    if not isinstance(value, list):
+        return value
+    parted = any(mark in label for label in value for mark in BETWEEN_LABELS)
+    return json.dumps(value, ensure_ascii=False) if parted else ";".join(value)
 
 
 def as_jsonl(rows: list[dict[str, Any]]) -> str:
@@ -116,7 +128,10 @@ def _one(row: Mapping[str, Any], most: int = 5) -> str:
     ranked = sorted(row["probability"].items(), key=lambda item: -item[1])[:most]
     named = [(_short(label), share) for label, share in ranked]
     wide = max(len(label) for label, _ in named)
-    return "\n".join(f"{label:<{wide}}  {share:6.1%}" for label, share in named)
+    lines = [f"{label:<{wide}}  {share:6.1%}" for label, share in named]
+    if isinstance(row["prediction"], list):  # the likeliest are not what is answered
+        lines.insert(0, "; ".join(map(_short, row["prediction"])) or "no label")
+    return "\n".join(lines)
 
 
 def _short(label: str, most: int = 60) -> str:

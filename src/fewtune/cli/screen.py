@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SHOWN = {
     "classify": ("accuracy", "macro_f1", "log_loss"),
+    "multilabel": ("micro_f1", "macro_f1", "subset_accuracy", "log_loss"),
     "generate": ("loss", "token_accuracy", "exact_match", "number_match", "rougeL",
                  "rougeL_characters", "chrf", "stops"),
 }  # fmt: skip
@@ -32,7 +33,11 @@ BUSY = {
 }
 
 
-TRY = {"classify": 'predict {} "some text"', "generate": "chat {}"}
+TRY = {
+    "classify": 'predict {} "some text"',
+    "multilabel": 'predict {} "some text"',
+    "generate": "chat {}",
+}
 LONGEST = 60  # characters of an answer in a line
 
 

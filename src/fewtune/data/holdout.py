@@ -13,7 +13,13 @@ from fewtune.data.images import file_mark
 from fewtune.data.near import Pair, groups_of, near_duplicates, plain
 from fewtune.data.options import DataOptions
 from fewtune.data.row import Row
-from fewtune.data.splits import folded, stratified_folds, stratified_holdout
+from fewtune.data.splits import (
+    folded,
+    folds_of_sets,
+    holdout_of_sets,
+    stratified_folds,
+    stratified_holdout,
+)
 from fewtune.data.times import moment
 
 FORM = 0.1  # share of the rows in one group of nearly equal texts, from which they are a form
@@ -88,12 +94,32 @@ def folds_of(rows: Sequence[Row], folds: int, seed: int, repeats: int = 1) -> li
         seed: of the deal.
         repeats: how many times they are dealt; a list of `folds * repeats` comes back.
     """
-    strata, groups = [stratum(row) for row in rows], together(rows)
-    return [
-        fold
-        for repeat in range(repeats)
-        for fold in stratified_folds(strata, folds, seed + APART * repeat, groups)
-    ]
+    groups, dealt = together(rows), []
+    for repeat in range(repeats):
+        draw = seed + APART * repeat
+        if has_sets(rows):
+            dealt += folds_of_sets([labels_of(row) for row in rows], folds, draw, groups)
+        else:
+            dealt += stratified_folds([stratum(row) for row in rows], folds, draw, groups)
+    return dealt
+
+
+def has_sets(rows: Sequence[Row]) -> bool:
+    """Whether rows may have several labels."""
+    return any("labels" in row.fields for row in rows)
+
+
+def parted(rows: Sequence[Row], share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The positions that train and those held out, each class in proportion.
+
+    Args:
+        share: of the rows to hold out.
+        seed: of the choice.
+    """
+    groups = together(rows)
+    if has_sets(rows):
+        return holdout_of_sets([labels_of(row) for row in rows], share, seed, groups)
+    return stratified_holdout([stratum(row) for row in rows], share, seed, groups)
 
 
 def held_out(rows: Sequence[Row], options: DataOptions, seed: int) -> Split:
@@ -105,7 +131,7 @@ def held_out(rows: Sequence[Row], options: DataOptions, seed: int) -> Split:
     if options.time:
         return _newest(rows, options)
     share = options.test_share
-    train, held = stratified_holdout([stratum(row) for row in rows], share, seed, together(rows))
+    train, held = parted(rows, share, seed)
     same = "like texts together"
     if options.group:
         same += f", each {options.group} on one side"

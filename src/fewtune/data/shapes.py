@@ -164,6 +164,8 @@ SHAPES: tuple[Shape, ...] = (
     LABELLED,
     Shape("plain text", "generate", (Role("text"),)),
 )  # fmt: skip
+#: Several labels a row.
+TAGGED = next(shape for shape in SHAPES if shape.name == "multi-label")
 #: What a dialogue is, however its file writes it.
 DIALOGUE = next(shape for shape in SHAPES if shape.name == "messages")
 

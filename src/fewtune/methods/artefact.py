@@ -32,6 +32,8 @@ class About:
         method: the method as spelled, such as `lora+freeze`.
         options: the method's options.
         labels: class names in the order of the logits; none where the model speaks.
+        thresholds: of the labels, where a text may have several; the likeliest is the answer else.
+        least: 1 where every text has one of several labels at least.
         max_length: tokens kept of a text, virtual tokens not counted.
         base: the model option that names the pretrained model, absolute where it is a folder.
         base_fingerprint: of the pretrained files, so that another base is noticed.
@@ -53,6 +55,8 @@ class About:
     template: str = ""
     stop_ids: list[int] | None = None
     silent: list[int] | None = None
+    thresholds: list[float] | None = None
+    least: int = 0
     version: int = 1
 
     @property

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fewtune.methods.artefact import PARTS, About, load_base, save_tokenizer
+from fewtune.methods.naming import what
 
 if TYPE_CHECKING:
     from fewtune.methods.base import Method
@@ -17,7 +18,7 @@ model = fewtune.load(".")
 
 
 def predict(texts):
-    """The label of each text."""
+    """{what}"""
     return [row["prediction"] for row in model.predict(list(texts))]
 '''
 
@@ -53,4 +54,4 @@ def load_parts(method: Method, folder: Path, about: About) -> Tunable:
 
 def parts_code(about: About) -> str:
     """The model card's Python."""
-    return (SPOKEN if about.speaks else CODE).format(method=about.method)
+    return (SPOKEN if about.speaks else CODE).format(method=about.method, what=what(about))

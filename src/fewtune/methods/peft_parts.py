@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewtune.methods.artefact import HEAD, About, load_base, save_tokenizer
 from fewtune.methods.base import Method
+from fewtune.methods.naming import label_lines, named, what
 from fewtune.methods.spoken import speaking_code
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
-LABELS = {labels!r}
+{labels}
 BASE = {base}
 tokenizer = AutoTokenizer.from_pretrained(".")
 base = AutoModel.from_pretrained(BASE, dtype=torch.float32, attn_implementation="eager")
@@ -37,7 +38,7 @@ head = load_file("head.safetensors")  # weight (classes, width), bias (classes)
 
 @torch.no_grad()
 def predict(texts):
-    """The label of each text."""
+    """{what}"""
     labels = []
     for start in range(0, len(texts), 32):
         batch = tokenizer(
@@ -53,7 +54,7 @@ def predict(texts):
         states = states[:, -mask.shape[1] :]  # a soft prompt's own positions are not the text's
         pooled = {pool}
         logits = pooled @ head["weight"].T + head["bias"]
-        labels += [LABELS[i] for i in logits.argmax(dim=1).tolist()]
+        labels += {named}
     return labels
 '''
 POOL = {
@@ -108,8 +109,11 @@ class PeftMethod(Method):
         pool = POOL[about.pooling["mode"]]
         if about.pooling["normalize"]:
             pool = f"torch.nn.functional.normalize({pool}, dim=-1)"
+        rows = named(about, "logits.argmax(dim=1).tolist()", "logits.sigmoid().tolist()")
         return CODE.format(
-            labels=about.labels,
+            labels=label_lines(about),
+            what=what(about),
+            named=rows.replace("\n", "\n    "),  # inside the loop
             base=MINILM_BASE if about.base == "minilm" else repr(about.base),
             max_length=about.max_length,
             extra=self.forward_options,

@@ -12,7 +12,8 @@ from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.methods.artefact import ABOUT, About
 from fewtune.methods.voice import Voice
 from fewtune.models.load import loading
-from fewtune.tasks.classify import Classify
+from fewtune.tasks import LABELLED
+from fewtune.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
     from fewtune.methods.base import Method
@@ -25,9 +26,10 @@ class Predictor(Protocol):
     """Labels and their probabilities for texts."""
 
     about: About
+    task: Labelled
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """(texts, classes), float64, rows sum to 1."""
+        """(texts, classes), float64; rows sum to 1 where a text has one label."""
         ...
 
 
@@ -38,19 +40,20 @@ class NeuralPredictor:
         self, about: About, model: PooledModel, tokenizer: Any, machine: Machine, rows: int = 64
     ) -> None:
         self.about = about
+        self.task = task_of(about)
         self.model = model
         self.tokenizer = tokenizer
         self.machine = machine
         self.rows = rows
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """(texts, classes); the best class is that of float32 arithmetic."""
+        """(texts, classes); the answers are those of float32 arithmetic."""
         from fewtune.models.infer import settled_logits
-        from fewtune.models.probe import softmax
 
-        task = Classify(tuple(self.about.labels))
-        encoded = task.encode(texts, self.tokenizer, self.about.max_length)
-        return softmax(settled_logits(self.model, encoded, self.machine, self.rows))
+        choice = self.task.choice
+        encoded = self.task.encode(texts, self.tokenizer, self.about.max_length)
+        found = settled_logits(self.model, encoded, self.machine, self.rows, choice)
+        return choice.probabilities(found)
 
 
 class NgramPredictor:
@@ -60,11 +63,17 @@ class NgramPredictor:
         from fewtune.models.ngrams import NgramModel
 
         self.about = about
-        self.model = NgramModel.load(folder)
+        self.task = task_of(about)
+        self.model = NgramModel.load(folder, one_of=about.thresholds is None)
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """(texts, classes)."""
         return self.model.probabilities(list(texts))
+
+
+def task_of(about: About) -> Labelled:
+    """The task of a saved model that answers with labels."""
+    return LABELLED[about.task].told(about.labels, about.thresholds, about.least)
 
 
 def load_voice(

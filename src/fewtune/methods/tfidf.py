@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewtune.base.options import option
 from fewtune.methods.base import Method
+from fewtune.methods.naming import label_lines, named, what
 
 if TYPE_CHECKING:
     from fewtune.methods.artefact import About
@@ -17,9 +18,10 @@ CODE = '''import json
 
 from safetensors.numpy import load_file
 from scipy.sparse import hstack
+from scipy.special import expit
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-LABELS = {labels!r}
+{labels}
 KINDS = {kinds!r}
 numbers = load_file("ngrams.safetensors")  # weight (classes, n-grams), bias (classes)
 vectorizers = []
@@ -30,11 +32,12 @@ for kind, ngrams in json.load(open("ngrams.json", encoding="utf-8")).items():
 
 
 def predict(texts):
-    """The label of each text."""
+    """{what}"""
     found = hstack([v.transform(list(texts)) for v in vectorizers]).tocsr()
     logits = found @ numbers["weight"].T + numbers["bias"]
-    return [LABELS[i] for i in logits.argmax(axis=1)]
+    return {named}
 '''
+SIGMOID = "from scipy.special import expit\n"  # not needed for the likeliest label
 
 
 class Tfidf(Method):
@@ -49,7 +52,13 @@ class Tfidf(Method):
 
     def code(self, about: About) -> str:
         """scikit-learn's vectorizer, one regression a class."""
-        return CODE.format(labels=about.labels, kinds=_kinds())
+        code = CODE if about.thresholds else CODE.replace(SIGMOID, "")
+        return code.format(
+            labels=label_lines(about),
+            what=what(about),
+            named=named(about, "logits.argmax(axis=1)", "expit(logits).tolist()"),
+            kinds=_kinds(),
+        )
 
 
 def _kinds() -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fewtune.methods.artefact import About, save_tokenizer
 from fewtune.methods.base import Method
+from fewtune.methods.naming import label_lines, named, what
 from fewtune.methods.spoken import speaking_code
 
 if TYPE_CHECKING:
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
 
 CODE = '''from sentence_transformers import SentenceTransformer
 
-LABELS = {labels!r}
+{labels}
 model = SentenceTransformer(".", device="cpu")
 
 
 def predict(texts):
-    """The label of each text."""
+    """{what}"""
     logits = model.encode(list(texts), convert_to_tensor=True)  # (rows, classes)
-    return [LABELS[i] for i in logits.argmax(dim=1).tolist()]
+    return {named}
 '''
 
 
@@ -48,7 +49,10 @@ class WholeModel(Method):
 
 def whole_code(about: About) -> str:
     """sentence-transformers, or transformers for what speaks."""
-    return speaking_code(about) if about.speaks else CODE.format(labels=about.labels)
+    if about.speaks:
+        return speaking_code(about)
+    named_rows = named(about, "logits.argmax(dim=1).tolist()", "logits.sigmoid().tolist()")
+    return CODE.format(labels=label_lines(about), what=what(about), named=named_rows)
 
 
 def save_whole_model(model: Tunable, folder: Path, about: About) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fewtune.models.batches import Encoded, by_length
+from fewtune.models.choice import ONE_OF, Choice
 from fewtune.models.device import Machine, frozen_in_bf16
 from fewtune.models.pooled import PooledModel
 
@@ -26,31 +27,30 @@ def logits(model: PooledModel, rows: Encoded, machine: Machine, size: int = 64) 
 
 
 def settled_logits(
-    model: PooledModel, rows: Encoded, machine: Machine, size: int = 64
+    model: PooledModel,
+    rows: Encoded,
+    machine: Machine,
+    size: int = 64,
+    choice: Choice = ONE_OF,
 ) -> np.ndarray:
-    """Logits whose argmax is that of float32 arithmetic, at nearly the price of bfloat16.
+    """Logits whose answer is that of float32 arithmetic, at nearly the price of bfloat16.
 
-    bfloat16 moves a logit a little; only where the two best classes are closer than that can the
-    label change. The largest move is measured on a sample of rows, and every row whose lead is
-    smaller than four times that is computed again in float32.
+    bfloat16 moves a logit a little; only where the answer hangs on less than that (the two best
+    classes are closer, or one is nearer to its threshold) can it change. The largest move is
+    measured on a sample of rows, and every row whose lead is smaller than four times that is
+    computed again in float32.
     """
     if not machine.bf16:
         return logits(model, rows, machine, size)
     quick = logits(model, rows, machine, size)
     sample = np.linspace(0, len(rows) - 1, num=min(64, len(rows))).astype(int)
     exact = logits(model, rows.take(sample), machine.exactly(), size)
-    moved = float(np.abs(_centred(quick[sample]) - _centred(exact)).max())
-    best = np.sort(quick, axis=1)
-    close = np.flatnonzero(best[:, -1] - best[:, -2] < 4 * moved)
+    moved = float(np.abs(choice.centred(quick[sample]) - choice.centred(exact)).max())
+    close = np.flatnonzero(choice.lead(quick) < 4 * moved)
     quick[sample] = exact
     if len(close):
         quick[close] = logits(model, rows.take(close), machine.exactly(), size)
     return quick
-
-
-def _centred(values: np.ndarray) -> np.ndarray:
-    """Without the row's mean: a shift of every logit changes nothing."""
-    return values - values.mean(axis=1, keepdims=True)
 
 
 def _run(

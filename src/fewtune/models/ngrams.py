@@ -25,21 +25,26 @@ WORDS, NUMBERS = "ngrams.json", "ngrams.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class NgramModel:
-    """One logistic regression a class: `sigmoid(tfidf(text) @ weight.T + bias)`, made to sum to 1.
+    """One logistic regression a class: `sigmoid(tfidf(text) @ weight.T + bias)`.
 
-    `vectorizers` are fitted scikit-learn ones, one a kind; `weight` is (classes, n-grams).
+    Attributes:
+        vectorizers: fitted scikit-learn ones, one a kind.
+        weight: (classes, n-grams).
+        bias: (classes,).
+        one_of: a text is of one class, so that the probabilities are made to sum to 1.
     """
 
     vectorizers: dict[str, Any]
     weight: np.ndarray
     bias: np.ndarray
+    one_of: bool = True
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
         """(texts, classes)."""
         from scipy.special import expit
 
         each = expit(self.features(texts) @ self.weight.T + self.bias)
-        return each / each.sum(axis=1, keepdims=True)
+        return each / each.sum(axis=1, keepdims=True) if self.one_of else each
 
     def features(self, texts: list[str]) -> Any:
         """A sparse (texts, n-grams) matrix, each kind scaled to length 1."""
@@ -63,7 +68,7 @@ class NgramModel:
         save_file(numbers, str(folder / NUMBERS))
 
     @staticmethod
-    def load(folder: Path) -> NgramModel:
+    def load(folder: Path, one_of: bool = True) -> NgramModel:
         """Read what `save` wrote."""
         from safetensors.numpy import load_file
 
@@ -73,12 +78,12 @@ class NgramModel:
         for kind, ngrams in words.items():
             vectorizers[kind] = _vectorizer(kind, {ngram: i for i, ngram in enumerate(ngrams)})
             vectorizers[kind].idf_ = numbers[f"idf.{kind}"]
-        return NgramModel(vectorizers, numbers["weight"], numbers["bias"])
+        return NgramModel(vectorizers, numbers["weight"], numbers["bias"], one_of)
 
 
 def fit_ngrams(
     texts: list[str],
-    labels: np.ndarray,
+    targets: np.ndarray,
     classes: int,
     c: float = USUAL,
     weights: np.ndarray | None = None,
@@ -87,28 +92,61 @@ def fit_ngrams(
 
     Args:
         texts: (rows).
-        labels: (rows,) class indices; every class occurs.
+        targets: (rows,) class indices, every class occurring; or (rows, classes) of 0 and 1.
         c: inverse strength of the L2 penalty.
-        weights: (classes,) class weights.
+        weights: (classes,) class weights: of a class's rows, or of its ones.
     """
-    from sklearn.linear_model import LogisticRegression
-
     vectorizers = {kind: _vectorizer(kind) for kind in KINDS}
     for vectorizer in vectorizers.values():
         vectorizer.fit(texts)
     found = NgramModel(vectorizers, np.zeros((classes, 1)), np.zeros(classes)).features(texts)
+    fit = _any_of if targets.ndim == 2 else _one_of
+    weight, bias = fit(found, targets, classes, c, weights)
+    return NgramModel(vectorizers, weight, bias, targets.ndim == 1)
+
+
+def _one_of(
+    found: Any, labels: np.ndarray, classes: int, c: float, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each class against the rest; of two classes one, mirrored."""
     each_row = None if weights is None else weights[labels]
-    # One against the rest in the dual: 10 to 30 times faster here than the multinomial primal,
-    # which has a weight for every class and n-gram, and as accurate (docs/log.md).
-    one = LogisticRegression(C=c, solver="liblinear", dual=True, tol=1e-2, random_state=0)
-    fitted = []
-    for k in range(1 if classes == 2 else classes):
-        one.fit(found, labels == (1 if classes == 2 else k), each_row)
-        fitted.append((one.coef_[0].copy(), float(one.intercept_[0])))
+    against = range(1, 2) if classes == 2 else range(classes)
+    fitted = [_regression(found, labels == k, c, each_row) for k in against]
     weight, bias = np.stack([w for w, _ in fitted]), np.array([b for _, b in fitted])
     if classes == 2:
         weight, bias = np.concatenate([-weight, weight]), np.concatenate([-bias, bias])
-    return NgramModel(vectorizers, weight, bias)
+    return weight, bias
+
+
+def _any_of(
+    found: Any, targets: np.ndarray, classes: int, c: float, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each class for itself; one that all rows have, or none, is as likely as it is frequent."""
+    weight, bias = np.zeros((classes, found.shape[1])), np.zeros(classes)
+    for k in range(classes):
+        ones = targets[:, k] > 0
+        if ones.any() and not ones.all():
+            each_row = None if weights is None else np.where(ones, weights[k], 1.0)
+            weight[k], bias[k] = _regression(found, ones, c, each_row)
+        else:
+            seen = (ones.sum() + 0.5) / (len(ones) + 1)  # as if half a row more had it
+            bias[k] = np.log(seen / (1 - seen))
+    return weight, bias
+
+
+def _regression(
+    found: Any, ones: np.ndarray, c: float, each_row: np.ndarray | None
+) -> tuple[np.ndarray, float]:
+    """Weight and bias of one class against the rest.
+
+    In the dual: 10 to 30 times faster here than the multinomial primal, which has a weight for
+    every class and n-gram, and as accurate (docs/log.md).
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    one = LogisticRegression(C=c, solver="liblinear", dual=True, tol=1e-2, random_state=0)
+    one.fit(found, ones, each_row)
+    return one.coef_[0].copy(), float(one.intercept_[0])
 
 
 def _vectorizer(kind: str, vocabulary: dict[str, int] | None = None) -> Any:

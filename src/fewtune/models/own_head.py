@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from fewtune.models.batches import Encoded
+    from fewtune.models.choice import Choice
     from fewtune.models.device import Machine
     from fewtune.models.load import Source
 
@@ -30,7 +31,7 @@ def own_labels(config: dict[str, Any], labels: Sequence[str]) -> list[int] | Non
 
 
 def answers_before(
-    source: Source, rows: Encoded, labels: Sequence[str], machine: Machine
+    source: Source, rows: Encoded, labels: Sequence[str], machine: Machine, choice: Choice
 ) -> np.ndarray | None:
     """Probabilities of the untouched model on rows, (rows, classes); None where it cannot answer.
 
@@ -43,7 +44,6 @@ def answers_before(
 
     from fewtune.models.batches import by_length
     from fewtune.models.load import import_transformers
-    from fewtune.models.probe import softmax
 
     model = import_transformers().AutoModelForSequenceClassification.from_pretrained(
         source.folder, dtype=torch.float32, use_safetensors=True
@@ -55,4 +55,4 @@ def answers_before(
         for chosen in by_length(rows.lengths, 64):
             ids, mask = (t.to(machine.device) for t in rows.batch(chosen))
             logits[chosen] = model(input_ids=ids, attention_mask=mask).logits.cpu()[:, outputs]
-    return softmax(logits)
+    return choice.probabilities(logits)

@@ -1,10 +1,14 @@
-"""The probe: multinomial logistic regression on frozen features, as a linear head."""
+"""The probe: logistic regression on frozen features, as a linear head."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from fewtune.models.choice import ONE_OF, Choice, softmax
+
+__all__ = ["Probe", "Tried", "best_temperature", "fit_probe", "out_of_fold", "softmax"]
 
 SETTINGS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 USUAL = 30.0  # on features of length 1; see docs/log.md
@@ -15,28 +19,30 @@ class Probe:
     """A linear head on raw features: logits = features @ weight.T + bias.
 
     `weight` is (classes, width), `bias` (classes,), both float64; `c` the inverse strength of the
-    L2 penalty it was fitted with.
+    L2 penalty it was fitted with, and `choice` what its logits mean.
     """
 
     weight: np.ndarray
     bias: np.ndarray
     c: float
+    choice: Choice = ONE_OF
 
     def at(self, temperature: float) -> Probe:
         """The same ranking with logits divided by `temperature`."""
-        return Probe(self.weight / temperature, self.bias / temperature, self.c)
+        return Probe(self.weight / temperature, self.bias / temperature, self.c, self.choice)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """(rows, classes)."""
-        return softmax(features @ self.weight.T + self.bias)
+        return self.choice.probabilities(features @ self.weight.T + self.bias)
 
 
 def fit_probe(
     features: np.ndarray,
-    labels: np.ndarray,
+    targets: np.ndarray,
     classes: int,
     c: float = USUAL,
     weights: np.ndarray | None = None,
+    choice: Choice = ONE_OF,
 ) -> Probe:
     """Fit on features scaled to unit variance in total, folded back into the raw scale.
 
@@ -45,30 +51,22 @@ def fit_probe(
 
     Args:
         features: (rows, width).
-        labels: (rows,) class indices; every class occurs.
+        targets: as `choice` has them: (rows,) class indices, every class occurring; or (rows,
+            classes) of 0 and 1.
         weights: (classes,) class weights.
     """
-    from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
     shift = features.mean(0, dtype=np.float64)
     unit = np.allclose(np.linalg.norm(features[:32], axis=1), 1.0, atol=1e-2)
     # sqrt(width): standardised features get about the length that unit features have
     scale = 1.0 if unit else features.std(0, dtype=np.float64) * np.sqrt(features.shape[1]) + 1e-8
-    model = LogisticRegression(
-        C=c,
-        max_iter=1000,
-        tol=1e-3,
-        class_weight=None if weights is None else dict(enumerate(weights)),
-    )
     # One thread: the problem is small, and BLAS threads that wait for one another spin.
     with threadpool_limits(limits=1, user_api="blas"):
-        model.fit((features - shift) / scale, labels)
-    weight, bias = model.coef_, model.intercept_
-    if classes == 2:  # sklearn keeps one row for two classes
-        weight, bias = np.stack([-weight[0], weight[0]]) / 2, np.stack([-bias[0], bias[0]]) / 2
+        found = (features - shift) / scale
+        weight, bias = choice.regression(found, targets, classes, c, weights)
     weight = weight / scale
-    return Probe(weight, bias - weight @ shift, c)
+    return Probe(weight, bias - weight @ shift, c, choice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +80,12 @@ class Tried:
 
 def out_of_fold(
     features: np.ndarray,
-    labels: np.ndarray,
+    targets: np.ndarray,
     classes: int,
     folds: list[np.ndarray],
     settings: tuple[float, ...] = SETTINGS,
     weights: np.ndarray | None = None,
+    choice: Choice = ONE_OF,
 ) -> tuple[list[Tried], np.ndarray]:
     """Compare penalties on folds of the training rows.
 
@@ -96,7 +95,7 @@ def out_of_fold(
 
     Args:
         features: (rows, width).
-        labels: (rows,) class indices.
+        targets: as `choice` has them: (rows,) class indices, or (rows, classes) of 0 and 1.
         folds: held-out row indices of each fold.
         settings: values of C to compare.
         weights: (classes,) class weights of the fits and of the log-loss.
@@ -106,37 +105,32 @@ def out_of_fold(
         rows in no fold keep equal shares.
     """
     held = np.concatenate(folds)
-    each_weight = np.ones(len(held)) if weights is None else weights[labels[held]]
     found = []
     for c in settings:
-        logits = _held_out_logits(features, labels, classes, folds, c, weights)
-        temperature, loss = best_temperature(logits[held], labels[held], each_weight)
+        logits = _held_out_logits(features, targets, classes, folds, c, weights, choice)
+        temperature, loss = best_temperature(logits[held], targets[held], weights, choice)
         found.append((Tried(c, temperature, loss), logits))
     found.sort(key=lambda one: one[0].log_loss)
     best, logits = found[0]
-    return [tried for tried, _ in found], softmax(logits / best.temperature)
+    return [tried for tried, _ in found], choice.probabilities(logits / best.temperature)
 
 
 def _held_out_logits(
     features: np.ndarray,
-    labels: np.ndarray,
+    targets: np.ndarray,
     classes: int,
     folds: list[np.ndarray],
     c: float,
     weights: np.ndarray | None,
+    choice: Choice,
 ) -> np.ndarray:
     """Logits of every row by the fit that did not see it; 0 where a row is in no fold."""
-    logits = np.zeros((len(labels), classes))
+    logits = np.zeros((len(targets), classes))
     for held in folds:
-        train = np.setdiff1d(np.arange(len(labels)), held)
-        present = np.unique(labels[train])
-        probe = fit_probe(
-            features[train],
-            np.searchsorted(present, labels[train]),
-            len(present),
-            c,
-            None if weights is None else weights[present],
-        )
+        train = np.setdiff1d(np.arange(len(targets)), held)
+        present, learned = choice.told_apart(targets[train], classes)
+        by_class = None if weights is None else weights[present]
+        probe = fit_probe(features[train], learned, len(present), c, by_class, choice)
         own = features[held] @ probe.weight.T + probe.bias
         # a class that a fold's training rows lack is as unlikely as its least likely one
         logits[held] = own.min(axis=1, keepdims=True)
@@ -145,25 +139,23 @@ def _held_out_logits(
 
 
 def best_temperature(
-    logits: np.ndarray, labels: np.ndarray, weights: np.ndarray
+    logits: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray | None = None,
+    choice: Choice = ONE_OF,
 ) -> tuple[float, float]:
-    """What to divide logits by for the lowest log-loss, and that log-loss."""
+    """What to divide logits by for the lowest log-loss, and that log-loss.
+
+    Args:
+        logits: (rows, classes).
+        targets: as `choice` has them.
+        weights: (classes,) class weights.
+    """
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
-        shares = softmax(logits / np.exp(log_temperature))
-        own = shares[np.arange(len(labels)), labels].clip(1e-12)
-        return float(np.average(-np.log(own), weights=weights))
+        shares = choice.probabilities(logits / np.exp(log_temperature))
+        return choice.mean_loss(shares, targets, weights)
 
     best = minimize_scalar(loss, bounds=(-4.0, 4.0), method="bounded", options={"xatol": 1e-2})
     return float(np.exp(best.x)), float(best.fun)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Row-wise, in float64.
-
-    >>> softmax(np.zeros((1, 2))).tolist()
-    [[0.5, 0.5]]
-    """
-    shifted = np.exp(np.asarray(logits, np.float64) - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)

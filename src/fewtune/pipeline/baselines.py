@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from fewtune.base.events import Event, tell
 from fewtune.data.holdout import folds_of
-from fewtune.data.row import Row
-from fewtune.methods import METHODS
-from fewtune.tasks.classify import Classify
+from fewtune.pipeline.thresholds import decide_ngrams, fit_tfidf, keep, kept, texts
+from fewtune.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
-    from fewtune.models.ngrams import NgramModel
+    import numpy as np
+
     from fewtune.models.probe import Probe
     from fewtune.pipeline.run import Run
     from fewtune.train.bench import Bench, Examples
@@ -22,7 +22,7 @@ FOLDS = 5  # of the training rows, on which the probe's penalty is chosen
 
 
 def baselines(
-    run: Run, task: Classify, bench: Bench | None = None, probe: Probe | None = None
+    run: Run, task: Labelled, bench: Bench | None = None, probe: Probe | None = None
 ) -> Iterator[Event]:
     """Each baseline's answers on the test rows, the cheapest first.
 
@@ -34,30 +34,15 @@ def baselines(
     begun = perf_counter()
     own = run.method.spell()
     targets = task.targets(run.data.train)
-    run.baselines["majority"] = task.majority(targets, len(run.data.test))
-    yield _scored(run, task, "majority")
+    always = task.majority(targets, len(targets))
+    always_task = task.decided_on(always, targets, "common")
+    yield _scored(run, always_task, "majority", task.majority(targets, len(run.data.test)))
     if own != "tfidf":
-        run.baselines["tfidf"] = fit_tfidf(run, task).probabilities(texts(run.data.test))
-        yield _scored(run, task, "tfidf")
+        found = fit_tfidf(run, task).probabilities(texts(run.data.test))
+        yield _scored(run, decide_ngrams(run, task), "tfidf", found)
     if bench and probe:
         yield from _neural_baselines(run, bench, probe)
     run.seconds["baselines"] = perf_counter() - begun
-
-
-def fit_tfidf(run: Run, task: Classify) -> NgramModel:
-    """Words and characters counted; the method `tfidf` with its options, or the baseline."""
-    import numpy as np
-
-    from fewtune.models.ngrams import fit_ngrams
-
-    options = METHODS["tfidf"]() if run.method.needs_model else run.method
-    return fit_ngrams(
-        texts(run.data.train),
-        task.targets(run.data.train),
-        len(task.labels),
-        options.tfidf_c,  # type: ignore[attr-defined]
-        None if task.class_weights is None else np.array(task.class_weights),
-    )
 
 
 def probe_start(run: Run, bench: Bench, examples: Examples) -> Probe:
@@ -69,9 +54,10 @@ def probe_start(run: Run, bench: Bench, examples: Examples) -> Probe:
     """
     if "probe_c" not in run.chosen:
         folds = folds_of(run.data.train, FOLDS, run.seed)
-        tried = bench.try_probes(examples, folds)
+        tried, answers = bench.try_probes(examples, folds)
         settings = [one.c for one in tried]
         run.chosen |= {"probe_c": tried[0].c, "probe_temperature": tried[0].temperature}
+        keep(run, bench.task, "probe", answers, examples.targets, folds)
         run.reasons.append(
             f"probe: C = {tried[0].c:g} has the lowest log-loss ({tried[0].log_loss:.3f}) of "
             f"{len(tried)} settings from {min(settings):g} to {max(settings):g} on {len(folds)} "
@@ -87,22 +73,17 @@ def _neural_baselines(run: Run, bench: Bench, probe: Probe) -> Iterator[Event]:
     assert run.source is not None
     test = bench.encode(run.data.test)
     yield from run.truncated("test", test.truncated)
+    task = bench.task
     if run.method.spell() != "probe":
-        run.baselines["probe"] = bench.probe_probabilities(probe, test)
-        yield _scored(run, bench.task, "probe")
-    before = answers_before(run.source, test, bench.task.labels, bench.machine)
+        found = bench.probe_probabilities(probe, test)
+        yield _scored(run, task.at(kept(run, "probe")), "probe", found)
+    before = answers_before(run.source, test, task.labels, bench.machine, task.choice)
     if before is not None:
-        run.baselines["before"] = before
-        yield _scored(run, bench.task, "before")
+        yield _scored(run, task.at(None), "before", before)
 
 
-def _scored(run: Run, task: Classify, name: str) -> Event:
-    """How often a baseline is right, as an event."""
-    truth = task.targets(run.data.test)
-    right = run.baselines[name].argmax(1) == truth
+def _scored(run: Run, task: Labelled, name: str, found: np.ndarray) -> Event:
+    """Keep a baseline's answers, and tell how often all of a row is right."""
+    run.baselines[name] = task.answered(found)
+    right = task.choice.right(found, task.targets(run.data.test))
     return tell("baseline", baseline=name, accuracy=float(right.mean()))
-
-
-def texts(rows: Sequence[Row]) -> list[str]:
-    """The rows' texts."""
-    return [row["text"] for row in rows]

@@ -1,17 +1,19 @@
-"""The stages of a classification run between its rows and its scores."""
+"""The stages of a run that learns labels, one a row or several, between its rows and its scores."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from time import perf_counter
 
 from fewtune.base.events import Event
 from fewtune.methods.artefact import About
-from fewtune.pipeline.baselines import baselines, fit_tfidf, probe_start
+from fewtune.pipeline.baselines import baselines, probe_start
 from fewtune.pipeline.extra import extra_rows
 from fewtune.pipeline.run import Run
-from fewtune.tasks.classify import Classify, balanced_weights
+from fewtune.pipeline.thresholds import decide, decide_ngrams, fit_tfidf
+from fewtune.tasks import LABELLED
+from fewtune.tasks.labelled import Labelled
 
 
 def classify(run: Run) -> Iterator[Event]:
@@ -23,38 +25,42 @@ def classify(run: Run) -> Iterator[Event]:
     from fewtune.pipeline.scoring import finish
 
     task = task_of(run)
-    yield from (_neural if run.method.needs_model else _ngrams)(run, task)
+    task = yield from (_neural if run.method.needs_model else _ngrams)(run, task)
     yield from finish(run, task)
 
 
-def task_of(run: Run) -> Classify:
+def task_of(run: Run) -> Labelled:
     """The task with the labels and class weights of the training rows."""
-    task = Classify(run.data.labels, None, run.job.train.label_smoothing_factor)
-    if run.job.train.class_weights == "none":
-        return task
-    weights = balanced_weights(task.targets(run.data.train), len(task.labels))
-    return Classify(task.labels, weights, task.label_smoothing)
+    options = run.job.train
+    return LABELLED[run.job.task].of_rows(
+        run.data.labels,
+        run.data.train,
+        options.class_weights == "balanced",
+        options.label_smoothing_factor,
+    )
 
 
-def _ngrams(run: Run, task: Classify) -> Iterator[Event]:
+def _ngrams(run: Run, task: Labelled) -> Generator[Event, None, Labelled]:
     """The candidate without a neural model."""
     begun = perf_counter()
     run.seconds["before_first_step"] = begun - run.begun
     model = fit_tfidf(run, task)
+    task = decide_ngrams(run, task)
     run.seconds["train"] = perf_counter() - begun
     run.facts["trainable"] = run.facts["total"] = model.weight.size + model.bias.size
 
     def write(place: Path) -> About:
         model.save(place)
-        about = About(task.name, run.method.spell(), run.method.model_dump(), list(task.labels))
+        about = About(task.name, run.method.spell(), run.method.model_dump(), **task.telling())
         about.write(place)
         return about
 
     yield from run.save(write)
     yield from baselines(run, task)
+    return task
 
 
-def _neural(run: Run, task: Classify) -> Iterator[Event]:
+def _neural(run: Run, task: Labelled) -> Generator[Event, None, Labelled]:
     """Plan, fit and artefact of a neural candidate."""
     from fewtune.train.bench import Bench
     from fewtune.train.classifier import Classifier
@@ -67,6 +73,7 @@ def _neural(run: Run, task: Classify) -> Iterator[Event]:
     yield from run.truncated("train", examples.rows.truncated)
     probe = probe_start(run, bench, examples)
     extra = yield from extra_rows(run, bench, examples)
+    yield from decide(run, bench, examples)
     if extra is not None:
         examples = examples.and_also(extra)
     candidate = Classifier(bench, method)
@@ -89,3 +96,4 @@ def _neural(run: Run, task: Classify) -> Iterator[Event]:
     yield from run.save(candidate.save)
     del candidate  # what is told from here on is told of the saved model
     yield from baselines(run, task, bench, probe)
+    return bench.task

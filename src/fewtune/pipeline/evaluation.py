@@ -11,15 +11,14 @@ from fewtune.base.options import build
 from fewtune.data.load import unknown_labels
 from fewtune.data.options import DataOptions
 from fewtune.data.read import read_any, read_rows
-from fewtune.evaluate.classify import confusion, per_class, score
 from fewtune.evaluate.generate import score as score_answers
 from fewtune.evaluate.named import resolve_metrics
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.methods.artefact import About
 from fewtune.methods.predictor import Predictor
 from fewtune.models.decoding import DecodingOptions
+from fewtune.pipeline.judge import judged
 from fewtune.record.options import RunOptions
-from fewtune.tasks.classify import Classify
 from fewtune.tasks.generate import Generate
 from fewtune.tasks.options import ScaleOptions
 
@@ -81,19 +80,18 @@ def evaluate_file(
         cast(EvaluateOptions, built[1]),
         cast(RunOptions, built[2]),
     )
-    table = read_rows(Path(path), Classify.reads, data)
-    about = predictor.about
-    labels, truth = tuple(about.labels), Classify(tuple(about.labels)).targets(table.rows)
+    about, task = predictor.about, predictor.task
+    table = read_rows(Path(path), task.reads, task.reading(data))
     probabilities = predictor.probabilities([row["text"] for row in table.rows])
+    answered = task.answered(probabilities)
+    found = judged(task, table.rows, answered, {}, about.method, options, run.seed)
     return {
         "run": str(folder),
         "data": path,
         "task": about.task,
         "method": about.method,
-        "primary": Classify.primary,
+        "primary": task.primary,
         "rows": table.ledger.counts(),
-        "test": score(truth, probabilities, labels, options, run.seed),
-        "per_class": per_class(truth, probabilities, labels),
-        "confusion": confusion(truth, probabilities, labels),
-        "notes": [*table.notes, *unknown_labels(labels, {"test": table.rows})],
+        **{name: one for name, one in found.items() if name not in ("baselines", "gain")},
+        "notes": [*table.notes, *unknown_labels(task.labels, {"test": table.rows})],
     }

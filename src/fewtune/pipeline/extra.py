@@ -127,7 +127,7 @@ def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event
     yield tell("warned", message=note)
     if not rows:
         return []
-    asked = bench.examples([row.with_fields(label=None) for row in rows])
+    asked = bench.examples([row.with_fields(**bench.task.fields(None)) for row in rows])
     outcome = yield from self_train(
         setting_of(run, bench, examples),
         asked,
@@ -141,14 +141,11 @@ def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event
     return [
         Row(
             rows[at].origin,
-            {"text": rows[at]["text"], "label": bench.task.labels[label], "confidence": sure},
+            {"text": rows[at]["text"], **bench.task.fields(target), "confidence": sure},
             "self-training",
         )
-        for at, label, sure in zip(
-            accepted.rows.tolist(),
-            accepted.targets.tolist(),
-            accepted.confidence.tolist(),
-            strict=True,
+        for at, target, sure in zip(
+            accepted.rows.tolist(), accepted.targets, accepted.confidence.tolist(), strict=True
         )
     ]
 

@@ -34,7 +34,7 @@ SECTIONS: dict[str, type[Options]] = {
     "run": RunOptions,
 }
 AUTO = "auto"
-TASKS = ("classify", "generate")
+TASKS = ("classify", "multilabel", "generate")
 
 #: The recipe that many guides give for small data. What the user gives wins.
 CAUTIOUS: dict[str, Any] = {

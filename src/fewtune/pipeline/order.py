@@ -17,7 +17,7 @@ from fewtune.base.events import Event, tell
 from fewtune.check.look import Look, shown
 from fewtune.check.run import check
 from fewtune.data.load import PARTS, Dataset, given_back, load
-from fewtune.data.shapes import DIALOGUE, LABELLED
+from fewtune.data.shapes import DIALOGUE, LABELLED, TAGGED
 from fewtune.methods.base import Method
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.classify import classify
@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 #: What happens between the rows and the scores, by task.
-STAGES = {"classify": classify, "generate": generate}
+STAGES = {"classify": classify, "multilabel": classify, "generate": generate}
+#: What rows are to the linter, by task, where they are no dialogues.
+SHAPES = {"classify": LABELLED, "multilabel": TAGGED}
 #: What the reading itself tells of.
 TOLD = ("format", "empty", "truncated", "balance-single", "balance-unseen")
 MOST_ROWS = 20  # of a finding that a run keeps; `fewtune check` names all
@@ -160,7 +162,7 @@ def _checked(run: Run) -> Iterator[Event]:
     data = run.data
     parts = {part: data.part(part) for part in PARTS if data.part(part)}
     shown_parts = {part: [*map(shown, rows)] for part, rows in parts.items()}
-    shape = LABELLED if run.job.task == "classify" else DIALOGUE
+    shape = SHAPES.get(run.job.task, DIALOGUE)
     look = Look(shown_parts, data.ledger, data.columns, group=run.job.data.group, shape=shape)
     findings = [one.as_json() for one in check(look) if not one.code.startswith(TOLD)]
     for one in findings:

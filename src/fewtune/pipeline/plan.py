@@ -11,17 +11,16 @@ from fewtune.base.files import fingerprint, found
 from fewtune.choose.method import default_method
 from fewtune.choose.recipe import decide
 from fewtune.data.columns import Role
-from fewtune.data.holdout import stratum, together
+from fewtune.data.holdout import parted
 from fewtune.data.hub import paths_of
 from fewtune.data.load import Dataset
 from fewtune.data.read import shape_of
-from fewtune.data.splits import stratified_holdout
 from fewtune.methods import parse
 from fewtune.methods.base import Method
 from fewtune.pipeline.extra import refuse_extra
 from fewtune.pipeline.job import AUTO, Job
 from fewtune.pipeline.run import watchable_rows
-from fewtune.tasks.classify import Classify
+from fewtune.tasks import LABELLED
 
 if TYPE_CHECKING:
     from fewtune.models.load import Source
@@ -32,20 +31,27 @@ def with_task(job: Job) -> Job:
 
     A file of texts without labels could be labels forgotten, so only a dialogue means generation.
     """
-    if job.task != AUTO:
-        return job
+    task = _inferred(job) if job.task == AUTO else job.task
+    if task not in LABELLED:
+        return replace(job, task=task)
+    return replace(job, task=task, data=LABELLED[task].reading(job.data))
+
+
+def _inferred(job: Job) -> str:
+    """The task by the file's columns."""
     try:
         paths = paths_of(job.path, None, None)
         shape = shape_of(paths["train"], job.data)
     except UsageError:
-        return replace(job, task="classify")  # what reads labels says best what it misses
-    speaks = shape.task == "generate" and any(role.name != "text" for role in shape.roles)
-    return replace(job, task="generate" if speaks else "classify")
+        return "classify"  # what reads labels says best what it misses
+    if shape.task == "generate" and any(role.name != "text" for role in shape.roles):
+        return "generate"
+    return shape.task if shape.task in LABELLED else "classify"
 
 
 def reads(job: Job) -> Sequence[Role] | None:
     """What the task reads of every row; None takes whatever shape the file has."""
-    return Classify.reads if job.task == "classify" else None
+    return LABELLED[job.task].reads if job.task in LABELLED else None
 
 
 def choose(job: Job) -> tuple[Method, Source | None, list[str]]:
@@ -119,12 +125,7 @@ def with_valid_rows(data: Dataset, job: Job) -> Dataset:
     """Keep a share of the training rows for validation, where asked for."""
     if data.valid or not job.data.valid_share:
         return data
-    train, held = stratified_holdout(
-        [stratum(row) for row in data.train],
-        job.data.valid_share,
-        job.run.seed + 1,
-        together(data.train),
-    )
+    train, held = parted(data.train, job.data.valid_share, job.run.seed + 1)
     how = f"{data.split['how']}; {len(held)} training rows kept for validation"
     return replace(
         data,

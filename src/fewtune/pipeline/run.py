@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fewtune.base.events import Event, tell
 from fewtune.base.files import replacing
 from fewtune.choose.recipe import decide, too_cautious
+from fewtune.data.holdout import labels_of
 from fewtune.data.ledger import Entry
 from fewtune.data.load import Dataset
 from fewtune.methods.base import Method
@@ -20,10 +21,9 @@ from fewtune.record.trouble import writing
 from fewtune.train.recipe import Recipe
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from fewtune.methods.artefact import About
     from fewtune.models.load import Source
+    from fewtune.tasks.labelled import Answered
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Run:
 
     Attributes:
         chosen: what was measured or decided, as it stands in the plan.
-        baselines: name -> probabilities on the test rows, (rows, classes).
+        baselines: name -> what it answered to the test rows.
         seconds: by stage.
     """
 
@@ -45,7 +45,7 @@ class Run:
     reasons: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     chosen: dict[str, Any] = field(default_factory=dict)
-    baselines: dict[str, np.ndarray] = field(default_factory=dict)
+    baselines: dict[str, Answered] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -120,7 +120,8 @@ class Run:
 
 def watchable_rows(data: Dataset) -> bool:
     """Whether a validation row has a label that can be learned."""
-    return any(row.get("label") in data.labels or "messages" in row.fields for row in data.valid)
+    known = set(data.labels)
+    return any(known & {*labels_of(row)} or "messages" in row.fields for row in data.valid)
 
 
 def size_of(folder: Path) -> int:

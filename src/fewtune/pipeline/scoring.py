@@ -13,19 +13,21 @@ import numpy as np
 
 from fewtune.base.events import Event, tell
 from fewtune.data.row import Row
-from fewtune.evaluate.classify import confusion, gain, per_class, positive_class, score
+from fewtune.evaluate.classify import positive_class
+from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.verdict import verdict
 from fewtune.methods.predictor import load_predictor
+from fewtune.pipeline.judge import judged
 from fewtune.record.trouble import writing
 from fewtune.report.card import model_card
 from fewtune.report.page import write_report
-from fewtune.tasks.classify import Classify
+from fewtune.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
     from fewtune.pipeline.run import Run
 
 
-def finish(run: Run, task: Classify) -> Iterator[Event]:
+def finish(run: Run, task: Labelled) -> Iterator[Event]:
     """Score the saved artefact on the test rows and write everything down."""
     begun = perf_counter()
     rows = run.data.test
@@ -33,7 +35,7 @@ def finish(run: Run, task: Classify) -> Iterator[Event]:
         run.folder.model, run.chosen.get("device", "auto"), run.chosen.get("bf16")
     )
     probabilities = predictor.probabilities([row["text"] for row in rows])
-    run.folder.write_predictions(predictions(rows, probabilities, task.labels))
+    run.folder.write_predictions(predictions(rows, probabilities, task))
     scores = _scores(run, task, probabilities)
     run.seconds["evaluate"] = perf_counter() - begun
     yield tell("scored", scores=scores["test"], gain=scores["gain"])
@@ -47,33 +49,28 @@ def finish(run: Run, task: Classify) -> Iterator[Event]:
 
 
 def predictions(
-    rows: Sequence[Row], probabilities: np.ndarray, labels: Sequence[str]
+    rows: Sequence[Row], probabilities: np.ndarray, task: Labelled
 ) -> Iterator[dict[str, Any]]:
     """One object a row, in the file's order."""
-    for row, one in zip(rows, probabilities, strict=True):
+    answers = task.answers(probabilities)
+    for row, answer, one in zip(rows, answers, probabilities, strict=True):
         yield {
-            "prediction": labels[int(one.argmax())],
-            "label": row.get("label"),
+            "prediction": answer,
+            "label": task.expected(row),
             "origin": str(row.origin),
             "probability": {
-                label: round(float(p), 6) for label, p in zip(labels, one, strict=True)
+                label: round(float(p), 6) for label, p in zip(task.labels, one, strict=True)
             },
             "text": row["text"],
         }
 
 
-def _scores(run: Run, task: Classify, probabilities: np.ndarray) -> dict[str, Any]:
+def _scores(run: Run, task: Labelled, probabilities: np.ndarray) -> dict[str, Any]:
     """The block that `train --json` prints and `scores.json` holds."""
-    truth = task.targets(run.data.test)
-    options, labels, seed = run.job.evaluate, task.labels, run.seed
-    positive = positive_class(task.targets(run.data.train), labels, options.positive)
-    options = options.model_copy(
-        update={"positive": None if positive is None else labels[positive]}
-    )
-    own = run.method.spell()
-    baselines = run.baselines
-    test = score(truth, probabilities, labels, options, seed)
-    better = gain(probabilities, baselines, truth, own, task.primary, seed=seed)
+    own, rows = run.method.spell(), run.data.test
+    options = _with_positive(run, task)
+    found = judged(task, rows, task.answered(probabilities), run.baselines, own, options, run.seed)
+    errors: dict[str, Any] = {k: found[k] for k in ("per_class", "confusion") if k in found}
     return {
         "run": str(run.folder.path),
         "task": task.name,
@@ -81,21 +78,28 @@ def _scores(run: Run, task: Classify, probabilities: np.ndarray) -> dict[str, An
         "primary": task.primary,
         "rows": run.data.ledger.counts()
         | {part: len(run.data.part(part)) for part in ("train", "valid", "test")},
-        "test": test,
-        "baselines": {
-            name: score(truth, found, labels, options, seed) for name, found in baselines.items()
-        },
-        "gain": better,
-        "verdict": verdict(own, len(truth), test, better, task.primary),
+        "test": found["test"],
+        "baselines": found["baselines"],
+        "gain": found["gain"],
+        "verdict": verdict(own, len(rows), found["test"], found["gain"], task.primary),
         "seconds": {},
         "peak_memory_bytes": peak_memory(),
         "trainable_parameters": run.facts["trainable"],
         "total_parameters": run.facts["total"],
         "train": {"tokens": run.facts.get("tokens", 0)},
-        "per_class": per_class(truth, probabilities, labels),
-        "confusion": confusion(truth, probabilities, labels),
+        **errors,
         "warnings": list(run.warnings),
     }
+
+
+def _with_positive(run: Run, task: Labelled) -> EvaluateOptions:
+    """The options with the positive class of two, as the training rows have it."""
+    options = run.job.evaluate
+    if task.decides:
+        return options
+    positive = positive_class(task.targets(run.data.train), task.labels, options.positive)
+    named = None if positive is None else task.labels[positive]
+    return options.model_copy(update={"positive": named})
 
 
 def write_card(run: Run, scores: dict[str, Any]) -> None:

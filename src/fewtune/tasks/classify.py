@@ -10,60 +10,63 @@ import numpy as np
 
 from fewtune.data.columns import Role
 from fewtune.data.row import Row
+from fewtune.models.choice import ONE_OF, Choice
+from fewtune.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from typing import Self
 
-    from fewtune.models.batches import Encoded
+    from torch import Tensor
 
 UNKNOWN = -1  # the index of a label that the training rows do not have
 
 
 @dataclass(frozen=True)
-class Classify:
-    """What a text is about, out of a closed set of labels.
-
-    Attributes:
-        labels: class names in the order of the logits.
-        class_weights: (classes,) weight of a row by its class; None for equal weights.
-        label_smoothing: share of a label given to all classes alike.
-    """
-
-    labels: tuple[str, ...]
-    class_weights: tuple[float, ...] | None = None
-    label_smoothing: float = 0.0
+class Classify(Labelled):
+    """What a text is about, out of a closed set of labels. Targets are class indices."""
 
     name: ClassVar[str] = "classify"
     reads: ClassVar[tuple[Role, ...]] = (Role("text"), Role("label"))
     primary: ClassVar[str] = "accuracy"
-    selection: ClassVar[str] = "log_loss"
-    row_independent: ClassVar[bool] = True
+
+    @property
+    def choice(self) -> Choice:
+        """One of the classes."""
+        return ONE_OF
+
+    @classmethod
+    def of_rows(
+        cls, labels: tuple[str, ...], rows: Sequence[Row], balanced: bool, label_smoothing: float
+    ) -> Self:
+        """The task with the labels and class weights of the training rows."""
+        task = cls(labels, None, label_smoothing)
+        if not balanced:
+            return task
+        return cls(labels, balanced_weights(task.targets(rows), len(labels)), label_smoothing)
 
     def targets(self, rows: Sequence[Row]) -> np.ndarray:
         """Class indices, (rows,); UNKNOWN for labels that are not among `labels`."""
         index = {label: i for i, label in enumerate(self.labels)}
         return np.array([index.get(row["label"], UNKNOWN) for row in rows], dtype=np.int64)
 
-    def encode(self, texts: Sequence[str], tokenizer: Any, max_length: int) -> Encoded:
-        """Token ids of texts; longer ones are cut at the end and counted."""
-        from fewtune.models.batches import Encoded
+    def ones(self, targets: np.ndarray) -> np.ndarray:
+        """One class a row, none where it is unknown."""
+        return np.arange(len(self.labels)) == targets[:, None]
 
-        # the tokenizer's limit is set to one token more, so that a cut is seen as a cut
-        ids = tokenizer(
-            list(texts), truncation=True, max_length=max_length + 1, return_attention_mask=False
-        )["input_ids"]
-        cut = [i for i, row in enumerate(ids) if len(row) > max_length]
-        if cut:
-            shorter = tokenizer([texts[i] for i in cut], truncation=True, max_length=max_length)[
-                "input_ids"
-            ]
-            for i, row in zip(cut, shorter, strict=True):
-                ids[i] = row
-        arrays = [np.asarray(row or [tokenizer.pad_token_id], dtype=np.int64) for row in ids]
-        return Encoded(arrays, tokenizer.pad_token_id, cut)
+    def answers(self, probabilities: np.ndarray) -> list[Any]:
+        """The likeliest label of each row."""
+        return [self.labels[i] for i in probabilities.argmax(axis=1).tolist()]
+
+    def expected(self, row: Row) -> Any:
+        """Its label."""
+        return row.get("label")
+
+    def fields(self, target: Any) -> dict[str, Any]:
+        """`label`."""
+        return {"label": None if target is None else self.labels[int(target)]}
 
     def loss(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Summed loss and summed weight, so that uneven batches add up exactly.
+        """Summed cross-entropy and summed weight.
 
         Args:
             logits: (rows, classes).
@@ -83,6 +86,13 @@ class Classify:
         """The baseline that knows only how often each class occurs, (rows, classes)."""
         shares = np.bincount(targets, minlength=len(self.labels)) / len(targets)
         return np.tile(shares, (rows, 1))
+
+    def confident(
+        self, probabilities: np.ndarray, least: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The likeliest class, where it is likely enough."""
+        sure = probabilities.max(1)
+        return probabilities.argmax(1), sure, sure >= least
 
 
 def balanced_weights(targets: np.ndarray, classes: int) -> tuple[float, ...]:

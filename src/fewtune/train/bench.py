@@ -14,7 +14,7 @@ from fewtune.models.infer import features
 from fewtune.models.load import load_pooled
 from fewtune.models.pooled import PooledModel
 from fewtune.models.probe import Probe, Tried, fit_probe, out_of_fold
-from fewtune.tasks.classify import Classify
+from fewtune.tasks.labelled import Labelled
 from fewtune.train.workbench import Workbench
 
 
@@ -24,7 +24,7 @@ class Examples:
 
     Attributes:
         rows: their tokens.
-        targets: (rows,) class indices.
+        targets: as the task has them, one a row.
         features: (rows, width) the untouched encoder's, for the probe.
     """
 
@@ -52,7 +52,7 @@ class Examples:
 class Bench(Workbench[PooledModel]):
     """A pretrained encoder set up to choose among labels; rows are encoded once."""
 
-    task: Classify
+    task: Labelled
 
     def load(self) -> PooledModel:
         """The encoder with an empty head."""
@@ -81,13 +81,22 @@ class Bench(Workbench[PooledModel]):
             len(self.task.labels),
             c,
             self._class_weights(),
+            self.task.choice,
         )
         return probe.at(temperature)
 
-    def try_probes(self, examples: Examples, folds: list[np.ndarray]) -> list[Tried]:
-        """Penalties compared on folds, the best first."""
-        classes, weights = len(self.task.labels), self._class_weights()
-        return out_of_fold(examples.features, examples.targets, classes, folds, weights=weights)[0]
+    def try_probes(
+        self, examples: Examples, folds: list[np.ndarray]
+    ) -> tuple[list[Tried], np.ndarray]:
+        """Penalties compared on folds, the best first, and its answers to rows in a fold."""
+        return out_of_fold(
+            examples.features,
+            examples.targets,
+            len(self.task.labels),
+            folds,
+            weights=self._class_weights(),
+            choice=self.task.choice,
+        )
 
     def probe_probabilities(self, probe: Probe, rows: Encoded) -> np.ndarray:
         """The probe's answer on other rows, from an encoder that no fit has touched."""

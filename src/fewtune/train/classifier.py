@@ -1,4 +1,4 @@
-"""A candidate that chooses among labels."""
+"""A candidate that answers with labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fewtune.methods.artefact import About
 from fewtune.models.batches import Encoded
 from fewtune.models.infer import logits
 from fewtune.models.pooled import PooledModel
-from fewtune.models.probe import Probe, softmax
+from fewtune.models.probe import Probe
 from fewtune.train.bench import Bench, Examples
 from fewtune.train.candidate import Candidate
 from fewtune.train.recipe import Recipe
@@ -62,25 +62,26 @@ class Classifier(Candidate):
             recipe.options.cache_trunk,
             folder,
         )
-        known = [row for row in valid if row["label"] in bench.task.labels]
+        known = [row for row in valid if bench.task.known(row)]
         yield from self.train(work, recipe, folder, Validation(self, known) if known else None)
 
     def probabilities(self, rows: Encoded) -> np.ndarray:
         """The model's answers as it stands, (rows, classes)."""
-        return softmax(logits(self.model, rows, self.bench.machine))
+        found = logits(self.model, rows, self.bench.machine)
+        return self.bench.task.choice.probabilities(found)
 
     def about(self) -> About:
-        """With the labels in the order of the logits, and how texts are pooled."""
+        """With the labels and their thresholds, and how texts are pooled."""
         pooling = self.bench.source.pooling
         return replace(
             super().about(),
-            labels=list(self.bench.task.labels),
             pooling={"mode": pooling.mode, "normalize": pooling.normalize},
+            **self.bench.task.telling(),
         )
 
 
 class Validation:
-    """Log-loss and accuracy on the validation rows."""
+    """The task's scores on the validation rows."""
 
     def __init__(self, candidate: Classifier, rows: Sequence[Row]) -> None:
         self.candidate = candidate
@@ -90,8 +91,4 @@ class Validation:
     def __call__(self) -> dict[str, float]:
         """Scores by metric name."""
         found = self.candidate.probabilities(self.rows)
-        own = found[np.arange(len(self.targets)), self.targets]
-        return {
-            "log_loss": float(-np.log(own.clip(1e-12)).mean()),
-            "accuracy": float((found.argmax(1) == self.targets).mean()),
-        }
+        return self.candidate.bench.task.watched(found, self.targets)

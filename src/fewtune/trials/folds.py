@@ -14,6 +14,7 @@ from fewtune.choose.recipe import decide
 from fewtune.evaluate.paired import Comparison, compare_means, holm
 from fewtune.methods.base import Method
 from fewtune.models.batches import Encoded
+from fewtune.models.choice import ONE_OF, Choice
 from fewtune.models.probe import Probe
 from fewtune.train.bench import Bench, Examples
 from fewtune.train.classifier import Classifier
@@ -33,8 +34,9 @@ class Trial:
         name: of the candidate.
         answers: of each fold, (held rows, classes).
         folds: of each fold, (held rows,) their positions.
-        targets: (rows,) class indices.
+        targets: (rows,) class indices, or as `choice` has them.
         others: of each fold, the answers to the other rows asked, (asked, classes).
+        choice: what an answer means.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Trial:
     folds: tuple[np.ndarray, ...]
     targets: np.ndarray
     others: tuple[np.ndarray, ...] = ()
+    choice: Choice = ONE_OF
 
     @property
     def held(self) -> np.ndarray:
@@ -55,8 +58,8 @@ class Trial:
 
     @property
     def losses(self) -> np.ndarray:
-        """Negative log-probability of the right class, (held,), in nats, mean over repeats."""
-        return self._mean(lambda answers, targets: -np.log(_own(answers, targets)))[self.held]
+        """Negative log-probability of the right answer, (held,), in nats, mean over repeats."""
+        return self._mean(self.choice.losses)[self.held]
 
     @property
     def log_loss(self) -> float:
@@ -66,7 +69,7 @@ class Trial:
     @property
     def accuracy(self) -> float:
         """Share of held rows answered rightly, mean over repeats."""
-        right = self._mean(lambda answers, targets: (answers.argmax(1) == targets).astype(float))
+        right = self._mean(lambda *one: self.choice.right(*one).astype(float))
         return float(right[self.held].mean())
 
     def over(self, other: Trial) -> Comparison:
@@ -155,7 +158,8 @@ def on_folds(
         if ask is not None:
             others.append(candidate.probabilities(ask))
         yield tell("trial", trial=name, fold=number + 1, folds=len(folds), rows=len(learned))
-    return Trial(name, tuple(found), tuple(folds), examples.targets, tuple(others))
+    choice = setting.bench.task.choice
+    return Trial(name, tuple(found), tuple(folds), examples.targets, tuple(others), choice)
 
 
 def fitted(setting: Setting, learned: Examples) -> Classifier:
@@ -175,8 +179,3 @@ def fitted(setting: Setting, learned: Examples) -> Classifier:
 def probe_of(setting: Setting, learned: Examples) -> Probe:
     """The probe of some rows, at the setting's penalty and temperature."""
     return setting.bench.probe_at(learned, setting.probe_c, setting.probe_temperature)
-
-
-def _own(answers: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """The probability of each row's own class."""
-    return answers[np.arange(len(targets)), targets].clip(1e-12)

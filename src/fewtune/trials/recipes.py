@@ -70,11 +70,13 @@ def still_true(
     """
     if not made:
         return []
-    answers = probe.probabilities(bench.examples([*parents, *made]).features).argmax(1)
-    before = {row.origin: int(one) for row, one in zip(parents, answers, strict=False)}
-    targets = bench.task.targets(made)
+    task = bench.task
+    found = probe.probabilities(bench.examples([*parents, *made]).features)
+    answers = task.choice.chosen(found)  # (rows, classes)
+    before = {row.origin: one for row, one in zip(parents, answers, strict=False)}
+    truth = task.ones(task.targets(made))
     return [
         row
-        for row, now, target in zip(made, answers[len(parents) :], targets, strict=True)
-        if now in (target, before[row.origin])
+        for row, now, ones in zip(made, answers[len(parents) :], truth, strict=True)
+        if (now == ones).all() or (now == before[row.origin]).all()
     ]

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fewtune.base.events import Event, tell
-from fewtune.models.probe import best_temperature, softmax
+from fewtune.models.probe import best_temperature
+from fewtune.tasks.labelled import Labelled
 from fewtune.train.bench import Examples
 from fewtune.trials.folds import Line, Setting, Trial, compared, on_folds, probe_of
 
@@ -27,8 +28,9 @@ class Accepted:
 
     Attributes:
         rows: (accepted,) positions in the unlabelled rows.
-        targets: (accepted,) class indices.
-        confidence: (accepted,) calibrated probability of that class, mean over folds.
+        targets: one each, as the task has them.
+        confidence: (accepted,) calibrated probability of that label, of several labels that of the
+            least certain; mean over folds.
     """
 
     rows: np.ndarray
@@ -104,9 +106,10 @@ def _of_fold(
     others = np.setdiff1d(last.held, setting.folds[fold])
     answers = _calibrated(last.others[fold], last, others)
     probe = probe_of(setting, setting.examples.take(learned))
-    agree = probe.probabilities(unlabelled.features).argmax(1) == answers.argmax(1)
+    chosen = setting.bench.task.choice.chosen
+    agree = (chosen(probe.probabilities(unlabelled.features)) == chosen(answers)).all(axis=1)
     targets = setting.examples.targets[learned]
-    return _balanced(answers, agree, targets, confidence, share)
+    return _balanced(setting.bench.task, answers, agree, targets, confidence, share)
 
 
 def _for_all(
@@ -114,31 +117,46 @@ def _for_all(
 ) -> Accepted:
     """What the models of all folds agree on, for the final fit."""
     each = [_calibrated(one, last, last.held) for one in last.others]
-    labels = np.stack([one.argmax(1) for one in each])
-    agree = (labels == labels[0]).all(axis=0)
-    return _balanced(np.mean(each, axis=0), agree, setting.examples.targets, confidence, share)
+    task = setting.bench.task
+    chosen = np.stack([task.choice.chosen(one) for one in each])  # (folds, rows, classes)
+    agree = (chosen == chosen[0]).all(axis=(0, 2))
+    mean = np.mean(each, axis=0)
+    return _balanced(task, mean, agree, setting.examples.targets, confidence, share)
 
 
 def _calibrated(answers: np.ndarray, last: Trial, rows: np.ndarray) -> np.ndarray:
     """Answers at the temperature that suits the out-of-fold answers to `rows` best."""
-    logits = np.log(last.probabilities[rows].clip(1e-12))
-    temperature, _ = best_temperature(logits, last.targets[rows], np.ones(len(rows)))
-    return softmax(np.log(answers.clip(1e-12)) / temperature)
+    choice = last.choice
+    logits = choice.logits(last.probabilities[rows])
+    temperature, _ = best_temperature(logits, last.targets[rows], choice=choice)
+    return choice.probabilities(choice.logits(answers) / temperature)
 
 
 def _balanced(
-    answers: np.ndarray, agree: np.ndarray, targets: np.ndarray, confidence: float, share: float
+    task: Labelled,
+    answers: np.ndarray,
+    agree: np.ndarray,
+    targets: np.ndarray,
+    confidence: float,
+    share: float,
 ) -> Accepted:
-    """The surest rows of every class, in the proportions of the labelled rows."""
-    labels, sure = answers.argmax(1), answers.max(1)
-    usual = np.bincount(targets, minlength=answers.shape[1]) / len(targets)
-    rows: list[int] = []
-    for label, part in enumerate(usual):
-        fit = np.flatnonzero((labels == label) & agree & (sure >= confidence))
-        most = int(np.ceil(share * part * len(answers)))
-        rows += fit[np.argsort(-sure[fit], kind="stable")][:most].tolist()
-    chosen = np.array(sorted(rows), dtype=np.int64)
-    return Accepted(chosen, labels[chosen], sure[chosen])
+    """The surest rows of every class, in the proportions of the labelled rows.
+
+    The rarest classes choose first, and a row of several labels is taken only where none of them
+    has its part already: else the commonest label would come along with all others.
+    """
+    given, sure, certain = task.confident(answers, confidence)
+    ones, usual = task.ones(given), task.ones(targets).mean(axis=0)
+    room = np.ceil(share * usual * len(answers)).astype(np.int64)  # (classes,)
+    taken = np.zeros(len(answers), dtype=bool)
+    for label in np.argsort(usual, kind="stable"):
+        fit = np.flatnonzero(ones[:, label] & agree & certain & ~taken)
+        for row in fit[np.argsort(-sure[fit], kind="stable")].tolist():
+            if (room[ones[row]] > 0).all():
+                taken[row] = True
+                room[ones[row]] -= 1
+    chosen = np.flatnonzero(taken)
+    return Accepted(chosen, given[chosen], sure[chosen])
 
 
 def _labelled(unlabelled: Examples, accepted: Accepted) -> Examples:

@@ -1,0 +1,89 @@
+"""How the answers of a task that answers with labels are scored: one entry a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fewtune.base.errors import UsageError
+from fewtune.data.row import Row
+from fewtune.evaluate import classify, multilabel
+from fewtune.evaluate.options import EvaluateOptions
+from fewtune.tasks.labelled import Answered, Labelled
+
+#: `test`, `baselines`, `gain`, `per_class`, and what else the task tells of its errors.
+Judged = dict[str, Any]
+
+
+def judged(
+    task: Labelled,
+    rows: Sequence[Row],
+    model: Answered,
+    baselines: Mapping[str, Answered],
+    own_method: str,
+    options: EvaluateOptions,
+    seed: int,
+) -> Judged:
+    """Score what a model answered to labelled rows, beside what the baselines answered.
+
+    Args:
+        own_method: the model's method; a baseline of that name is the model itself.
+        options: resamples, and of two classes the positive one.
+        seed: of the resamples.
+
+    Raises:
+        UsageError: a positive class where there is none.
+    """
+    judge = JUDGES[task.name]
+    return judge(task, task.truth(rows), model, baselines, own_method, options, seed)
+
+
+def _one_label(
+    task: Labelled,
+    truth: np.ndarray,
+    model: Answered,
+    baselines: Mapping[str, Answered],
+    own_method: str,
+    options: EvaluateOptions,
+    seed: int,
+) -> Judged:
+    labels, found = task.labels, model.probabilities
+    others = {name: one.probabilities for name, one in baselines.items()}
+    return {
+        "test": classify.score(truth, found, labels, options, seed),
+        "baselines": {
+            name: classify.score(truth, one, labels, options, seed) for name, one in others.items()
+        },
+        "gain": classify.gain(found, others, truth, own_method, task.primary, seed=seed),
+        "per_class": classify.per_class(truth, found, labels),
+        "confusion": classify.confusion(truth, found, labels),
+    }
+
+
+def _several_labels(
+    task: Labelled,
+    truth: np.ndarray,
+    model: Answered,
+    baselines: Mapping[str, Answered],
+    own_method: str,
+    options: EvaluateOptions,
+    seed: int,
+) -> Judged:
+    if options.positive is not None:
+        raise UsageError("positive: names one of two classes, and these rows have several labels.")
+    found = multilabel.tags(truth, model.chosen, model.probabilities)
+    others = {
+        name: multilabel.tags(truth, one.chosen, one.probabilities)
+        for name, one in baselines.items()
+    }
+    return {
+        "test": multilabel.score(found, options, seed),
+        "baselines": {name: multilabel.score(one, options, seed) for name, one in others.items()},
+        "gain": multilabel.gain(found, others, own_method, task.primary, seed=seed),
+        "per_class": multilabel.per_class(found, task.labels),
+    }
+
+
+JUDGES: dict[str, Callable[..., Judged]] = {"classify": _one_label, "multilabel": _several_labels}
