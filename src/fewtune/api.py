@@ -335,10 +335,9 @@ def label(
 
     Returns:
         `{"text", "label", "confidence", "second", "origin"}`: the likeliest label, its
-        probability, and the next likeliest.
+        probability, and the next likeliest. Where a text may have several labels, `labels` in place
+        of `label`, how sure the least sure of all answers is, and the likeliest other label.
     """
-    import numpy as np
-
     from fewtune.base.files import at
     from fewtune.data.columns import Role
     from fewtune.data.options import DataOptions
@@ -356,17 +355,10 @@ def label(
     found = table.rows
     texts = [row["text"] for row in found]
     shares = model.predictor.probabilities(texts)
-    labels = model.labels
-    best = np.argsort(-shares, axis=1)
+    task = model.predictor.task
     return [
-        {
-            "text": texts[k],
-            "label": labels[best[k, 0]],
-            "confidence": round(float(shares[k, best[k, 0]]), 4),
-            "second": labels[best[k, 1]],
-            "origin": str(found[k].origin),
-        }
-        for k in most_useful(texts, shares, rows)
+        {"text": texts[k], **task.suggestion(shares[k]), "origin": str(found[k].origin)}
+        for k in most_useful(texts, shares, rows, task.choice)
     ]
 
 

@@ -10,12 +10,13 @@ from typing import Any
 from fewtune.base.errors import UsageError
 from fewtune.base.events import Event
 from fewtune.base.files import new_file, write_atomic
+from fewtune.cli.predicting import cell
 from fewtune.cli.screen import Screen
 from fewtune.record.trouble import writing
 
 USUAL = 100  # rows, about an hour of a person's work
 COUNTS = ("read", "kept", "quarantined", "fixed", "truncated")
-COLUMNS = ("text", "label", "confidence", "second", "origin")
+COLUMNS = ("text", "label", "confidence", "second", "origin")  # where there is no row
 
 
 def label_file(run: str, source: str, screen: Screen, options: Mapping[str, Any]) -> int:
@@ -38,6 +39,8 @@ def label_file(run: str, source: str, screen: Screen, options: Mapping[str, Any]
         with writing(place):
             write_atomic(place, as_csv(rows))
         said = f"{len(rows):,} rows, the most useful first: {output}; correct its label column."
+        if rows and "labels" in rows[0]:
+            said += " It trains with --task multilabel."
         screen.say({"output": output, "rows": len(rows), **told}, said)
     elif screen.json:
         screen.say({"rows": rows, **told}, "")
@@ -57,7 +60,7 @@ def _count(rows: Any) -> int:
 def as_csv(rows: list[dict[str, Any]]) -> str:
     """A file that `fewtune train` reads."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()

@@ -73,11 +73,11 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     own = [name for name in ("prediction", "origin", "text") if rows and name in rows[0]]
     writer.writerow([*own, *(f"p({label})" for label in labels)])
     for row in rows:
-        writer.writerow([*(_cell(row[name]) for name in own), *row["probability"].values()])
+        writer.writerow([*(cell(row[name]) for name in own), *row["probability"].values()])
     return text.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
     """A value for one cell; several labels as `fewtune train` reads them again."""
     if not isinstance(value, list):
         return value

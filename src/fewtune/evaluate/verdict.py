@@ -25,6 +25,9 @@ PERCENT = {"accuracy": "is right on", "exact_match": "answers exactly"}
 WORDS = {
     "balanced_accuracy": "a balanced accuracy",
     "macro_f1": "a macro F1",
+    "micro_f1": "a micro F1",
+    "samples_f1": "an F1 row by row",
+    "subset_accuracy": "a share of rows with all labels right",
     "weighted_f1": "a weighted F1",
     "macro_precision": "a macro precision",
     "macro_recall": "a macro recall",

@@ -48,6 +48,10 @@ class Choice(Protocol):
         """How far logits may move before an answer changes, (rows,)."""
         ...
 
+    def doubt(self, probabilities: np.ndarray) -> np.ndarray:
+        """1 where the answer could as well be another, near 0 where it is sure, (rows,)."""
+        ...
+
     def told_apart(self, targets: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
         """The classes that a regression on these rows can tell, and the targets among those."""
         ...
@@ -102,6 +106,15 @@ class OneOf:
         """Of the best class over the second."""
         best = np.sort(logits, axis=1)
         return best[:, -1] - best[:, -2]
+
+    def doubt(self, probabilities: np.ndarray) -> np.ndarray:
+        """How near the two best classes are.
+
+        >>> OneOf().doubt(np.array([[0.5, 0.5], [1.0, 0.0]])).round(2).tolist()
+        [1.0, 0.0]
+        """
+        best = np.sort(probabilities, axis=1)
+        return 1.0 - (best[:, -1] - best[:, -2])
 
     def told_apart(self, targets: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
         """Those that occur, numbered anew."""
@@ -193,6 +206,19 @@ class AnyOf:
         best = np.sort(logits, axis=1)
         below = (apart < 0).all(axis=1)
         return np.where(below, np.minimum(lead, best[:, -1] - best[:, -2]), lead)
+
+    def doubt(self, probabilities: np.ndarray) -> np.ndarray:
+        """How near the classes are to their thresholds, the mean over classes.
+
+        >>> AnyOf().doubt(np.array([[0.5, 0.5], [1.0, 0.0]])).round(2).tolist()
+        [1.0, 0.0]
+        """
+        limits = (
+            np.full(probabilities.shape[1], 0.5) if self.thresholds is None else self.thresholds
+        )
+        # moved so that every threshold lies at 0.5
+        even = self.probabilities(self.logits(probabilities) - self.logits(limits))
+        return (1 - np.abs(2 * even - 1)).mean(axis=1)
 
     def told_apart(self, targets: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
         """All: one that never occurs is unlikely everywhere."""

@@ -18,7 +18,11 @@ from fewtune.report.markdown import cell, plain, scores_table, table
 FEW = 5  # test rows of a class below which its scores say almost nothing
 
 #: What a hub calls the task.
-HUB_TASKS = {"classify": "text-classification", "generate": "text-generation"}
+HUB_TASKS = {
+    "classify": "text-classification",
+    "multilabel": "text-classification",
+    "generate": "text-generation",
+}
 
 WITHOUT_MODEL = {"tfidf"}  # methods that use no pretrained model
 
@@ -100,6 +104,8 @@ def _about(facts: Facts) -> str:
 def _classifier(facts: Facts) -> str:
     labels = [str(one) for one in facts.data.get("labels") or []]
     what = f"A text classifier with {words.several(len(labels), 'class', 'classes')}"
+    if facts.task == "multilabel":
+        what += ", any number of which may belong to a text"
     return what + (f": {', '.join(map(cell, labels))}" if 0 < len(labels) <= 25 else "")
 
 

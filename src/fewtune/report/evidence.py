@@ -257,8 +257,13 @@ def mistakes(facts: Facts) -> tuple[list[dict[str, Any]], int]:
 
 
 def _sure(one: Mapping[str, Any]) -> float | None:
-    """The probability of what was said."""
-    probability = one.get("probability")
+    """The probability of what was said; of several labels how sure the worst mistake was."""
+    probability, said = one.get("probability"), one.get("prediction")
+    if isinstance(probability, dict) and isinstance(said, list):
+        truth = one.get("label") or []
+        wrong = [share for name, share in probability.items() if name in said and name not in truth]
+        missed = [1 - probability[name] for name in truth if name in probability.keys() - {*said}]
+        return max([*wrong, *missed], default=None)
     if isinstance(probability, dict):
-        probability = probability.get(str(one.get("prediction")))
+        probability = probability.get(str(said))
     return probability if isinstance(probability, int | float) else None

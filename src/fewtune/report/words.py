@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 #: Metrics where less is better; all others grow with quality.
-LOSSES = {"log_loss", "ece", "loss", "perplexity", "repetition"}
+LOSSES = {"log_loss", "ece", "loss", "perplexity", "repetition", "hamming_loss"}
 #: Metrics that are no share of anything, so that "percent" would be wrong.
 NO_SHARE = {"log_loss", "ece", "loss", "perplexity", "mcc", "bleu", "chrf", "length_ratio"}
 #: Decimals of a metric that is no share, where they are not three.
@@ -21,6 +21,13 @@ METRICS = {
     "weighted_f1": "weighted F1",
     "macro_precision": "macro precision",
     "macro_recall": "macro recall",
+    "micro_f1": "micro F1",
+    "samples_f1": "F1 row by row",
+    "subset_accuracy": "rows with all labels right",
+    "hamming_loss": "wrong decisions",
+    "micro_precision": "micro precision",
+    "micro_recall": "micro recall",
+    "mean_average_precision": "mean average precision",
     "positive_f1": "F1 of the positive class",
     "positive_precision": "precision of the positive class",
     "positive_recall": "recall of the positive class",
@@ -50,6 +57,10 @@ METRICS = {
 
 #: What metrics of texts measure; those of classes are known.
 MEANINGS = {
+    "micro_f1": "F1 of all decisions together: every label of every row weighs the same",
+    "samples_f1": "the mean of the rows' F1",
+    "hamming_loss": "the share of wrong ones of all decisions, a row and a label each",
+    "mean_average_precision": "the area under precision by recall, mean over the labels",
     "loss": "how unlikely the model finds the reference, in nats a token, all test rows together",
     "perplexity": "the loss as a number of tokens to choose among: e to its power",
     "token_accuracy": "the share of the reference's tokens that the model finds likeliest",

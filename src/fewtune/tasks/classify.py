@@ -87,6 +87,12 @@ class Classify(Labelled):
         shares = np.bincount(targets, minlength=len(self.labels)) / len(targets)
         return np.tile(shares, (rows, 1))
 
+    def suggestion(self, probabilities: np.ndarray) -> dict[str, Any]:
+        """The likeliest label, how sure it is, and the next likeliest."""
+        best, second = np.argsort(-probabilities)[:2].tolist()
+        sure = round(float(probabilities[best]), 4)
+        return {"label": self.labels[best], "confidence": sure, "second": self.labels[second]}
+
     def confident(
         self, probabilities: np.ndarray, least: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

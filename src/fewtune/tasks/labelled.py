@@ -140,6 +140,10 @@ class Labelled(ABC):
         """
         return self
 
+    @abstractmethod
+    def suggestion(self, probabilities: np.ndarray) -> dict[str, Any]:
+        """What a person is asked to correct, of the probabilities of one row, (classes,)."""
+
     @property
     def limits(self) -> tuple[float, ...] | None:
         """The thresholds of the labels; None where the likeliest is answered."""

@@ -136,6 +136,17 @@ class Multilabel(Labelled):
         found = thresholds_for(probabilities, targets, self.least, kind)
         return replace(self, thresholds=tuple(found.round(4).tolist()))
 
+    def suggestion(self, probabilities: np.ndarray) -> dict[str, Any]:
+        """The labels, how sure the least sure label is, and the likeliest that is not answered."""
+        chosen = self.choice.chosen(probabilities[None])[0]
+        sure = float(np.where(chosen, probabilities, 1 - probabilities).min())
+        rest = np.where(chosen, -1.0, probabilities)
+        return {
+            "labels": self.answers(probabilities[None])[0],
+            "confidence": round(sure, 4),
+            "second": None if chosen.all() else self.labels[int(rest.argmax())],
+        }
+
     @property
     def limits(self) -> tuple[float, ...] | None:
         """The thresholds."""

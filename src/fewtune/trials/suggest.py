@@ -1,8 +1,9 @@
 """Which unlabelled rows a person should label next: the least certain, none like another.
 
 Uncertainty sampling by the margin between the two best classes (Scheffer et al. 2001,
-doi:10.1007/3-540-44816-0_31); a row loses what it shares with rows already chosen, as in maximal
-marginal relevance (Carbonell and Goldstein 1998, doi:10.1145/290941.291025).
+doi:10.1007/3-540-44816-0_31), where there may be several labels by that to their thresholds; a row
+loses what it shares with rows already chosen, as in maximal marginal relevance (Carbonell and
+Goldstein 1998, doi:10.1145/290941.291025).
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fewtune.models.choice import ONE_OF, Choice
+
 LETTERS = (2, 4)  # character n-grams, so that Chinese and English are alike
 BUCKETS = 2**16
 
 
-def most_useful(texts: Sequence[str], probabilities: np.ndarray, count: int) -> list[int]:
+def most_useful(
+    texts: Sequence[str], probabilities: np.ndarray, count: int, choice: Choice = ONE_OF
+) -> list[int]:
     """Positions of the rows to label, the most useful first.
 
     Args:
         texts: (rows,).
         probabilities: (rows, classes).
         count: rows wanted; fewer where texts repeat.
+        choice: what the probabilities mean, and so how near an answer is to another.
 
     Returns:
         Positions; a text that is asked already is not asked again.
@@ -36,7 +42,7 @@ def most_useful(texts: Sequence[str], probabilities: np.ndarray, count: int) -> 
         return []
     counted = HashingVectorizer(analyzer="char_wb", ngram_range=LETTERS, n_features=BUCKETS)
     vectors = counted.transform(texts)  # (rows, buckets), rows of length 1
-    doubt = uncertainty(probabilities)
+    doubt = choice.doubt(probabilities)
     likeness = np.zeros(len(texts))  # to the likest row that is chosen
     left = np.ones(len(texts), dtype=bool)
     chosen: list[int] = []
@@ -48,13 +54,3 @@ def most_useful(texts: Sequence[str], probabilities: np.ndarray, count: int) -> 
         left[best] = False
         left &= likeness < 1 - 1e-6
     return chosen
-
-
-def uncertainty(probabilities: np.ndarray) -> np.ndarray:
-    """1 where the two best classes are equally likely, near 0 where one is sure, (rows,).
-
-    >>> uncertainty(np.array([[0.5, 0.5], [1.0, 0.0]])).round(2).tolist()
-    [1.0, 0.0]
-    """
-    best = np.sort(probabilities, axis=1)
-    return 1.0 - (best[:, -1] - best[:, -2])
