@@ -202,6 +202,28 @@ def test_a_template_that_refuses_every_row_says_so(teach, speaker, tmp_path):
         teach(model=str(folder))
 
 
+def test_replacing_a_models_own_template_is_told(teach, speaker, tmp_path):
+    import shutil
+
+    folder = tmp_path / "instruct"
+    shutil.copytree(speaker, folder)
+    own = "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(own)
+    warned = teach(model=str(folder), chat_template="plain").scores["warnings"]
+    assert any("`plain` replaces" in one for one in warned)
+    warned = teach("own", model=str(folder)).scores["warnings"]
+    assert not any("replaces" in one for one in warned)
+
+
+def test_plain_texts_are_gone_on_from(teach, tmp_path):
+    texts = tmp_path / "texts.csv"
+    texts.write_text("text\n" + "\n".join(row["instruction"] for row in dialogues(50)) + "\n")
+    run = teach(data=str(texts), task="generate")
+    assert run.scores["rows"]["answered"] == 0
+    assert run.scores["test"].keys() == {"loss", "perplexity", "token_accuracy"}
+    assert run.scores["gain"]["over"] == "before"
+
+
 def test_damaged_weights_are_noticed_before_training(teach, speaker, tmp_path):
     import shutil
 

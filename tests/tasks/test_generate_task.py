@@ -196,6 +196,16 @@ def test_a_template_that_leaves_answers_out_is_noticed():
         pieces(made, TURNS)
 
 
+def test_tools_are_given_to_the_template_as_a_list():
+    made = tokenizer()
+    made.chat_template = "{% for tool in tools or [] %}[{{ tool.name }}]{% endfor %}" + OWN
+    for tools in ('[{"name": "gauge"}]', [{"name": "gauge"}]):
+        found = Generate().encode([row(*TURNS, tools=tools)], made, 300).rows
+        assert "[gauge]" in made.decode(found.ids[0])
+    broken = Generate().encode([row(*TURNS, tools="[{")], made, 300)
+    assert "no JSON" in broken.refused[0]
+
+
 def test_a_template_that_hides_earlier_thoughts_still_gives_the_answers():
     """As Qwen3's: what stands in an earlier answer's thoughts is not written out again."""
     made = tokenizer(template="own")

@@ -43,8 +43,10 @@ class Method(Options):
     Attributes:
         name: the key in the registry.
         scene: one clause on when to use it, for tables.
+        tunes: False for what changes the question and leaves the model as it is.
         needs_model: False for a candidate without a neural model.
         needs_steps: False where the start of the head is the whole fit.
+        saves_base: True where the artefact holds the base's own weights.
         adds_parts: True where what trains stands beside the base's own weights.
         merges: True where `merge` leaves a plain model that computes the same.
         rate: default learning rate; `head_rate` the head's, `passes` over up to 1,000 rows.
@@ -56,8 +58,10 @@ class Method(Options):
 
     name: ClassVar[str]
     scene: ClassVar[str]
+    tunes: ClassVar[bool] = True
     needs_model: ClassVar[bool] = True
     needs_steps: ClassVar[bool] = True
+    saves_base: ClassVar[bool] = False
     adds_parts: ClassVar[bool] = False
     merges: ClassVar[bool] = False
     rate: ClassVar[float] = 1e-4

@@ -33,6 +33,7 @@ class WholeModel(Method):
     """
 
     merges: ClassVar[bool] = True
+    saves_base: ClassVar[bool] = True
 
     def save(self, model: Tunable, folder: Path, about: About) -> None:
         """Write a folder that sentence-transformers, or transformers, load."""

@@ -6,6 +6,7 @@ with the model, so that every program writes dialogues out alike.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -106,7 +107,7 @@ def rendered(
         return str(
             tokenizer.apply_chat_template(
                 [_plain(turn) for turn in turns],
-                tools=tools or None,
+                tools=_tools(tools),
                 tokenize=False,
                 add_generation_prompt=to_answer,
             )
@@ -181,6 +182,20 @@ def _without_tail(whole: str, start: int, end: int, tokenizer: Any) -> int:
     if any(said.endswith(token) for token in tokenizer.all_special_tokens):
         return start + len(said)
     return end
+
+
+def _tools(value: Any) -> Any:
+    """Tools as templates know them: a list of objects; files often hold it as a text of JSON.
+
+    Raises:
+        Unusable: the text is no JSON.
+    """
+    if not isinstance(value, str):
+        return value or None
+    try:
+        return (json.loads(value) if value.strip() else None) or None
+    except json.JSONDecodeError as error:
+        raise Unusable("format-type", f"tools is no JSON (at letter {error.pos})") from error
 
 
 def _plain(turn: Message) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -97,15 +98,7 @@ def frozen_in_bf16(model: nn.Module, machine: Machine) -> Iterator[None]:
     if not machine.bf16:
         yield
         return
-    kept = [
-        (module, module.weight.data)
-        for module in model.modules()
-        if isinstance(module, nn.Linear)
-        and not module.weight.requires_grad
-        # a head keeps float32: a new one computes in it, a language model's is the embeddings' too;
-        # biases stay, autocast casts them at no cost
-        and module is not getattr(model, "head", None)
-    ]
+    kept = [(module, module.weight.data) for module in _frozen_matrices(model)]
     for module, weight in kept:
         module.weight.data = weight.to(torch.bfloat16)
     try:
@@ -113,3 +106,29 @@ def frozen_in_bf16(model: nn.Module, machine: Machine) -> Iterator[None]:
     finally:
         for module, weight in kept:
             module.weight.data = weight
+
+
+def round_frozen(model: nn.Module, machine: Machine) -> None:
+    """Round frozen matrices to bfloat16 for good, where nobody needs them in float32 again.
+
+    The arithmetic is that of `frozen_in_bf16`, without the float32 matrices beside.
+    """
+    if machine.bf16:
+        for module in _frozen_matrices(model):
+            module.weight.data = module.weight.data.to(torch.bfloat16)
+
+
+def _frozen_matrices(model: nn.Module) -> list[Any]:
+    """Linear layers (GPT-2's `Conv1D` is one) that do not train, but for the head.
+
+    A head keeps float32: a new one computes in it, a language model's is the embeddings' too.
+    Biases stay: autocast casts them at no cost.
+    """
+    return [
+        module
+        for module in model.modules()
+        if (isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D")
+        and not module.weight.requires_grad
+        and module is not getattr(model, "head", None)
+        and module.weight.dtype == torch.float32
+    ]

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 LOOKED_AT = 16  # training rows that the untouched model is asked about
 ASKED = 3  # of them, those that it answers
 SHOWN = 2  # rows of the sample of learned tokens
+REPLACED = (
+    "the model brings a chat template of its own, which `{}` replaces: what it was taught to "
+    "answer in that form is lost to it; leave --chat_template out unless you mean it."
+)
 UNTRAINED = ("template-untrained", "none of its tokens is learned")
 LONGEST_SHOWN = 400  # characters of a piece in it
 
@@ -57,6 +61,8 @@ def generate(run: Run) -> Iterator[Event]:
         job.generate.chat_template,
     )  # fmt: skip
     run.chosen["chat_template"] = bench.template
+    if bench.replaces:
+        yield tell("warned", message=REPLACED.format(bench.template))
     encoding = bench.encode(run.data.train)
     yield from set_aside(run, "train", run.data.train, encoding)
     rows = _learnable(run, encoding)

@@ -19,7 +19,7 @@ from fewtune.models.answer_loss import answer_loss
 from fewtune.models.batches import Marked
 from fewtune.models.causal import CausalModel
 from fewtune.models.chat import set_template
-from fewtune.models.device import Machine
+from fewtune.models.device import Machine, round_frozen
 from fewtune.models.head import head_of
 from fewtune.models.load import load_causal
 from fewtune.models.parts import blocks_of, lowest_trained_block
@@ -37,7 +37,7 @@ class AnswerBench(Workbench[CausalModel]):
 
     Attributes:
         chat_template: the built-in asked for; None for the tokenizer's own.
-        template: the one that is used, by name.
+        template: the one that is used, by name; `replaces` where the model had its own.
     """
 
     task: Generate
@@ -45,6 +45,7 @@ class AnswerBench(Workbench[CausalModel]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.replaces = bool(self.chat_template and self.tokenizer.chat_template)
         self.template = set_template(self.tokenizer, self.chat_template)
         room = self.source.positions - self.reserved
         self.max_length = min(self.model.max_length or LONGEST, room)
@@ -112,6 +113,17 @@ class Answerer(Candidate):
     def model(self) -> CausalModel:
         """The prepared model; after `fit` with the chosen weights."""
         return cast("CausalModel", self.prepared.model)
+
+    def attach(self) -> None:
+        """Attach the method; a base that is not saved again is held in the machine's precision."""
+        super().attach()
+        if not any(part.saves_base for part in self.method.parts()) and not self._merges:
+            round_frozen(self.model, self.bench.machine)
+
+    @property
+    def _merges(self) -> bool:
+        """Whether the artefact will be a merged model, which needs the base exactly."""
+        return len(self.method.parts()) > 1 and all(one.merges for one in self.method.parts())
 
     def fit(
         self, rows: Marked, recipe: Recipe, folder: Path, valid: Marked | None = None
