@@ -131,6 +131,12 @@ class Multilabel(Labelled):
         """The share of the rows that each class belongs to, (rows, classes)."""
         return np.tile(targets.mean(axis=0, dtype=np.float64), (rows, 1))
 
+    def watched(self, probabilities: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Also micro F1, at the thresholds as they are."""
+        chosen, ones = self.choice.chosen(probabilities), self.ones(targets)
+        f1 = 2 * (chosen & ones).sum() / max(1, chosen.sum() + ones.sum())
+        return {**super().watched(probabilities, targets), "micro_f1": float(f1)}
+
     def decided_on(self, probabilities: np.ndarray, targets: np.ndarray, kind: str) -> Self:
         """With the thresholds that answer these best."""
         found = thresholds_for(probabilities, targets, self.least, kind)

@@ -1,0 +1,283 @@
+"""Runs on rows with several labels, on a tiny model."""
+
+import csv
+import io
+import json
+import random
+from pathlib import Path
+
+import pytest
+from jobs import QUICK
+from tiny_models import ROWS, WORDS
+
+import fewtune
+from fewtune.base.errors import UsageError
+from fewtune.pipeline import thresholds
+from fewtune.pipeline.job import make_job
+from fewtune.pipeline.plan import with_task
+from fewtune.trials import self_training
+
+INTERVAL = {"value", "low", "high"}
+LABELS = ("door", "lamp", "pump")
+
+
+def several(count: int = 60, seed: int = 0) -> list[dict]:
+    """Texts of one or two complaints, with the labels of both."""
+    chance = random.Random(seed)
+    made: dict[str, dict] = {}
+    while len(made) < count:
+        some = chance.sample(ROWS, chance.choice([1, 1, 2]))
+        text = " ".join([*(text for text, _ in some), *chance.choices(WORDS, k=3)])
+        made.setdefault(text, {"text": text, "labels": sorted({label for _, label in some})})
+    return list(made.values())
+
+
+def write_jsonl(path: Path, rows: list[dict]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def sets(files, tmp_path_factory) -> dict[str, str]:
+    root = tmp_path_factory.mktemp("sets")
+    return {
+        "model": files["model"],
+        "train": write_jsonl(root / "train.jsonl", several()),
+        "test": write_jsonl(root / "test.jsonl", several(30, seed=1)),
+    }
+
+
+@pytest.fixture(scope="module")
+def fit(sets, tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+
+    def call(output: str, data: str | None = None, **options):
+        given = {"model": sets["model"], "test": sets["test"], "output": str(root / output)}
+        return fewtune.train(
+            data or sets["train"], **(given | {"method": "full"} | QUICK | options)
+        )
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(fit) -> fewtune.Run:
+    """A finished run. Tests leave it as they found it."""
+    return fit("trained")
+
+
+def names_of(run) -> list[str]:
+    return [event.name for event in run.folder.events]
+
+
+# --- the journey ---------------------------------------------------------------------------------
+
+
+def test_lists_of_labels_are_learned_without_being_asked(trained):
+    assert trained.folder.plan["task"] == trained.scores["task"] == "multilabel"
+    assert trained.scores["primary"] == "micro_f1"
+    steps = ["step"] * 6
+    assert names_of(trained) == [
+        "started", "read", "split", "checked", *["trial"] * thresholds.FOLDS, "planned", *steps,
+        "trained", "saved", *["baseline"] * 3, "scored", "finished",
+    ]  # fmt: skip
+
+
+def test_scores_have_their_intervals_baselines_and_classes(trained):
+    scores = trained.scores
+    for block in (scores["test"], *scores["baselines"].values()):
+        assert block.keys() == {
+            "micro_f1", "macro_f1", "samples_f1", "subset_accuracy", "hamming_loss",
+            "micro_precision", "micro_recall", "macro_precision", "macro_recall", "log_loss",
+            "mean_average_precision",
+        }  # fmt: skip
+        for one in block.values():
+            assert one.keys() == INTERVAL
+            assert one["low"] <= one["value"] <= one["high"]
+    assert scores["baselines"].keys() == {"majority", "tfidf", "probe"}
+    assert scores["gain"]["all"].keys() == {"majority", "tfidf", "probe"}
+    assert [one["label"] for one in scores["per_class"]] == list(LABELS)
+    assert "confusion" not in scores
+    assert "micro F1" in scores["verdict"]
+
+
+def test_predictions_are_lists_and_those_of_the_saved_model(trained):
+    told = list(trained.folder.predictions)
+    assert [(one["text"], one["label"]) for one in told] == [
+        (row["text"], row["labels"]) for row in several(30, seed=1)
+    ]
+    again = fewtune.predict(trained.folder.path, [one["text"] for one in told])
+    assert [{k: one[k] for k in ("prediction", "probability")} for one in told] == again
+    limits = json.loads((trained.folder.model / "fewtune.json").read_text())["thresholds"]
+    for one in told:
+        sure = [k for k, t in zip(LABELS, limits, strict=True) if one["probability"][k] >= t]
+        assert one["prediction"] == (sure or [max(LABELS, key=one["probability"].__getitem__)])
+
+
+def test_a_file_is_scored_as_the_test_rows_were(trained, sets):
+    found = fewtune.evaluate(trained, sets["test"], bootstrap=100)
+    assert found["test"] == trained.scores["test"]
+    assert found["per_class"] == trained.scores["per_class"]
+    with pytest.raises(UsageError, match="several labels"):
+        fewtune.evaluate(trained, sets["test"], positive="pump")
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("full", {}),
+        ("lora", {"lora_r": 2}),
+        ("adapter+bitfit", {"reduction_factor": 4}),
+        ("probe", {}),
+        ("tfidf", {}),
+    ],
+)
+def test_the_card_s_code_gives_the_same_labels(fit, method, more, monkeypatch):
+    more |= {"label_smoothing_factor": 0.1} if method == "lora" else {}
+    run = fit(f"card {method}", method=method, thresholds="class", **more)
+    card = (run.folder.model / "README.md").read_text(encoding="utf-8")
+    code = card[card.index("```python") + len("```python") : card.rindex("```")]
+    monkeypatch.chdir(run.folder.model)
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)
+    texts = [row["text"] for row in several(30, seed=1)] + ["zeppelin"]
+    assert names["predict"](texts) == [one["prediction"] for one in run.predict(texts)]
+
+
+def test_thresholds_are_chosen_without_the_test_rows_and_replayed(fit, sets, tmp_path):
+    one = fit("same", max_steps=3)
+    other = fit("others", max_steps=3, test=write_jsonl(tmp_path / "t.jsonl", several(25, seed=4)))
+    kept = [run.folder.plan["chosen"]["thresholds"] for run in (one, other)]
+    assert kept[0] == kept[1]
+    assert kept[0].keys() == {"full", "probe"}
+    before = one.folder.plan["chosen"]["thresholds"]
+    again = fit("same", max_steps=3, again=True)
+    assert "trial" not in names_of(again)
+    assert again.folder.plan["chosen"]["thresholds"] == before
+
+
+def test_half_needs_no_folds(fit):
+    run = fit("half", thresholds="half", max_steps=2)
+    assert "trial" not in names_of(run)
+    assert set(run.folder.plan["chosen"]["thresholds"]["full"]) == {0.5}
+
+
+def test_rows_without_a_label_may_be_answered_with_none(fit, tmp_path):
+    bare = [{"text": f"new and cold {k} day", "labels": []} for k in range(30)]
+    run = fit("bare", write_jsonl(tmp_path / "a.jsonl", [*several(40), *bare]), thresholds="half")
+    assert run.scores["rows"]["train"] == 70
+    assert any(one["prediction"] == [] for one in run.predict(["new and cold day", "zeppelin"]))
+
+
+def test_validation_rows_are_watched_and_unknown_labels_are_errors(fit, tmp_path):
+    rows = several(20, seed=3)
+    strange = [{**row, "labels": [*row["labels"], "roof"]} for row in rows[:5]]
+    test = write_jsonl(tmp_path / "t.jsonl", [*rows[5:], *strange])
+    run = fit("valid", valid_share=0.2, test=test, class_weights="balanced")
+    watched = [event for event in run.folder.events if event.name == "validated"]
+    assert watched[0]["scores"].keys() == {"log_loss", "accuracy", "micro_f1"}
+    assert run.scores["per_class"][-1]["rows"] == 5
+    assert any("no training row has" in told for told in run.scores["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("head", "cell", "options"),
+    [("text,labels", "pump;door", {"task": "multilabel"}),
+     ("text,what", "pump;door", {"task": "multilabel", "label": "what"})],
+)  # fmt: skip
+def test_cells_of_several_labels_are_read_where_asked(tmp_path, head, cell, options):
+    path = tmp_path / "a.csv"
+    lines = [f"{text} {k},{cell if k % 3 else 'lamp'}" for k, (text, _) in enumerate(ROWS * 3)]
+    path.write_text("\n".join([head, *lines]), encoding="utf-8")
+    run = fewtune.train(str(path), method="tfidf", output=str(tmp_path / "run"), **options)
+    assert run.labels == ["door", "lamp", "pump"]
+    found = run.evaluate(str(path), **({"label": "what"} if "label" in options else {}))
+    assert found["rows"]["kept"] == 36
+    assert with_task(make_job(str(path), options)).task == "multilabel"
+
+
+def test_the_terminal_and_files_show_all_labels(trained, tmp_path, capsys):
+    from fewtune.cli import main
+
+    text = several(1, seed=9)[0]["text"]
+    (said,) = trained.predict(text)
+    with pytest.raises(SystemExit) as left:
+        main(["predict", str(trained.folder.path), text])
+    assert left.value.code == 0
+    assert capsys.readouterr().out.splitlines()[0] == "; ".join(said["prediction"])
+    source = write_jsonl(tmp_path / "new.jsonl", several(5, seed=9))
+    with pytest.raises(SystemExit):
+        main(["predict", str(trained.folder.path), source, "--output", str(tmp_path / "o.csv")])
+    lines = list(csv.DictReader(io.StringIO((tmp_path / "o.csv").read_text(encoding="utf-8"))))
+    assert lines[0]["prediction"].split(";") == said["prediction"]
+    page = (trained.folder.path / "report.html").read_text(encoding="utf-8")
+    assert "micro F1" in page
+    assert "Class by class" in page
+    assert "What was confused with what" not in page
+
+
+# --- unlabelled rows -----------------------------------------------------------------------------
+
+
+def test_suggestions_train_once_they_are_right(trained, tmp_path):
+    from fewtune.cli import main
+
+    source = write_jsonl(tmp_path / "new.jsonl", [{"text": r["text"]} for r in several(30, seed=5)])
+    found = fewtune.label(trained, source, rows=10)
+    assert len({one["text"] for one in found}) == 10
+    for one, said in zip(found, trained.predict([one["text"] for one in found]), strict=True):
+        assert one["labels"] == said["prediction"]
+        assert one["second"] not in one["labels"]
+        assert 0 < one["confidence"] <= 1
+    out = tmp_path / "out.csv"
+    with pytest.raises(SystemExit) as left:
+        main(["label", str(trained.folder.path), source, "--output", str(out)])
+    assert left.value.code == 0
+    again = fewtune.train(str(out), task="multilabel", method="tfidf", output=str(tmp_path / "run"))
+    assert again.scores["rows"]["read"] == 30
+
+
+def test_self_training_learns_sets_of_labels(fit, tmp_path, monkeypatch):
+    compared = self_training.compared
+
+    def praised(trials, taken):  # as if folds had shown a gain, which 60 rows cannot
+        return [line | {"better": k > 0} for k, line in enumerate(compared(trials, taken))]
+
+    more = [{"text": row["text"]} for row in several(40, seed=2)]
+    given = {
+        "unlabelled": write_jsonl(tmp_path / "more.jsonl", more),
+        "folds": 2,
+        "max_steps": 2,
+        "self_training_confidence": 0.5,
+    }
+    plain = fit("self plain", **given)
+    (trial,) = plain.folder.plan["chosen"]["trials"]
+    assert trial["what"] == "self-training"
+    assert not trial["kept"]
+    monkeypatch.setattr(self_training, "compared", praised)
+    run = fit("self", **given)
+    learned = list(run.folder.learned)
+    assert 0 < len(learned) == run.folder.plan["chosen"]["learned"]
+    for one in learned:
+        assert set(one["labels"]) <= set(LABELS)
+        assert one["labels"]
+        assert 0.5 <= one["confidence"] <= 1
+    monkeypatch.setattr(self_training, "self_train", None)  # a call of it would fail
+    again = fit("self", **given, again=True)
+    assert list(again.folder.learned) == learned
+
+
+def test_a_common_label_does_not_come_along_with_all_others():
+    import numpy as np
+
+    from fewtune.tasks.multilabel import Multilabel
+
+    answers = np.array([[0.9, 0.95], [0.9, 0.9], [0.9, 0.1], [0.95, 0.1], [0.1, 0.1]])
+    targets = np.array([[1, 0], [1, 0], [1, 1], [0, 0], [0, 0]])
+    agree = np.ones(5, dtype=bool)
+    task = Multilabel(("a", "b"))
+    taken = self_training._balanced(task, answers, agree, targets, 0.8, share=1.0)
+    # one row of `b`, the surest; of `a` three in all
+    assert taken.rows.tolist() == [0, 2, 3]
+    assert taken.targets.tolist() == [[1, 1], [1, 0], [1, 0]]
