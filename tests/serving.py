@@ -21,6 +21,16 @@ from urllib.request import ProxyHandler, Request, build_opener
 _OPENER = build_opener(ProxyHandler({}))
 ENGLISH = ["it seems that", "as told,", "they say", "once more:", "in short,"]
 CHINESE = ["据说", "又一次", "简单说来", "如前所述", "看起来"]
+#: How a prompt of a search ends, and what the model of this server makes of it.
+ASKS = {
+    "Instruction:": "proposed", "指令：": "proposed",
+    "Label:": "labelled", "答案：": "labelled",
+    "Answer:": "answered", "回答：": "answered",
+}  # fmt: skip
+GLAD = (
+    *("fine", "glad", "bright", "lovely", "best", "great", "enjoy", "charm", "love", "beaut"),
+    *("好", "喜欢", "满意", "干净"),
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,8 @@ def running() -> Iterator[Server]:
 def written(prompt: str, seed: int) -> str:
     """What the model of this server answers: the text in the prompt with other words before it."""
     lines = prompt.splitlines()
+    if ask := ASKS.get(lines[-1]):
+        return globals()[f"_{ask}"](lines, seed)
     shown = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     given = [line.split(":" if "Text:" in line else "：", 1)[1].strip() for line in lines
              if line.startswith(("Text:", "原文："))]  # fmt: skip
@@ -75,6 +87,41 @@ def written(prompt: str, seed: int) -> str:
     if any("\u3400" <= letter <= "\u9fff" for letter in text):
         return f"改写：“{draw.choice(CHINESE)}{draw.choice(CHINESE)}，{text}”"
     return f'"{draw.choice(ENGLISH)} {draw.choice(ENGLISH)} {text}"\nIs there anything else?'
+
+
+def _proposed(lines: Sequence[str], seed: int) -> str:
+    """An instruction, now and then a good one: which, the prompt decides."""
+    chinese = "指令：" in lines[-1]
+    known = ("按情感分类。", "快。") if chinese else ("Judge the sentiment.", "Be quick.")
+    return Random("".join(lines)).choice(known)
+
+
+def _labelled(lines: Sequence[str], seed: int) -> str:
+    """A label: whether the words are glad, where the instruction asks for it or two demonstrations
+    show it; else the first label. In a sentence, where no demonstration shows how to answer."""
+    labels = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    texts = [line for line in lines if line.startswith(("Text:", "文本："))]
+    told = lines[0].casefold()
+    knows = "sentiment" in told or "情感" in told or len({*_shown(lines)}) > 1
+    glad = any(word in texts[-1] for word in GLAD)
+    good, bad = (labels[0], labels[1]) if "good" in labels[0] else (labels[1], labels[0])
+    label = (good if glad else bad) if knows else labels[0]
+    return label if len(texts) > 1 else f"It is “{label}”, it seems."
+
+
+def _shown(lines: Sequence[str]) -> list[str]:
+    """The answers of the demonstrations."""
+    heads = ("Label: ", "答案：", "Answer: ", "回答：")
+    return [line for line in lines[:-1] if line.startswith(heads)]
+
+
+def _answered(lines: Sequence[str], seed: int) -> str:
+    """The last word of the question, where a demonstration shows or the instruction says so; else
+    a phrase."""
+    question = [line for line in lines if line.startswith(("Question:", "问题："))][-1]
+    if _shown(lines) or "word" in lines[0] or "词" in lines[0]:
+        return question.split()[-1]
+    return "先检查一下再说" if lines[-1] == "回答：" else "please look at it again"
 
 
 class FakeWriter:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fewtune.methods.predictor import Predictor
     from fewtune.methods.voice import Voice
     from fewtune.record.folder import RunFolder
+    from fewtune.trials.prompted import Prompted, PromptedVoice
 
 Listener = Callable[[Event], None]
 
@@ -25,19 +26,30 @@ class Model:
 
     Attributes:
         path: the artefact's folder, `model/` of a run.
+        model: where the artefact is a prompt, another model to put it to.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, model: str | None = None) -> None:
         self.path = Path(path)
+        self.model = model
 
     def __repr__(self) -> str:
         return f"Model({str(self.path)!r})"
 
     @cached_property
     def predictor(self) -> Predictor:
-        """The loaded artefact."""
+        """The loaded artefact.
+
+        Raises:
+            UsageError: it is a prompt, whose answers have no probabilities.
+        """
         from fewtune.methods.predictor import load_predictor
 
+        if self.prompted:
+            raise UsageError(
+                f"{self.path}: this is a prompt, and its answers have no probabilities; "
+                "`fewtune predict` asks it."
+            )
         return load_predictor(self.path)
 
     @cached_property
@@ -48,19 +60,42 @@ class Model:
         return About.read(self.path).speaks
 
     @cached_property
-    def voice(self) -> Voice:
-        """The loaded language model."""
+    def prompted(self) -> Prompted | None:
+        """The prompt, where the artefact is one.
+
+        Raises:
+            UsageError: another model is named and it is none.
+        """
+        from fewtune.trials.prompted import is_prompt, load
+
+        if is_prompt(self.path):
+            return load(self.path, self.model)
+        if self.model is not None:
+            raise UsageError(
+                f"model: {self.path} is a model itself and no prompt that could be put to another."
+            )
+        return None
+
+    @cached_property
+    def voice(self) -> Voice | PromptedVoice:
+        """The loaded language model, or the prompted one."""
         from fewtune.methods.predictor import load_voice
         from fewtune.models.waiting import wait_as_the_machine_allows
+        from fewtune.trials.prompted import PromptedVoice
 
+        if self.prompted:
+            return PromptedVoice(self.prompted.model, self.prompted)
         wait_as_the_machine_allows()
         return load_voice(self.path)
 
     @cached_property
-    def untouched(self) -> Voice:
-        """The base of the language model, as it was before training."""
+    def untouched(self) -> Voice | PromptedVoice:
+        """The base of the language model, as it was before training, or without the prompt."""
         from fewtune.methods.predictor import load_untouched
+        from fewtune.trials.prompted import PromptedVoice
 
+        if self.prompted:
+            return PromptedVoice(self.prompted.model)
         return load_untouched(self.path)
 
     def generate(self, prompts: Any, *, seed: int = 0, **decoding: Any) -> list[dict[str, Any]]:
@@ -94,6 +129,8 @@ class Model:
     @property
     def labels(self) -> list[str]:
         """Class names in the order of the probabilities."""
+        if self.prompted:
+            return list(self.prompted.prompt.labels)
         return list(self.predictor.about.labels)
 
     def predict(self, texts: Sequence[str] | str) -> list[dict[str, Any]]:
@@ -104,13 +141,17 @@ class Model:
 
         Returns:
             One `{"prediction": label, "probability": {label: share}}` a text, or as `generate`;
-            where a text may have several labels, `prediction` is a list of them.
+            where a text may have several labels, `prediction` is a list of them. Of a prompt
+            `{"prediction": label, "answer": text}`, both None where the model said nothing; the
+            label alone, where it named none.
         """
         if self.speaks:
             return self.generate(texts)
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts:
             return []
+        if self.prompted:
+            return self.prompted.predict(texts)
         found = self.predictor.probabilities(texts)
         return [
             {
@@ -130,8 +171,8 @@ class Run(Model):
         folder: the run folder, from which everything else is read.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
-        super().__init__(folder.model)
+    def __init__(self, folder: RunFolder, model: str | None = None) -> None:
+        super().__init__(folder.model, model)
         self.folder = folder
 
     def __repr__(self) -> str:
@@ -194,13 +235,20 @@ def resume(run: str | Path, *, listen: Listener | None = None) -> Run:
     return _heard(folder, events, listen)
 
 
-def load(path: str | Path) -> Run | Model:
-    """A run folder as a `Run`, or an artefact's folder (`model/` of a run) as a `Model`."""
+def load(path: str | Path, model: str | None = None) -> Run | Model:
+    """A run folder as a `Run`, or an artefact's folder (`model/` of a run) as a `Model`.
+
+    Args:
+        path: the folder.
+        model: where it is a prompt's, another model to put it to: `endpoint:URL#NAME`, or a folder.
+    """
     from fewtune.base.files import at
     from fewtune.methods.artefact import ABOUT
     from fewtune.record.folder import RunFolder
 
-    return Model(at(path)) if (at(path) / ABOUT).exists() else Run(RunFolder.open(path))
+    if (at(path) / ABOUT).exists():
+        return Model(at(path), model)
+    return Run(RunFolder.open(path), model)
 
 
 def predict(run: Run | Model | str | Path, texts: Sequence[str] | str) -> list[dict[str, Any]]:
@@ -217,15 +265,20 @@ def evaluate(run: Run | Model | str | Path, data: str | Path, **options: Any) ->
         data: a file with the columns the model was trained on.
         options: `text`, `label`, `map`, `encoding`, `format`, `strict`, `positive`, `bootstrap`,
             `seed`; of a model that writes those of decoding, `metric`, `answered_rows` and
-            `adapter_scale` (less of what was learned, and of what was forgotten).
+            `adapter_scale` (less of what was learned, and of what was forgotten); of a prompt
+            `model` (another one to put it to).
 
     Returns:
         `{"run", "data", "task", "method", "primary", "rows", "test"}`, of a classifier also
         `"per_class"` and `"confusion"`.
     """
     from fewtune.pipeline.evaluation import evaluate_answers, evaluate_file
+    from fewtune.pipeline.prompt_scores import evaluate_prompt
 
-    model = run if isinstance(run, Model) else load(run)
+    other = options.pop("model", None)
+    model = run if isinstance(run, Model) and other is None else load(_path_of(run), other)
+    if model.prompted:
+        return evaluate_prompt(model.prompted, str(model.path), str(data), options)
     if model.speaks:
         return evaluate_answers(model.path, str(data), options)
     return evaluate_file(model.path, model.predictor, str(data), options)
@@ -360,6 +413,10 @@ def label(
         {"text": texts[k], **task.suggestion(shares[k]), "origin": str(found[k].origin)}
         for k in most_useful(texts, shares, rows, task.choice)
     ]
+
+
+def _path_of(run: Run | Model | str | Path) -> str | Path:
+    return run.path if isinstance(run, Model) else run
 
 
 def _heard(folder: RunFolder, events: Iterator[Event], listen: Listener | None) -> Run:

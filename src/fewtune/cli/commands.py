@@ -161,12 +161,11 @@ def _common() -> list[inspect.Parameter]:
 
 def _train_parameters() -> list[inspect.Parameter]:
     from fewtune.cli.flags import argument, keyword, parameters
-    from fewtune.methods import METHODS
-    from fewtune.pipeline.job import SECTIONS, TASKS
+    from fewtune.pipeline.job import SECTIONS, TASKS, WAYS
 
-    methods = ", ".join(METHODS)
+    methods = ", ".join(WAYS)
     groups: dict[str, list[Any]] = {f"Options: {name}": [cls] for name, cls in SECTIONS.items()}
-    groups |= {f"Method: {name}": [cls] for name, cls in METHODS.items()}
+    groups |= {f"Method: {name}": [cls] for name, cls in WAYS.items()}
     return [
         argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
         keyword("method", f"auto, one of {methods}, or several joined by + [default: auto]"),
@@ -222,6 +221,7 @@ def _evaluate_parameters() -> list[inspect.Parameter]:
     return [
         argument("run", "a run folder, or a model/ folder"),
         argument("data", "a file with the same columns as the training file"),
+        _other_model(),
         *_common(),
         *parameters(
             {
@@ -239,6 +239,7 @@ def _predict_parameters() -> list[inspect.Parameter]:
     return [
         argument("run", "a run folder, or a model/ folder"),
         argument("source", "a file with a text column, or the text itself"),
+        _other_model(),
         keyword("text", "the column that holds the text"),
         keyword("output", "write to this .csv or .jsonl file instead of the terminal"),
         *_common(),
@@ -271,10 +272,17 @@ def _chat_parameters() -> list[inspect.Parameter]:
     ]
 
 
+def _other_model() -> inspect.Parameter:
+    from fewtune.cli.flags import keyword
+
+    return keyword("model", "of a run with a prompt: put it to this endpoint:URL#NAME or folder")
+
+
 def _speaking() -> list[inspect.Parameter]:
     from fewtune.cli.flags import keyword
 
     return [
+        _other_model(),
         keyword("system", "what the assistant is told beforehand"),
         keyword("seed", "of sampled answers [default: 0]", kind=int),
     ]

@@ -22,7 +22,7 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
     """Label `source`; a name that is a file, or looks like one, is read as a file."""
     from fewtune import api
 
-    model = api.load(run)
+    model = api.load(run, options.get("model"))
     if model.speaks:
         return _answer(model, source, screen, options)
     output = options.get("output")
@@ -33,7 +33,7 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
         screen.note(note)
     found = model.predict([row["text"] for row in rows])
     labelled = [
-        {"prediction": one["prediction"], **row, "probability": one["probability"]}
+        {"prediction": one.pop("prediction"), **row, **one}
         for row, one in zip(rows, found, strict=True)
     ]
     if place:
@@ -68,12 +68,12 @@ BETWEEN_LABELS = ",;|，；、["
 def as_csv(rows: list[dict[str, Any]]) -> str:
     """Prediction, origin, text, and a column `p(label)` for each class."""
     text = io.StringIO()
-    labels = list(rows[0]["probability"]) if rows else []
+    labels = list(rows[0].get("probability", ())) if rows else []
     writer = csv.writer(text, lineterminator="\n")
-    own = [name for name in ("prediction", "origin", "text") if rows and name in rows[0]]
+    own = [name for name in ("prediction", "origin", "text", "answer") if rows and name in rows[0]]
     writer.writerow([*own, *(f"p({label})" for label in labels)])
     for row in rows:
-        writer.writerow([*(cell(row[name]) for name in own), *row["probability"].values()])
+        writer.writerow([*(cell(row[name]) for name in own), *row.get("probability", {}).values()])
     return text.getvalue()
 
 
@@ -125,6 +125,8 @@ def _exists(path: Path) -> bool:
 
 
 def _one(row: Mapping[str, Any], most: int = 5) -> str:
+    if "probability" not in row:  # what answers in words is as sure as its words
+        return row["prediction"] or f"no label in the answer {row['answer']!r}"
     ranked = sorted(row["probability"].items(), key=lambda item: -item[1])[:most]
     named = [(_short(label), share) for label, share in ranked]
     wide = max(len(label) for label, _ in named)

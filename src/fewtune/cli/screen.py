@@ -133,13 +133,19 @@ class Screen:
             self.line("", "`fewtune check` shows every row and what to do.", style="dim")
 
     def _on_trial(self, event: Event) -> None:
+        if "asked" in event.fields:
+            several = f"{event['asked']} prompts, {event['rows']} rows each"
+            self.line(
+                "trial", f"{event['trial']}, round {event['fold']} of {event['folds']}: {several}"
+            )
+            return
         if event["fold"] == event["folds"]:
             self.line("trial", f"{event['trial']}: {event['folds']} folds fitted")
         self._wait(f"{event['trial']}: fold {event['fold']} of {event['folds']} done")
 
     def _on_tried(self, event: Event) -> None:
         for row in event["table"]:
-            said = f"{row['name']}: log-loss {row['log_loss']:.3f}, {row['accuracy']:.1%} right"
+            said = f"{row['name']}: {_reached(row)}"
             if "gain" in row:
                 said += (
                     f"; {row['gain']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}, "
@@ -362,6 +368,14 @@ def _sample(pieces: list[dict[str, Any]]) -> Any:
         else:
             text.append(piece["text"], "dim")
     return text
+
+
+def _reached(row: Mapping[str, Any]) -> str:
+    """What a candidate of a trial reached, by the metrics that its line has."""
+    told = [f"log-loss {row['log_loss']:.3f}"] if "log_loss" in row else []
+    told += [f"{row['accuracy']:.1%} right"] if "accuracy" in row else []
+    told += [f"{name} {row[name]:.3f}" for name in row if name.startswith("rouge")]
+    return ", ".join(told)
 
 
 def _short(text: str) -> str:

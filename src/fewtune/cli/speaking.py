@@ -16,6 +16,7 @@ from fewtune.models.decoding import DecodingOptions
 if TYPE_CHECKING:
     from fewtune.api import Model
     from fewtune.methods.voice import Voice
+    from fewtune.trials.prompted import PromptedVoice
 
 HELP = """\
 /base            let the untouched model answer        /tuned   the tuned one again
@@ -29,11 +30,12 @@ def generate_text(run: str, prompt: str, screen: Screen, options: Mapping[str, A
     """One answer, streamed to the terminal; whole with --json."""
     given = dict(options)
     seed, system, base = (given.pop(name, None) for name in ("seed", "system", "base"))
+    other = given.pop("model", None)
     decoding = _decoding(given)
     turns = waiting(prompt)
     if system:
         turns = (Message("system", str(system)), *turns)
-    model = _load(run)
+    model = _load(run, other)
     voice = model.untouched if base else model.voice
     if screen.json:
         (reply,) = voice.answer([turns], decoding, int(seed or 0))
@@ -49,8 +51,8 @@ def generate_text(run: str, prompt: str, screen: Screen, options: Mapping[str, A
 def chat_with(run: str, screen: Screen, options: Mapping[str, Any]) -> int:
     """A conversation until /quit or the end of the input."""
     given = dict(options)
-    seed, system = (given.pop(name, None) for name in ("seed", "system"))
-    chat = Chat(_load(run), _decoding(given), int(seed or 0), str(system or ""))
+    seed, system, other = (given.pop(name, None) for name in ("seed", "system", "model"))
+    chat = Chat(_load(run, other), _decoding(given), int(seed or 0), str(system or ""))
     shown = sys.stdin.isatty()
     if shown:
         screen.out.print(f"{chat.model.path}: ask something; /help lists what else there is.")
@@ -102,7 +104,7 @@ class Chat:
             yield piece
         turns.append(Message("assistant", answer.strip()))
 
-    def _voice(self, name: str) -> Voice:
+    def _voice(self, name: str) -> Voice | PromptedVoice:
         return self.model.untouched if name == "base" else self.model.voice
 
     def _beginning(self) -> list[Message]:
@@ -156,10 +158,10 @@ class Chat:
         return ""
 
 
-def _load(run: str) -> Model:
+def _load(run: str, other: str | None) -> Model:
     from fewtune import api
 
-    model = api.load(run)
+    model = api.load(run, other)
     if not model.speaks:
         raise UsageError(
             f"{run}: this model chooses among labels and does not write; `fewtune predict` asks it."

@@ -7,8 +7,7 @@ from typing import Any
 
 from pydantic import create_model
 
-from fewtune.methods import METHODS
-from fewtune.pipeline.job import AUTO, SECTIONS, TASKS
+from fewtune.pipeline.job import AUTO, SECTIONS, TASKS, WAYS
 
 
 def template() -> str:
@@ -16,13 +15,13 @@ def template() -> str:
     lines = [
         "# fewtune train DATA --config this-file.yaml        (flags win over the file)",
         "",
-        f"# method: {AUTO}        # auto, one of {', '.join(METHODS)}, or several with +",
+        f"# method: {AUTO}        # auto, one of {', '.join(WAYS)}, or several with +",
         f"# task: {AUTO}        # {AUTO}, {', '.join(TASKS)}",
     ]
-    for name, cls in [*SECTIONS.items(), *METHODS.items()]:
+    for name, cls in [*SECTIONS.items(), *WAYS.items()]:
         fields = {key: field for key, field in cls.model_fields.items() if field.description}
         if fields:
-            kind = "only with method " if name in METHODS else ""
+            kind = "only with method " if name in WAYS else ""
             lines += ["", f"# ---- {kind}{name}"]
         for key, field in fields.items():
             # JSON is YAML, and writes null, true and quotes as YAML has them
@@ -34,7 +33,7 @@ def schema() -> dict[str, Any]:
     """The JSON schema of such a file."""
     fields: dict[str, Any] = {
         name: (field.annotation, field)
-        for cls in [*SECTIONS.values(), *METHODS.values()]
+        for cls in [*SECTIONS.values(), *WAYS.values()]
         for name, field in cls.model_fields.items()
     }
     fields |= {"method": (str, AUTO), "task": (str, AUTO)}

@@ -40,23 +40,30 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
-def parse(name: str, given: Mapping[str, Any]) -> Method:
+def parse(
+    name: str, given: Mapping[str, Any], known: Mapping[str, type[Method]] = METHODS
+) -> Method:
     """The method that a name and options describe; `+` combines several.
+
+    Args:
+        name: as spelled.
+        given: its options.
+        known: what may be named.
 
     Raises:
         UsageError: every mistake at once: an unknown name, an option that the named methods do not
             have, a wrong value.
     """
     names = [part.strip() for part in name.split("+")]
-    unknown = [n for n in names if n not in METHODS]
-    wrong = [one_of("method", n, METHODS) for n in dict.fromkeys(unknown)]
-    classes = [METHODS[n] for n in dict.fromkeys(names) if n in METHODS]
+    unknown = [n for n in names if n not in known]
+    wrong = [one_of("method", n, known) for n in dict.fromkeys(unknown)]
+    classes = [known[n] for n in dict.fromkeys(names) if n in known]
     alone = [c.name for c in classes if not c.needs_steps]
     if len(names) > 1 and alone:
         wrong.append(f"method: `{alone[0]}` trains nothing, so it cannot be part of {name!r}.")
     if len(set(names)) < len(names):
         wrong.append(f"method: a part stands twice in {name!r}.")
-    owners = options_of(METHODS.values())
+    owners = options_of(known.values())
     # an unknown method may have any of the options, so only a known one is told what it lacks
     foreign = [
         key for key in given if key in owners and not unknown and not {*owners[key]} & {*names}
@@ -67,7 +74,7 @@ def parse(name: str, given: Mapping[str, Any]) -> Method:
     ]
     try:
         members = build(
-            METHODS.values() if unknown else classes,
+            known.values() if unknown else classes,
             {key: value for key, value in given.items() if key not in foreign},
         )
     except UsageError as error:

@@ -6,11 +6,24 @@ from typing import Literal
 
 from fewtune.base.options import Options, option
 
+ENDPOINT = "endpoint:"  # before the address of a server, `endpoint:URL#NAME`
+
+
+def is_endpoint(model: str) -> bool:
+    """Whether a model is named that answers behind an address.
+
+    >>> is_endpoint("endpoint:http://127.0.0.1:8000#qwen"), is_endpoint("minilm")
+    (True, False)
+    """
+    return model.startswith(ENDPOINT)
+
 
 class ModelOptions(Options):
     """Which pretrained model, and how it is loaded and run."""
 
-    model: str = option("minilm", "local folder, hub id, or `minilm` (comes with fewtune)")
+    model: str = option(
+        "minilm", "local folder, hub id, `minilm` (comes with fewtune), endpoint:URL#NAME"
+    )
     max_length: int | None = option(
         None, "tokens kept of a text; by default what the encoder was trained with", ge=4
     )

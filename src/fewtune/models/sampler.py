@@ -35,11 +35,13 @@ class Sampler:
         model: folder or hub id; safetensors only, no code of others.
         temperature: below 1, likely words become likelier.
         top_p: share of the probability that is drawn from.
+        max_new_tokens: most tokens of an answer.
     """
 
     model: str
     temperature: float
     top_p: float
+    max_new_tokens: int = MAX_NEW_TOKENS
 
     def __call__(self, prompts: Sequence[str], seed: int) -> Iterator[tuple[str, Answer]]:
         """Every prompt with its answer, the short ones first; without those too long to answer.
@@ -51,13 +53,14 @@ class Sampler:
             FewtuneError: the model cannot be loaded, or has room for none of the prompts.
         """
         ids = {prompt: self._encode(prompt) for prompt in prompts}
-        room = self._source.positions - MAX_NEW_TOKENS
+        room = self._source.positions - self.max_new_tokens
         order = sorted(ids, key=lambda prompt: len(ids[prompt]))
         if order and len(ids[order[0]]) > room:
+            shortest = len(ids[order[0]])
             raise FewtuneError(
                 f"{self.model} has {self._source.positions} positions, and the shortest prompt of "
-                f"{len(ids[order[0]])} tokens needs {len(ids[order[0]]) + MAX_NEW_TOKENS} with its "
-                "answer; choose a model with more."
+                f"{shortest} tokens needs {shortest + self.max_new_tokens} with its answer; choose "
+                "a model with more."
             )
         order = [prompt for prompt in order if len(ids[prompt]) <= room]
         for start in range(0, len(order), AT_ONCE):
@@ -70,7 +73,7 @@ class Sampler:
         """The folder, its weights by size and time, and the settings."""
         files = sorted(self._source.folder.glob("*.safetensors"))
         weights = [f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
-        settings = f"{self.temperature} {self.top_p} {MAX_NEW_TOKENS}"
+        settings = f"{self.temperature} {self.top_p} {self.max_new_tokens}"
         return fingerprint(str(self._source.folder.resolve()), *weights, settings)
 
     @cached_property
@@ -128,7 +131,7 @@ class Sampler:
                 input_ids=torch.tensor(padded, device=device),  # (rows, width), padded on the left
                 attention_mask=torch.tensor(mask, device=device),
                 logits_processor=self._dice(prompts, seed),
-                max_new_tokens=MAX_NEW_TOKENS,
+                max_new_tokens=self.max_new_tokens,
                 do_sample=False,  # the dice are in the processor
                 **dict.fromkeys(("temperature", "top_p", "top_k")),
                 pad_token_id=self._tokenizer.pad_token_id,

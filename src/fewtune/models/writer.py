@@ -18,12 +18,34 @@ from fewtune.models.endpoint import Answer, Endpoint
 
 TEMPERATURE, TOP_P = 0.8, 0.95
 MAX_TOKENS = 512  # of an endpoint's answer: room for a model that thinks first
+LEAST_HEAT = 1e-3
 AT_ONCE = 4  # calls to an endpoint side by side
 PATIENCE = 8  # failures in a row after which the server is taken to be gone
 #: Prompts and a seed -> each with its answer, None where it failed, in whatever order they come.
 Ask = Callable[[Sequence[str], int], Iterator[tuple[str, str | None]]]
 _THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
 _BLANK_LINE = re.compile(r"\n\s*\n")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a model writes, and what of it is kept.
+
+    Attributes:
+        temperature: below 1, likely words become likelier; 0 takes the likeliest.
+        top_p: share of the probability that is drawn from.
+        max_tokens: most tokens of an answer; None for the usual number.
+        kept: a model's text, and whether it ended it itself -> what is handed on; None where that
+            is as good as no answer, which is asked for again another time.
+    """
+
+    temperature: float = TEMPERATURE
+    top_p: float = TOP_P
+    max_tokens: int | None = None
+    kept: Callable[[str, bool], str | None] = lambda text, finished: whole(text, finished)
+
+
+DRAWN = Manner()
 
 
 @dataclass
@@ -91,32 +113,39 @@ class Writer:
             write_json(self._file(prompt, seed), {"text": answer})
 
 
-def endpoint_writer(spelled: str, calls: int) -> Writer:
+def endpoint_writer(spelled: str, calls: int, manner: Manner = DRAWN) -> Writer:
     """A writer behind an OpenAI-compatible server, `URL` or `URL#MODEL`.
 
     Raises:
         UsageError: that is no address of a server.
     """
     endpoint = Endpoint.parse(spelled)
-    settings = f"temperature {TEMPERATURE}, top_p {TOP_P}, max_tokens {MAX_TOKENS}"
+    most = manner.max_tokens or MAX_TOKENS
+    settings = f"temperature {manner.temperature}, top_p {manner.top_p}, max_tokens {most}"
     return Writer(
         lambda: f"{endpoint.url}#{endpoint.model}, {settings}",
-        lambda prompts, seed: _ask_endpoint(endpoint, prompts, seed),
+        lambda prompts, seed: _ask_endpoint(endpoint, prompts, seed, manner),
         calls,
     )
 
 
-def local_writer(model: str, calls: int) -> Writer:
+def local_writer(model: str, calls: int, manner: Manner = DRAWN) -> Writer:
     """A writer that is a causal language model on this machine.
 
     Args:
         model: folder or hub id; loaded when the first prompt needs it.
         calls: most prompts that it answers.
     """
-    from fewtune.models.sampler import Sampler
+    from fewtune.models.sampler import MAX_NEW_TOKENS, Sampler
 
-    sampler = Sampler(model, TEMPERATURE, TOP_P)
-    return Writer(lambda: sampler.identity, lambda *asked: _ask_here(sampler, *asked), calls)
+    # a temperature of 0 cannot be divided by; at this one the dice decide between equals alone
+    heat = manner.temperature or LEAST_HEAT
+    sampler = Sampler(model, heat, manner.top_p, manner.max_tokens or MAX_NEW_TOKENS)
+    return Writer(
+        lambda: sampler.identity,
+        lambda prompts, seed: _ask_here(sampler, prompts, seed, manner),
+        calls,
+    )
 
 
 def answers_folder() -> Path:
@@ -139,10 +168,19 @@ def whole(text: str, finished: bool) -> str:
     """
     if not finished:
         text = text.rpartition("\n")[0]
+    said = without_thoughts(text)
+    return _BLANK_LINE.split(said, maxsplit=1)[0].strip()
+
+
+def without_thoughts(text: str) -> str:
+    """What a model says after it has thought; nothing where it never came to an end of that.
+
+    >>> without_thoughts("<think>Hm.</think> hot"), without_thoughts("<think>Hm")
+    ('hot', '')
+    """
     if "<think>" in text and "</think>" not in text:
         return ""
-    said = _THOUGHT.sub("", text).strip()
-    return _BLANK_LINE.split(said, maxsplit=1)[0].strip()
+    return _THOUGHT.sub("", text).strip()
 
 
 def _make_folder() -> None:
@@ -161,13 +199,14 @@ def _ask_here(
     sampler: Callable[[Sequence[str], int], Iterator[tuple[str, Answer]]],
     prompts: Sequence[str],
     seed: int,
+    manner: Manner,
 ) -> Iterator[tuple[str, str | None]]:
     for prompt, answer in sampler(prompts, seed):
-        yield prompt, whole(answer.text, answer.finish_reason == "stop")
+        yield prompt, manner.kept(answer.text, answer.finish_reason == "stop")
 
 
 def _ask_endpoint(
-    endpoint: Endpoint, prompts: Sequence[str], seed: int
+    endpoint: Endpoint, prompts: Sequence[str], seed: int, manner: Manner
 ) -> Iterator[tuple[str, str | None]]:
     """Answers as they come.
 
@@ -176,7 +215,7 @@ def _ask_endpoint(
     """
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        calls = {pool.submit(_one, endpoint, prompt, seed): prompt for prompt in prompts}
+        calls = {pool.submit(_one, endpoint, prompt, seed, manner): prompt for prompt in prompts}
         failed, in_a_row = 0, 0
         for call in as_completed(calls):
             told = call.result()
@@ -192,16 +231,16 @@ def _ask_endpoint(
         pool.shutdown(cancel_futures=True)
 
 
-def _one(endpoint: Endpoint, prompt: str, seed: int) -> str | FewtuneError:
+def _one(endpoint: Endpoint, prompt: str, seed: int, manner: Manner) -> str | FewtuneError | None:
     """One answer; a failure is handed over, since others may have succeeded."""
     try:
         answer = endpoint.complete(
             [{"role": "user", "content": prompt}],
-            temperature=TEMPERATURE,
-            top_p=TOP_P,
-            max_tokens=MAX_TOKENS,
+            temperature=manner.temperature,
+            top_p=manner.top_p,
+            max_tokens=manner.max_tokens or MAX_TOKENS,
             seed=seed,
         )
     except FewtuneError as error:
         return error
-    return whole(answer.text, answer.finish_reason != "length")
+    return manner.kept(answer.text, answer.finish_reason != "length")

@@ -13,13 +13,13 @@ from fewtune.base.options import Options, build, unknown_option
 from fewtune.data.options import DataOptions
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.methods import METHODS, parse
-from fewtune.methods.base import options_of
+from fewtune.methods.base import Method, options_of
 from fewtune.models.decoding import DecodingOptions
-from fewtune.models.options import ModelOptions
+from fewtune.models.options import ModelOptions, is_endpoint
 from fewtune.record.options import RunOptions
 from fewtune.tasks.options import GenerateOptions
 from fewtune.train.options import TrainOptions
-from fewtune.trials.options import TrialOptions
+from fewtune.trials.options import TextPrompt, TrialOptions
 
 #: Which options belong to which section of the plan; the method has its own.
 SECTIONS: dict[str, type[Options]] = {
@@ -33,6 +33,8 @@ SECTIONS: dict[str, type[Options]] = {
     "decoding": DecodingOptions,
     "run": RunOptions,
 }
+#: Every way to adapt a model, by name: what tunes it, and what changes the question alone.
+WAYS: dict[str, type[Method]] = {**METHODS, TextPrompt.name: TextPrompt}
 AUTO = "auto"
 TASKS = ("classify", "multilabel", "generate")
 
@@ -100,8 +102,10 @@ def make_job(path: str, given: Mapping[str, Any]) -> Job:
     given = {name: value for name, value in given.items() if value is not None}
     plain = dict(given)
     task, method = str(plain.pop("task", AUTO)), str(plain.pop("method", AUTO))
+    if method == AUTO and is_endpoint(str(plain.get("model", ""))):
+        method = TextPrompt.name  # what stands behind an address can be asked and not changed
     wrong = [] if task in (AUTO, *TASKS) else [one_of("task", task, (AUTO, *TASKS))]
-    own = options_of(METHODS.values())
+    own = options_of(WAYS.values())
     known = {name for cls in SECTIONS.values() for name in cls.model_fields} | own.keys()
     wrong += [
         unknown_option(name, {*known, "task", "method"}) for name in plain if name not in known
@@ -112,7 +116,7 @@ def make_job(path: str, given: Mapping[str, Any]) -> Job:
         plain, options = _cautious(plain, options, method, own)
     built: list[Any] = []
     for attempt in (
-        lambda: parse("lora" if method == AUTO else method, {} if method == AUTO else options),
+        lambda: parse(*(("lora", {}) if method == AUTO else (method, options)), WAYS),
         lambda: built.extend(
             build(SECTIONS.values(), {n: v for n, v in plain.items() if n not in own})
         ),
@@ -137,6 +141,15 @@ def job_of_plan(plan: Mapping[str, Any]) -> Job:
     sections = {"data": data} | {name: plan.get(name) or {} for name in SECTIONS if name != "data"}
     built = [SECTIONS[name](**sections[name]) for name in SECTIONS]
     return Job(path, plan["task"], name, method, plan["options"], *built)  # type: ignore[arg-type]
+
+
+def method_of(job: Job) -> Method:
+    """The method that a job names.
+
+    Raises:
+        UsageError: its name or its options are wrong.
+    """
+    return parse(job.method, job.method_options, WAYS)
 
 
 def _cautious(

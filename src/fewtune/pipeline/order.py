@@ -33,6 +33,7 @@ from fewtune.pipeline.plan import (
     with_valid_rows,
 )
 from fewtune.pipeline.run import Run
+from fewtune.pipeline.text_prompt import text_prompt
 from fewtune.record.environment import environment
 from fewtune.record.folder import RunFolder
 from fewtune.record.names import default_name
@@ -143,7 +144,7 @@ def _stages(run: Run) -> Iterator[Event]:
     with writing(run.folder.path):
         run.folder.write_environment(environment())
     yield from _read(run)
-    yield from STAGES[run.job.task](run)
+    yield from (STAGES[run.job.task] if run.method.tunes else text_prompt)(run)
 
 
 def _read(run: Run) -> Iterator[Event]:

@@ -15,11 +15,11 @@ from fewtune.data.holdout import parted
 from fewtune.data.hub import paths_of
 from fewtune.data.load import Dataset
 from fewtune.data.read import shape_of
-from fewtune.methods import parse
 from fewtune.methods.base import Method
 from fewtune.pipeline.extra import refuse_extra
-from fewtune.pipeline.job import AUTO, Job
+from fewtune.pipeline.job import AUTO, Job, method_of
 from fewtune.pipeline.run import watchable_rows
+from fewtune.pipeline.text_prompt import asked_method, marks, refuse_prompt
 from fewtune.tasks import LABELLED
 
 if TYPE_CHECKING:
@@ -57,23 +57,27 @@ def reads(job: Job) -> Sequence[Role] | None:
 def choose(job: Job) -> tuple[Method, Source | None, list[str]]:
     """The method and the pretrained folder, looked at but not loaded."""
     if job.method == "tfidf":
-        return parse(job.method, job.method_options), None, []
+        return method_of(job), None, []
+    if asked := asked_method(job):
+        return asked, None, []
     from fewtune.models.load import count_parameters, find
 
     source = find(job.model)
     if job.method != AUTO:
-        method = parse(job.method, job.method_options)
+        method = method_of(job)
         source.room(method.reserved_tokens)
         return method, source, []
     name, reason = default_method(count_parameters(source) or 0, job.task)
-    return parse(name, {}), source, [reason]
+    return method_of(replace(job, method=name, method_options={})), source, [reason]
 
 
 def refuse_early(job: Job, data: Dataset, method: Method) -> None:
     """What would be refused later, said before there is a run folder."""
-    if job.task == "generate":
+    if not method.tunes:
+        refuse_prompt(job, data, method)
+    elif job.task == "generate":
         _refuse_silent(job, data, method)
-    elif job.evaluate.metric:
+    if job.evaluate.metric and job.task != "generate":
         raise UsageError("metric: for generated texts only; classification has its own metrics.")
     if method.needs_steps:
         decide(method, job.train, len(data.train), watchable_rows(data))
@@ -150,6 +154,8 @@ def mark_of(job: Job, data: Dataset, method: Method, source: Source | None) -> s
         files.append(fingerprint(found(job.trials.unlabelled, "unlabelled")))
     if job.data.split:
         files.append(fingerprint(repr(data.as_json()["parts"])))
+    if not method.tunes:
+        files += marks(job, method)
     base = fingerprint_of(source.folder) if source else ""
     return fingerprint(
         repr(sections), job.task, method.spell(), method.model_dump_json(), base, *files

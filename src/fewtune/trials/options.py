@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fewtune.base.options import Options, option
+from fewtune.methods.base import Method
+
+if TYPE_CHECKING:
+    from fewtune.methods.artefact import About
+
+LEAST_CALLS = 20  # to a model; with fewer, prompts cannot be compared and then tested
+#: Of a prompt's card.
+CODE = '''import fewtune
+
+model = fewtune.load(".")  # the prompt; the model that it is for is asked where it stands
+
+
+def predict(texts):
+    """What the model answers to each text; None where it gave no answer that counts."""
+    return [one["prediction"] for one in model.predict(list(texts))]
+'''
 
 
 class TrialOptions(Options):
@@ -23,3 +39,25 @@ class TrialOptions(Options):
     self_training_confidence: float = option(
         0.8, "least calibrated probability of a row that is taken", gt=0, lt=1
     )
+
+
+class TextPrompt(Method):
+    """Instruction and demonstrations for a model that is left as it is."""
+
+    name: ClassVar[str] = "text-prompt"
+    scene: ClassVar[str] = "a model behind an address: its prompt is searched, nothing is trained"
+    tunes: ClassVar[bool] = False
+    needs_steps: ClassVar[bool] = False
+
+    calls: int = option(
+        500, "most questions put to the model, those about the test rows among them", ge=LEAST_CALLS
+    )
+    instructions: str | None = option(
+        None, "file of instructions to try, one a line or with empty lines between"
+    )
+    demonstrations: int = option(8, "most training rows shown before a question", ge=0, le=64)
+    proposals: int = option(4, "instructions that the model proposes itself", ge=0, le=50)
+
+    def code(self, about: About) -> str:
+        """fewtune asks the model as it did in the search."""
+        return CODE

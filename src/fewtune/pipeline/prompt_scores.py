@@ -1,0 +1,258 @@
+"""The scores of answers to a prompt: labels without probabilities, and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fewtune.base.files import at
+from fewtune.base.options import build
+from fewtune.data.load import unknown_labels
+from fewtune.data.options import DataOptions
+from fewtune.data.read import read_any, read_rows
+from fewtune.data.row import Row
+from fewtune.evaluate.answers import Answer, Sums, boiled
+from fewtune.evaluate.change import generation_verdict
+from fewtune.evaluate.classify import confusion, gain, per_class, positive_class, score
+from fewtune.evaluate.generate import gain as gain_of_answers
+from fewtune.evaluate.generate import score as score_answers
+from fewtune.evaluate.intervals import intervals
+from fewtune.evaluate.metrics import outcome
+from fewtune.evaluate.named import resolve_metrics
+from fewtune.evaluate.options import EvaluateOptions
+from fewtune.evaluate.overlap import OF_CHARACTERS, mostly_chinese
+from fewtune.evaluate.verdict import verdict
+from fewtune.models.nearest import Nearest
+from fewtune.record.options import RunOptions
+from fewtune.tasks.classify import Classify
+from fewtune.tasks.options import ScaleOptions
+from fewtune.trials.prompt import Example, example_of
+from fewtune.trials.prompted import Prompted
+
+if TYPE_CHECKING:
+    from fewtune.pipeline.run import Run
+
+NO_ANSWER = "(no answer)"  # beside the labels: an answer that names none of them, or none at all
+UNHEARD = {"log_loss", "ece"}  # metrics of probabilities, and an answer has none
+BESIDE = ("exact_match", "number_match", "bleu", "chrf")  # metrics that a gain is also told by
+
+
+@dataclass(frozen=True)
+class Said:
+    """Of each row what the model's answer says, and the answer."""
+
+    read: Sequence[str | None]
+    raw: Sequence[str | None] = ()
+
+
+def scored_labels(
+    run: Run, train: Sequence[Row], test: Sequence[Row], heard: Mapping[str, Said]
+) -> dict[str, Any]:
+    """Scores, baselines, gain and verdict of a classification; the predictions are written down.
+
+    Args:
+        train, test: rows that demonstrations came from, and rows that were asked.
+        heard: what was said of the test rows, with the prompt (`test`) and the first (`before`).
+    """
+    from fewtune.pipeline.baselines import fit_tfidf, texts
+
+    task, method, options = Classify(run.data.labels), run.method.spell(), run.job.evaluate
+    truth, targets = task.targets(test), task.targets(train)
+    positive = positive_class(targets, task.labels, options.positive)
+    name = None if positive is None else task.labels[positive]
+    options = options.model_copy(update={"positive": name})
+    plain = {
+        "majority": task.majority(targets, len(test)),
+        "tfidf": fit_tfidf(run, task).probabilities(texts(test)),
+    }
+    said = {name: one_hot(one.read, task.labels) for name, one in heard.items()}
+    blocks = {key: score(truth, one, task.labels, options, run.seed) for key, one in plain.items()}
+    spoken = {
+        key: score_labels(truth, one, positive, options, run.seed) for key, one in said.items()
+    }
+    ours, others = said["test"], {**plain, "before": said["before"]}
+    better = gain(ours, others, truth, method, task.primary, seed=run.seed)
+    run.folder.write_predictions(_labelled(test, heard))
+    return {
+        "primary": task.primary,
+        "test": spoken["test"],
+        "baselines": {**blocks, "before": spoken["before"]},
+        "gain": better,
+        "verdict": verdict(method, len(truth), spoken["test"], better, task.primary),
+        **by_class(truth, ours, task.labels),
+    }
+
+
+def _labelled(test: Sequence[Row], heard: Mapping[str, Said]) -> list[dict[str, Any]]:
+    now, before = heard["test"], heard["before"]
+    return [
+        {
+            "prediction": said,
+            "label": row["label"],
+            "before": then,
+            "origin": str(row.origin),
+            "answer": raw,
+            "text": row["text"],
+        }
+        for row, said, raw, then in zip(test, now.read, now.raw, before.read, strict=True)
+    ]
+
+
+def scored_texts(
+    run: Run, train: Sequence[Row], test: Sequence[Row], heard: Mapping[str, Said]
+) -> dict[str, Any]:
+    """The same of answers in words."""
+    options, method = run.job.evaluate, run.method.spell()
+    own = resolve_metrics(options.metric)
+    known, examples = [*map(example_of, train)], [*map(example_of, test)]
+    near = Nearest([one.asked for one in known])([one.asked for one in examples], 1)
+    systems = {**heard, "nearest": Said([known[k].answer for (k,) in near])}
+    sums = {name: text_sums(one.read, examples, own) for name, one in systems.items()}
+    blocks = {name: score_answers(one, options, run.seed) for name, one in sums.items()}
+    primary = primary_of(examples)
+    ours, test_block = sums.pop("test"), blocks.pop("test")
+    over = partial(gain_of_answers, ours, sums, method, seed=run.seed)
+    better = over(primary)
+    run.folder.write_predictions(_answered(test, examples, heard))
+    return {
+        "primary": primary,
+        "test": test_block,
+        "baselines": blocks,
+        "gain": better,
+        "gains": {name: one for name in BESIDE if name in ours and (one := over(name))},
+        "verdict": generation_verdict(
+            method, len(test), test_block, blocks["before"], better, primary
+        ),
+    }
+
+
+def _answered(
+    test: Sequence[Row], examples: Sequence[Example], heard: Mapping[str, Said]
+) -> list[dict[str, Any]]:
+    now, before = heard["test"].read, heard["before"].read
+    return [
+        {
+            "prediction": said or "",
+            "label": example.answer,
+            "before": then or "",
+            "origin": str(row.origin),
+            "stopped": said is not None,
+            "text": example.asked,
+        }
+        for row, example, said, then in zip(test, examples, now, before, strict=True)
+    ]
+
+
+# ---- scores of answers
+
+
+def one_hot(read: Sequence[str | None], labels: Sequence[str]) -> np.ndarray:
+    """What was answered as shares of 0 and 1, (rows, labels + 1); the last column is no answer."""
+    places = {label: k for k, label in enumerate(labels)}
+    found = np.zeros((len(read), len(labels) + 1))
+    found[np.arange(len(read)), [places.get(one or "", len(labels)) for one in read]] = 1
+    return found
+
+
+def score_labels(
+    truth: np.ndarray, found: np.ndarray, positive: int | None, options: EvaluateOptions, seed: int
+) -> dict[str, Any]:
+    """The scores that need no probability.
+
+    Rows without an answer are a class of their own and always wrong, as rows are whose label
+    nobody has seen.
+
+    Args:
+        truth: (rows,) class numbers.
+        found: from `one_hot`.
+        positive: the class that positive_* are about.
+    """
+    block = intervals(outcome(truth, found, positive), options.bootstrap, seed)
+    return {name: one for name, one in block.items() if name not in UNHEARD}
+
+
+def by_class(truth: np.ndarray, found: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+    """Class by class; a last one for rows without an answer, where there are any."""
+    names = [*labels, NO_ANSWER]
+    if not found[:, -1].any():
+        names, found = names[:-1], found[:, :-1]
+    return {
+        "per_class": per_class(truth, found, names),
+        "confusion": confusion(truth, found, names),
+    }
+
+
+def text_sums(
+    read: Sequence[str | None], examples: Sequence[Example], own: Any = None
+) -> dict[str, Sums]:
+    """What the metrics of texts need; nobody tells whether an answer ended by itself."""
+    answers = [
+        Answer(said or "", one.answer, True, 0) for said, one in zip(read, examples, strict=True)
+    ]
+    return {name: one for name, one in boiled(answers, own=own).items() if name != "stops"}
+
+
+def primary_of(examples: Sequence[Example]) -> str:
+    """The metric of texts that decides."""
+    return "rougeL" + (OF_CHARACTERS if by_characters(examples) else "")
+
+
+def by_characters(examples: Sequence[Example]) -> bool:
+    """Whether answers are compared character by character, as Chinese ones are."""
+    return mostly_chinese([one.answer for one in examples])
+
+
+# ---- rows that are asked
+
+
+def usable(row: Row) -> bool:
+    """Whether a row asks something; a plain text does not."""
+    return "label" in row.fields or "messages" in row.fields
+
+
+def some_of(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+    """So many rows, drawn by the seed, in their order."""
+    if count >= len(rows):
+        return list(rows)
+    draw = np.random.Generator(np.random.PCG64(seed))
+    return [rows[k] for k in sorted(draw.choice(len(rows), count, replace=False).tolist())]
+
+
+def evaluate_prompt(
+    prompted: Prompted, folder: str, path: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Read a file, ask, score; as `evaluation.evaluate_file`.
+
+    Raises:
+        UsageError: wrong options or columns.
+        FewtuneError: no usable rows, or the model cannot be asked.
+    """
+    kinds: list[Any] = [DataOptions, EvaluateOptions, ScaleOptions, RunOptions]
+    built: list[Any] = build(kinds, {k: v for k, v in given.items() if v is not None})
+    reading, options, asked, run = built
+    labels, about = prompted.prompt.labels, prompted.about
+    table = read_rows(at(path), Classify.reads, reading) if labels else read_any(at(path), reading)
+    most = len(table.rows) if labels else asked.answered_rows
+    rows = some_of([row for row in table.rows if usable(row)], most, run.seed)
+    examples = [example_of(row) for row in rows]
+    read = [said for said, _ in prompted.answers([one.asked for one in examples])]
+    told = {
+        "run": folder,
+        "data": path,
+        "task": about.task,
+        "method": about.method,
+        "primary": Classify.primary if labels else primary_of(examples),
+        "rows": table.ledger.counts() | {"answered": len(rows)},
+    }
+    notes = {"notes": [*table.notes, *unknown_labels(labels, {"test": rows})]}
+    if not labels:
+        sums = text_sums(read, examples, resolve_metrics(options.metric))
+        return told | {"test": score_answers(sums, options, run.seed)} | notes
+    truth, found = Classify(labels).targets(rows), one_hot(read, labels)
+    positive = positive_class(truth, labels, options.positive)
+    block = score_labels(truth, found, positive, options, run.seed)
+    return told | {"test": block} | by_class(truth, found, labels) | notes

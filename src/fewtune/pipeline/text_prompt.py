@@ -1,0 +1,369 @@
+"""The stages of a run that searches a prompt for a model and leaves the model as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from shlex import quote
+from time import perf_counter
+from typing import Any, cast
+
+from fewtune.base.errors import FewtuneError, Interrupted, UsageError
+from fewtune.base.events import Event, tell
+from fewtune.base.files import fingerprint, found
+from fewtune.data.holdout import folds_of, stratum
+from fewtune.data.load import Dataset
+from fewtune.data.row import Row
+from fewtune.evaluate.named import resolve_metrics
+from fewtune.evaluate.overlap import rouge
+from fewtune.evaluate.texts import characters, words
+from fewtune.methods.base import Method
+from fewtune.models.decoding import DecodingOptions
+from fewtune.models.options import is_endpoint
+from fewtune.models.writer import Writer
+from fewtune.pipeline.job import Job, method_of
+from fewtune.pipeline.prompt_scores import (
+    Said,
+    by_characters,
+    primary_of,
+    scored_labels,
+    scored_texts,
+    some_of,
+    usable,
+)
+from fewtune.pipeline.run import Run
+from fewtune.tasks.classify import Classify
+from fewtune.tasks.generate import Generate
+from fewtune.train.options import TrainOptions
+from fewtune.trials.options import TextPrompt
+from fewtune.trials.prompt import Example, Prompt, as_json, example_of, first_prompt
+from fewtune.trials.prompted import (
+    SEED,
+    Prompted,
+    full_name,
+    load,
+    look_at,
+    save,
+    writer_of,
+)
+from fewtune.trials.text_prompt import (
+    SHARE_SHOWN,
+    Grade,
+    Pool,
+    Search,
+    in_turn,
+    proposed,
+    questions_for_instructions,
+    ways_of,
+)
+
+KEPT_ASIDE = 0.5  # of the calls, at most, for the test rows
+PROPOSED = 0.1  # of the other calls, at most, for instructions that the model proposes
+SILENT = 8  # questions after which a model that has said nothing is given up
+
+
+# ---- before there is a run folder
+
+
+def asked_method(job: Job) -> Method | None:
+    """The search, where that is what is asked for; else None.
+
+    Raises:
+        UsageError: the model cannot be asked; or it can only be asked, and is to be trained.
+    """
+    model, name = job.model.model, TextPrompt.name
+    if job.method == name:
+        look_at(model)
+        return method_of(job)
+    if is_endpoint(model):
+        raise UsageError(
+            f"method: {model} can be asked and not changed, so `{job.method}` has nothing to train "
+            f"there; choose `{name}`, or give a folder or hub id."
+        )
+    return None
+
+
+def refuse_prompt(job: Job, data: Dataset, method: Method) -> None:
+    """What cannot be done, in a sentence.
+
+    Raises:
+        UsageError: options of training, rows that ask nothing, a model that cannot be asked.
+    """
+    if job.task not in (Classify.name, Generate.name):
+        raise UsageError(
+            f"task: `{method.spell()}` is for {Classify.name} and {Generate.name}; got {job.task}."
+        )
+    trained = [name for name in job.given if name in TrainOptions.model_fields]
+    heat = [n for n in job.given if n in DecodingOptions.model_fields if n != "max_new_tokens"]
+    if trained or job.augment.augment or job.trials.unlabelled:
+        more = [n for n in ("augment", "unlabelled") if n in job.given]
+        raise UsageError(
+            f"{', '.join([*trained, *more])}: `{method.spell()}` trains nothing; leave it out."
+        )
+    if heat:
+        raise UsageError(
+            f"{', '.join(heat)}: `{method.spell()}` always takes the likeliest answer; leave it "
+            "out, and give it to `fewtune generate`."
+        )
+    if job.task == Generate.name:
+        resolve_metrics(job.evaluate.metric)
+        if not any("messages" in row.fields for row in data.train):
+            raise UsageError(f"task: {job.path} holds no questions with answers to learn from.")
+    _given_instructions(method)
+
+
+def marks(job: Job, method: Method) -> list[str]:
+    """What tells the same job on other instructions, or another local model, apart."""
+    from fewtune.methods.artefact import fingerprint_of
+    from fewtune.models.load import find
+
+    told = [] if is_endpoint(job.model.model) else [fingerprint_of(find(job.model).folder)]
+    path = cast(TextPrompt, method).instructions
+    return told + ([fingerprint(found(path, "instructions"))] if path else [])
+
+
+def _given_instructions(method: Method) -> list[str]:
+    """The instructions in the user's file: paragraphs, or lines where it has no empty ones.
+
+    Raises:
+        UsageError: there is no such file, or nothing in it.
+    """
+    path = cast(TextPrompt, method).instructions
+    if path is None:
+        return []
+    try:
+        text = found(path, "instructions").read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"instructions: {path} is not UTF-8 text; save it as that.") from error
+    parts = ["\n".join(one).strip() for one in _paragraphs(text.splitlines())]
+    parts = parts if len(parts) > 1 else text.splitlines()
+    told = [one.strip() for one in dict.fromkeys(parts) if one.strip()]
+    if not told:
+        raise UsageError(f"instructions: {path} is empty; write one instruction a line.")
+    return told
+
+
+def _paragraphs(lines: Sequence[str]) -> list[list[str]]:
+    found: list[list[str]] = [[]]
+    for line in lines:
+        if line.strip():
+            found[-1].append(line)
+        elif found[-1]:
+            found.append([])
+    return [one for one in found if one]
+
+
+# ---- the run
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the stages of one run have in common.
+
+    Attributes:
+        rows, examples: training rows, as read and as shown.
+        first: labels and language, with the instruction that all others must beat.
+        writer: the model.
+        search, test: calls for either; `scored` test rows can be asked twice with the latter.
+    """
+
+    rows: Sequence[Row]
+    examples: Sequence[Example]
+    first: Prompt
+    writer: Writer
+    search: int
+    test: Sequence[Row]
+    available: int
+
+
+def text_prompt(run: Run) -> Iterator[Event]:
+    """Search, save; then everything that is said about the test rows, which are asked once."""
+    try:
+        desk = _desk(run)
+        begun = perf_counter()
+        run.seconds["before_first_step"] = begun - run.begun
+        if "prompt" not in run.chosen:
+            yield from _searched(run, desk)
+        prompt = Prompt(labels=desk.first.labels, **run.chosen["prompt"])
+        run.seconds["train"] = perf_counter() - begun
+        run.facts["trainable"] = run.facts["total"] = 0
+        name = full_name(run.job.model.model)
+        groups = [stratum(row) for row in desk.rows]
+        yield from run.save(lambda place: save(place, prompt, desk.examples, groups, name))
+        yield from _finish(run, desk)
+    except KeyboardInterrupt:
+        raise Interrupted("stopped; what was answered is kept.") from None
+    except UsageError:
+        raise
+    except FewtuneError as error:
+        kept = f"What was answered is kept: `fewtune resume {quote(str(run.folder.path))}` goes on."
+        raise FewtuneError(f"{error} {kept}") from error
+
+
+def _desk(run: Run) -> Desk:
+    """Rows, model and budget."""
+    job, method = run.job, cast(TextPrompt, run.method)
+    rows = [row for row in run.data.train if usable(row)]
+    test = [row for row in run.data.test if usable(row)]
+    examples = [example_of(row) for row in rows]
+    first = first_prompt(run.data.labels if job.task == Classify.name else (), examples)
+    writes = job.task == Generate.name
+    most = min(len(test), job.generate.answered_rows) if writes else len(test)
+    scored = min(most, int(KEPT_ASIDE * method.calls) // 2)
+    return Desk(
+        rows,
+        examples,
+        first,
+        writer_of(job.model.model, method.calls, job.decoding.max_new_tokens if writes else None),
+        method.calls - 2 * scored,
+        some_of(test, scored, run.seed),
+        most,
+    )
+
+
+def _searched(run: Run, desk: Desk) -> Iterator[Event]:
+    """Choose the prompt, and write down which: from here on a resume replays it."""
+    instructions = yield from _instructions(run, desk)
+    groups = [stratum(row) for row in desk.rows]
+    pool = Pool(desk.examples, groups, folds_of(desk.rows, run.job.trials.folds, run.seed))
+    order = [k for k in in_turn(groups, run.seed) if k not in _shown_to_propose(run, desk)]
+    metric = Classify.primary if desk.first.labels else primary_of(desk.examples)
+    calls = desk.search - run.chosen["proposals"]
+    search = Search(pool, order, partial(_asked, desk), _grade(desk), calls, metric)
+    most = cast(TextPrompt, run.method).demonstrations
+    outcome = yield from search.run(instructions, desk.first, ways_of(most, len(desk.rows)))
+    run.tried("prompts", outcome.table, True)
+    run.chosen["prompt"] = as_json(outcome.best)
+    run.chosen["calls"] = {"search": outcome.calls + run.chosen["proposals"]}
+    best, first = outcome.line, outcome.table[0]
+    run.reasons.append(
+        f"prompt: of {len(outcome.table)} candidates on folds of the training rows, "
+        f"`{best['name']}` has the best {metric} ({best[metric]:.3f} on {best['rows']} rows; the "
+        f"first has {first[metric]:.3f} on {first['rows']})."
+    )
+    _write_plan(run)
+
+
+def _instructions(run: Run, desk: Desk) -> Generator[Event, None, list[str]]:
+    """The user's, or the plainest one, and those that the model proposes."""
+    told = _given_instructions(run.method) or [desk.first.instruction]
+    method = cast(TextPrompt, run.method)
+    count = min(method.proposals, int(PROPOSED * desk.search))
+    if "instructions" not in run.chosen:
+        shown = [desk.examples[k] for k in _shown_to_propose(run, desk)]
+        asked = questions_for_instructions(desk.first, shown, count, run.seed) if count else []
+        found = proposed(_asked(desk, asked), desk.first) if asked else []
+        if asked and not found:
+            yield tell("warned", message="the model proposes no instruction.")
+        run.chosen["instructions"] = list(dict.fromkeys([*told, *found]))
+        run.chosen["proposals"] = len(asked)
+        _write_plan(run)
+    return list(run.chosen["instructions"])
+
+
+def _shown_to_propose(run: Run, desk: Desk) -> list[int]:
+    """Rows that the model sees when it proposes; what was seen is not scored."""
+    if not cast(TextPrompt, run.method).proposals:
+        return []
+    groups = [stratum(row) for row in desk.rows]
+    return in_turn(groups, run.seed)[: max(2, int(SHARE_SHOWN * min(len(groups), 100)))]
+
+
+def _write_plan(run: Run) -> None:
+    plan = run.folder.plan | {"chosen": dict(run.chosen), "reasons": list(run.reasons)}
+    run.folder.write_plan(plan)
+
+
+def _asked(desk: Desk, prompts: Sequence[str]) -> list[str | None]:
+    """The model's answers; it must say something to the first few questions.
+
+    Raises:
+        FewtuneError: it says nothing, or cannot be asked.
+    """
+    some = prompts[:: max(1, len(prompts) // SILENT)]
+    if not any(desk.writer(some, SEED)):
+        raise FewtuneError(
+            f"the model's answers to {len(some)} questions are all empty; see that it answers "
+            "chat messages, and that it does not spend all its tokens on thinking."
+        )
+    return desk.writer(prompts, SEED)
+
+
+def _grade(desk: Desk) -> Grade:
+    """1 for the right label, else 0; of texts the overlap with the reference (ROUGE-L)."""
+    if desk.first.labels:
+        return lambda said, row: float(said == desk.examples[row].answer)
+    cut = characters if by_characters(desk.examples) else words
+    return lambda said, row: rouge(said or "", desk.examples[row].answer, cut)[2]
+
+
+# ---- what is said about the test rows
+
+
+def _finish(run: Run, desk: Desk) -> Iterator[Event]:
+    """Ask the test rows with the saved prompt and with the first one, and write all down."""
+    from fewtune.pipeline.scoring import write_card
+    from fewtune.report.page import write_report
+
+    begun = perf_counter()
+    if desk.available > len(desk.test):
+        yield tell(
+            "warned",
+            message=f"the budget has calls for {len(desk.test):,} of {desk.available:,} test rows, "
+            f"drawn by the seed; --calls {int(2 / KEPT_ASIDE) * desk.available} is enough for all.",
+        )
+    prompted = load(run.folder.model)
+    first = replace(desk.first, instruction=run.chosen["instructions"][0])
+    systems = {"test": prompted, "before": replace(prompted, prompt=first, rows=())}
+    heard: dict[str, Said] = {}
+    for name, one in systems.items():
+        asked = perf_counter()
+        heard[name] = _said(one, desk)
+        system = run.method.spell() if name == "test" else name
+        seconds = perf_counter() - asked
+        yield tell("answered", system=system, rows=len(desk.test), seconds=seconds)
+        if failed := sum(answer is None for answer in heard[name].raw):
+            yield tell(
+                "warned",
+                message=f"{system}: {failed} of {len(desk.test)} questions have no answer "
+                "(the call failed, or it was empty); they count as wrong.",
+            )
+    scored = scored_labels if desk.first.labels else scored_texts
+    scores = _block(run, desk, scored(run, desk.rows, desk.test, heard))
+    run.seconds["evaluate"] = perf_counter() - begun
+    yield tell("scored", scores=scores["test"], gain=scores["gain"])
+    run.seconds["total"] = perf_counter() - run.begun
+    scores["seconds"] = {name: round(value, 3) for name, value in run.seconds.items()}
+    run.folder.write_scores(scores)
+    write_card(run, scores)
+    # a run is finished when all of it is there, so the report says so a moment before
+    write_report(run.folder, "finished")
+    yield tell("finished", verdict=scores["verdict"], seconds=run.seconds["total"])
+
+
+def _said(prompted: Prompted, desk: Desk) -> Said:
+    """What is said of the test rows."""
+    pairs = prompted.answers([example_of(row).asked for row in desk.test], desk.writer)
+    return Said([said for said, _ in pairs], [raw for _, raw in pairs])
+
+
+def _block(run: Run, desk: Desk, scored: Mapping[str, Any]) -> dict[str, Any]:
+    """What `train --json` prints and `scores.json` holds."""
+    from fewtune.pipeline.scoring import peak_memory
+
+    counts = {part: len(run.data.part(part)) for part in ("train", "valid", "test")}
+    return {
+        "run": str(run.folder.path),
+        "task": run.job.task,
+        "method": run.method.spell(),
+        "rows": run.data.ledger.counts() | counts | {"answered": len(desk.test)},
+        **scored,
+        "seconds": {},
+        "peak_memory_bytes": peak_memory(),
+        "trainable_parameters": 0,
+        "total_parameters": 0,
+        "train": {"tokens": 0},
+        "calls": {"most": desk.writer.calls, **run.chosen["calls"], "sent": desk.writer.spent},
+        "warnings": list(run.warnings),
+    }
