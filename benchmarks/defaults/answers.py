@@ -2,8 +2,8 @@
 
     python -m benchmarks.defaults.answers --output benchmarks/defaults/answers.jsonl
 
-Every trial is one method at one rate, three passes over 300 rows; its line has the loss per token on
-150 other training rows, beside the untouched model's.
+Every trial is one method at one rate, three passes over 300 rows; its line has the loss per token
+on 150 other training rows, beside the untouched model's.
 """
 
 from __future__ import annotations
