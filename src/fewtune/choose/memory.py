@@ -49,7 +49,7 @@ class Step:
             and are cached; 0 where they run at every step.
         virtual_tokens: that the method puts before each row.
         rank: of LoRA; `bottleneck`: width inside an adapter.
-        layers_dropout: LoRA's own dropout.
+        lora_dropout: LoRA's own dropout.
         device: where it runs.
     """
 
@@ -70,7 +70,7 @@ class Step:
     virtual_tokens: int = 0
     rank: int = 8
     bottleneck: int = 0
-    layers_dropout: float = 0.0
+    lora_dropout: float = 0.0
     device: Literal["cpu", "cuda"] = "cpu"
 
     @property
@@ -197,7 +197,7 @@ def _logits(shape: Shape, step: Step) -> int:
         return 0
     size = min(CHUNK, step.answers * shape.vocabulary)
     own = 4 * shape.table if trains_embeddings(step) else 0
-    return int(size * (8 if step.dtype == "bfloat16" else 8)) + own
+    return 8 * size + own
 
 
 def _tables(shape: Shape, step: Step) -> int:
