@@ -10,16 +10,11 @@ import numpy as np
 
 from fewtune.base.errors import UsageError
 from fewtune.data.images import file_mark
+from fewtune.data.label_sets import folds_of_sets, holdout_of_sets
 from fewtune.data.near import Pair, groups_of, near_duplicates, plain
 from fewtune.data.options import DataOptions
 from fewtune.data.row import Row
-from fewtune.data.splits import (
-    folded,
-    folds_of_sets,
-    holdout_of_sets,
-    stratified_folds,
-    stratified_holdout,
-)
+from fewtune.data.splits import folded, stratified_folds, stratified_holdout
 from fewtune.data.times import moment
 
 FORM = 0.1  # share of the rows in one group of nearly equal texts, from which they are a form

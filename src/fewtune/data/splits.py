@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from math import floor
 
@@ -42,8 +42,8 @@ def stratified_holdout(
     quotas = _quotas(labels, share, rng)
     # How many units of each class still train; the last one is not given away.
     left = Counter(label for unit in units for label in unit.labels)
-    held: list[_Unit] = []
-    spare: list[_Unit] = []
+    held: list[Unit] = []
+    spare: list[Unit] = []
     for label, members in by_class.items():
         room = quotas[label]
         for unit in members:
@@ -58,7 +58,7 @@ def stratified_holdout(
             held.append(spare[k])
             room -= len(spare[k].rows)
     mask = np.zeros(len(labels), dtype=bool)
-    mask[[row for unit in held for row in unit.rows]] = True
+    mask[rows_of(held)] = True
     return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
@@ -86,7 +86,7 @@ def stratified_folds(
     rng = np.random.Generator(np.random.PCG64(seed))
     units = _units(labels, groups)
     sizes = np.zeros(folds, dtype=np.int64)
-    dealt: list[list[_Unit]] = [[] for _ in range(folds)]
+    dealt: list[list[Unit]] = [[] for _ in range(folds)]
     for members in _shuffled_by_class(units, rng).values():
         of_class = np.zeros(folds, dtype=np.int64)
         turn = rng.permutation(folds)  # ties go to a fold by chance, not to the first
@@ -95,123 +95,12 @@ def stratified_folds(
             dealt[fold].append(unit)
             of_class[fold] += len(unit.rows)
             sizes[fold] += len(unit.rows)
-    _keep_every_class_in_training(dealt)
-    return [
-        np.array(sorted(row for unit in fold for row in unit.rows), dtype=np.int64)
-        for fold in dealt
-    ]
-
-
-def holdout_of_sets(
-    sets: Sequence[Collection[str]],
-    share: float,
-    seed: int,
-    groups: Sequence[Hashable] | None = None,
-) -> tuple[Indices, Indices]:
-    """Hold out a share of rows with any number of labels, each label in about that proportion.
-
-    A label keeps at least one row in training; about ``share * n`` rows are held out.
-
-    Args:
-        sets: the labels of every row.
-        share, seed, groups: as in `stratified_holdout`.
-    """
-    if not 0 < share < 1:
-        raise ValueError(f"share: a number between 0 and 1; got {share!r}.")
-    rng = np.random.Generator(np.random.PCG64(seed))
-    kept, held = _dealt_by_sets(_units_of_sets(sets, groups), (1 - share, share), rng)
-    left = Counter(label for unit in kept for label in unit.labels)
-    for unit in sorted(held, key=lambda one: len(one.rows)):
-        if any(not left[label] for label in unit.labels):  # its label would not train
-            held.remove(unit)
-            left.update(unit.labels)
-    mask = np.zeros(len(sets), dtype=bool)
-    mask[[row for unit in held for row in unit.rows]] = True
-    return np.flatnonzero(~mask), np.flatnonzero(mask)
-
-
-def folds_of_sets(
-    sets: Sequence[Collection[str]],
-    folds: int,
-    seed: int,
-    groups: Sequence[Hashable] | None = None,
-) -> list[Indices]:
-    """Deal rows with any number of labels into folds, each label about evenly.
-
-    No row is in two folds. The only row (or only group) of a label is in none: it always trains.
-
-    Args:
-        sets: the labels of every row.
-        folds, seed, groups: as in `stratified_folds`.
-    """
-    if folds < 2:
-        raise ValueError(f"folds: 2 or more; got {folds}.")
-    rng = np.random.Generator(np.random.PCG64(seed))
-    dealt = _dealt_by_sets(_units_of_sets(sets, groups), (1 / folds,) * folds, rng)
-    _keep_every_class_in_training(dealt)
-    return [
-        np.array(sorted(row for unit in fold for row in unit.rows), dtype=np.int64)
-        for fold in dealt
-    ]
-
-
-def _units_of_sets(
-    sets: Sequence[Collection[str]], groups: Sequence[Hashable] | None
-) -> list[_Unit]:
-    members: dict[Hashable, list[int]] = defaultdict(list)
-    for k, group in enumerate(range(len(sets)) if groups is None else groups):
-        members[group].append(k)
-    return [
-        _Unit(rows, "", frozenset(label for k in rows for label in sets[k]))
-        for rows in members.values()
-    ]
-
-
-def _dealt_by_sets(
-    units: Sequence[_Unit], shares: Sequence[float], rng: np.random.Generator
-) -> list[list[_Unit]]:
-    """Iterative stratification (Sechidis et al. 2011, doi:10.1007/978-3-642-23808-6_10).
-
-    The label with the fewest units left is dealt first, each unit to the part that lacks that
-    label most, of equals to the part that lacks most rows: rare labels are spread before common
-    ones leave no choice.
-    """
-    order = [units[k] for k in rng.permutation(len(units))]
-    order.sort(key=lambda unit: -len(unit.rows))  # large groups first: small ones even out
-    waiting: dict[str, list[int]] = defaultdict(list)
-    for k, unit in enumerate(order):
-        for label in unit.labels:
-            waiting[label].append(k)
-    rows = sum(len(unit.rows) for unit in units)
-    wanted = {label: [share * len(those) for share in shares] for label, those in waiting.items()}
-    room = [share * rows for share in shares]
-    left = {label: len(those) for label, those in waiting.items()}
-    dealt: list[list[_Unit]] = [[] for _ in shares]
-    done: set[int] = set()
-
-    def deal(k: int, by: str | None) -> None:
-        unit, turn = order[k], rng.permutation(len(shares))
-        part = max(turn, key=lambda p: (wanted[by][p] if by else 0.0, room[p]))
-        dealt[part].append(unit)
-        done.add(k)
-        room[part] -= len(unit.rows)
-        for label in unit.labels:
-            wanted[label][part] -= 1
-            left[label] -= 1
-
-    while any(left.values()):
-        rarest = min((label for label in left if left[label]), key=lambda one: (left[one], one))
-        for k in waiting[rarest]:
-            if k not in done:
-                deal(k, rarest)
-    for k in range(len(order)):
-        if k not in done:
-            deal(k, None)
-    return dealt
+    keep_every_class_in_training(dealt)
+    return [rows_of(fold) for fold in dealt]
 
 
 @dataclass(frozen=True, eq=False)
-class _Unit:
+class Unit:
     """Rows that stay together; `label` is the commonest of their `labels`."""
 
     rows: list[int]
@@ -219,13 +108,18 @@ class _Unit:
     labels: frozenset[str]
 
 
-def _units(labels: Sequence[str], groups: Sequence[Hashable] | None) -> list[_Unit]:
+def rows_of(units: Iterable[Unit]) -> Indices:
+    """The rows of some units, ascending."""
+    return np.array(sorted(row for unit in units for row in unit.rows), dtype=np.int64)
+
+
+def _units(labels: Sequence[str], groups: Sequence[Hashable] | None) -> list[Unit]:
     if groups is None:
-        return [_Unit([k], label, frozenset([label])) for k, label in enumerate(labels)]
+        return [Unit([k], label, frozenset([label])) for k, label in enumerate(labels)]
     members: dict[Hashable, list[int]] = defaultdict(list)
     for k, (_, group) in enumerate(zip(labels, groups, strict=True)):
         members[group].append(k)
-    return [_Unit(rows, *_majority([labels[k] for k in rows])) for rows in members.values()]
+    return [Unit(rows, *_majority([labels[k] for k in rows])) for rows in members.values()]
 
 
 def _majority(labels: list[str]) -> tuple[str, frozenset[str]]:
@@ -233,8 +127,8 @@ def _majority(labels: list[str]) -> tuple[str, frozenset[str]]:
     return min(counts, key=lambda label: (-counts[label], label)), frozenset(counts)
 
 
-def _shuffled_by_class(units: Sequence[_Unit], rng: np.random.Generator) -> dict[str, list[_Unit]]:
-    by_class: dict[str, list[_Unit]] = defaultdict(list)
+def _shuffled_by_class(units: Sequence[Unit], rng: np.random.Generator) -> dict[str, list[Unit]]:
+    by_class: dict[str, list[Unit]] = defaultdict(list)
     for unit in units:
         by_class[unit.label].append(unit)
     return {
@@ -262,7 +156,7 @@ def _quotas(labels: Sequence[str], share: float, rng: np.random.Generator) -> di
     return quotas
 
 
-def _give(unit: _Unit, left: Counter[str]) -> bool:
+def _give(unit: Unit, left: Counter[str]) -> bool:
     """Take a unit out of training unless it is the last of one of its classes."""
     if any(left[label] < 2 for label in unit.labels):
         return False
@@ -270,7 +164,7 @@ def _give(unit: _Unit, left: Counter[str]) -> bool:
     return True
 
 
-def _keep_every_class_in_training(dealt: list[list[_Unit]]) -> None:
+def keep_every_class_in_training(dealt: list[list[Unit]]) -> None:
     """A class whose units are all in one fold would be missing when that fold is held out: its
     smallest unit leaves the fold and always trains."""
     homes: dict[str, set[int]] = defaultdict(set)
