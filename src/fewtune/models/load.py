@@ -54,8 +54,11 @@ class Source:
         return min(self.max_length, self.positions - reserved)
 
 
-def find(options: ModelOptions) -> Source:
+def find(options: ModelOptions, weights: bool = True) -> Source:
     """Locate a model and check that it can be used, without importing torch's model code.
+
+    Args:
+        weights: False where its sizes are all that is asked for, and weights may be lacking.
 
     Raises:
         FewtuneError: no such folder or id, no weights, pickle weights, code of others, or a family
@@ -75,7 +78,8 @@ def find(options: ModelOptions) -> Source:
             f"{options.model} is of the family {kind!r}, which fewtune does not know; it knows "
             f"{', '.join(FAMILIES)}."
         )
-    _check_weights(folder, options)
+    if weights:
+        _check_weights(folder, options)
     _check_tokenizer(folder)
     pooling = _pooling(folder, causal=FAMILIES[kind].causal)
     positions = _positions(config)
