@@ -1,0 +1,47 @@
+"""Sizes and times as people write them: `24GB`, `800 MiB`, `10m`, `1.5h`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from fewtune.base.errors import UsageError
+
+_DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BINARY = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+
+
+def bytes_of(told: str, option: str = "memory") -> int:
+    """Bytes of a size; GB are 10^9 bytes, GiB 2^30.
+
+    >>> bytes_of("24GB"), bytes_of("1.5 GiB"), bytes_of("８００ＭＢ")
+    (24000000000, 1610612736, 800000000)
+
+    Raises:
+        UsageError: it is no size.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", _plain(told))
+    if not found or (found[3] and not found[2]) or float(found[1]) * _DECIMAL[found[2]] < 1:
+        raise UsageError(f"{option}: a size such as 24GB, 24GiB or 800MB; got {told!r}.")
+    return int(float(found[1]) * (_BINARY if found[3] else _DECIMAL)[found[2]])
+
+
+def seconds_of(told: str, option: str = "budget") -> float:
+    """Seconds of a time; a number alone is seconds.
+
+    >>> seconds_of("10m"), seconds_of("90"), seconds_of("1.5 h")
+    (600.0, 90.0, 5400.0)
+
+    Raises:
+        UsageError: it is no time.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|)", _plain(told))
+    if not found or not float(found[1]):
+        raise UsageError(f"{option}: a time such as 90s, 10m or 2h; got {told!r}.")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _plain(told: str) -> str:
+    """Full-width digits and letters as plain ones."""
+    return unicodedata.normalize("NFKC", str(told)).strip().lower()
