@@ -113,14 +113,17 @@ class Model:
         Raises:
             UsageError: wrong options or prompts, or the model chooses among labels.
         """
-        from fewtune.data.dialogue import waiting
+        from fewtune.data.dialogue import refusing, waiting
         from fewtune.models.decoding import DecodingOptions
+        from fewtune.record.options import SeedOptions
 
+        build([SeedOptions], {"seed": seed})
         (how,) = build([DecodingOptions], decoding)
         asked = [prompts] if isinstance(prompts, str) else list(prompts)
-        replies = self.voice.answer(
-            [waiting(one) for one in asked], cast(DecodingOptions, how), seed
-        )
+        with refusing():
+            replies = self.voice.answer(
+                [waiting(one) for one in asked], cast(DecodingOptions, how), seed
+            )
         return [
             {"prediction": one.text, "stopped": one.stopped, "tokens": one.tokens}
             for one in replies

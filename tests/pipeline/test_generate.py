@@ -202,6 +202,44 @@ def test_a_template_that_refuses_every_row_says_so(teach, speaker, tmp_path):
         teach(model=str(folder))
 
 
+def test_a_template_for_one_turn_costs_a_baseline_and_no_run(teach, speaker, tmp_path):
+    import shutil
+
+    folder = tmp_path / "short"
+    shutil.copytree(speaker, folder)
+    (folder / "chat_template.jinja").write_text(
+        "{% if messages | length > 2 or messages[0].content.isascii() and 'is' not in "
+        "messages[0].content %}{{ raise_exception('one turn, and it asks') }}{% endif %}"
+        "{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"
+    )
+    rows = [
+        {"instruction": f"what is {row['instruction']}", "output": row["output"]}
+        for row in dialogues(40)
+    ]
+    scores = teach(model=str(folder), data=jsonl(tmp_path / "what.jsonl", rows)).scores
+    assert set(scores["baselines"]) == {"before", "nearest"}
+    assert any("one turn, and it asks" in one for one in scores["warnings"])
+
+
+def test_files_for_the_end_are_read_at_the_beginning(teach, reports, tmp_path):
+    questions = jsonl(tmp_path / "q.jsonl", [{"prompt": "pump?"}])
+    with pytest.raises(fewtune.FewtuneError, match="text"):
+        teach(general=reports)
+    with pytest.raises(fewtune.UsageError, match=r"q\.jsonl holds none of the shapes"):
+        teach(replay=questions)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_metric_that_fails_is_tried_at_the_beginning(teach, tmp_path, monkeypatch):
+    (tmp_path / "own_metric.py").write_text(
+        "def ratio(answer, reference):\n    return len(reference) / len(answer)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(fewtune.FewtuneError, match=r"own_metric\.ratio raised ZeroDivisionError"):
+        teach(metric="own_metric.ratio")
+    assert not (tmp_path / "run").exists()
+
+
 def test_replacing_a_models_own_template_is_told(teach, speaker, tmp_path):
     import shutil
 
@@ -261,6 +299,41 @@ def test_chat_answers_line_by_line_and_takes_commands(taught, capsys, monkeypatc
     assert "no /nonsense" in out
 
 
+def test_a_chat_is_one_json_object(taught, capsys, monkeypatch):
+    lines = iter(["pump leaks", "/base", "door jams", "/new", "/quit"])
+    monkeypatch.setattr("builtins.input", lambda _="": next(lines))
+    assert code_of("chat", taught.folder.path, "--max_new_tokens", "4", "--json") == 0
+    told = json.loads(capsys.readouterr().out)["answers"]
+    assert [(one["speaker"], one["prompt"]) for one in told] == [
+        ("tuned", "pump leaks"), ("base", "door jams")
+    ]  # fmt: skip
+
+
+def test_a_preset_that_is_set_while_chatting_counts():
+    from fewtune.cli.speaking import Chat
+    from fewtune.models.decoding import DecodingOptions
+
+    chat = Chat(None, DecodingOptions())
+    assert list(chat.hear("/set decoding balanced")) == ["decoding is balanced now.\n"]
+    assert (chat.decoding.temperature, chat.decoding.top_k, chat.decoding.top_p) == (0.7, 50, 0.9)
+    assert list(chat.hear("/set temperature 0.2")) == ["temperature is 0.2 now.\n"]
+    assert (chat.decoding.temperature, chat.decoding.top_k) == (0.2, 50)
+    assert "top_k is 50" in next(chat.hear("/set"))
+
+
+def test_an_answer_that_was_stopped_is_as_if_never_asked(taught):
+    from fewtune.cli.speaking import Chat
+    from fewtune.models.decoding import DecodingOptions
+
+    chat = Chat(taught, DecodingOptions(max_new_tokens=4))
+    answer = chat.hear("pump leaks")
+    next(answer)
+    answer.close()
+    assert not chat.said
+    list(chat.hear("door jams"))
+    assert next(turn.content for turn in chat.said["tuned"]) == "door jams"
+
+
 def test_a_classifier_does_not_chat(finished, capsys):
     assert code_of("chat", finished.folder.path) == 2
     assert "chooses among labels" in capsys.readouterr().err
@@ -271,25 +344,140 @@ def test_a_writer_has_no_labels(taught, reports, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_predict_answers_a_files_rows_and_goes_on_where_it_stopped(taught, reports, tmp_path):
+def test_predict_answers_a_files_rows_and_goes_on_where_it_stopped(
+    taught, reports, tmp_path, monkeypatch
+):
+    from fewtune.cli import answering
+
+    monkeypatch.setattr(answering, "AT_ONCE", 16)
     out = tmp_path / "answers.jsonl"
-    assert code_of("predict", taught.folder.path, reports, "--output", out) == 0
+    words = ("predict", taught.folder.path, reports, "--output", out, "--max_new_tokens", "6")
+    words += ("--temperature", "1", "--seed", "3")
+    assert code_of(*words) == 0
     lines = out.read_text().splitlines()
     assert len(lines) == 60
-    assert json.loads(lines[0]).keys() == {"origin", "text", "prediction", "stopped", "tokens"}
+    known = {"origin", "text", "prediction", "stopped", "tokens", "by"}
+    assert json.loads(lines[0]).keys() == known
+    assert max(json.loads(line)["tokens"] for line in lines) == 6
     out.write_text("\n".join(lines[:25]) + "\n" + lines[25][:30])  # killed in the middle of a line
-    assert code_of("predict", taught.folder.path, reports, "--output", out) == 0
-    again = out.read_text().splitlines()
-    assert [json.loads(one)["origin"] for one in again] == [json.loads(o)["origin"] for o in lines]
-    assert again[:25] == lines[:25]
+    assert code_of(*words) == 0
+    assert out.read_text().splitlines() == lines  # the dice fall as they fell
 
 
-def test_answers_to_other_rows_are_not_written_over(taught, reports, tmp_path, capsys):
+def test_a_stopped_predict_keeps_what_is_answered(taught, reports, tmp_path, monkeypatch, capsys):
+    from fewtune.cli import answering
+
+    monkeypatch.setattr(answering, "AT_ONCE", 16)
     out = tmp_path / "answers.jsonl"
-    out.write_text('{"origin": "other.csv:2"}\n')
-    assert code_of("predict", taught.folder.path, reports, "--output", out) == 2
-    assert "does not answer these rows" in capsys.readouterr().err
-    assert out.read_text() == '{"origin": "other.csv:2"}\n'
+    answers = answering.Asking.answers
+
+    def stopped(self, rows, bunch):
+        if bunch == 2:
+            raise KeyboardInterrupt
+        return answers(self, rows, bunch)
+
+    monkeypatch.setattr(answering.Asking, "answers", stopped)
+    words = ("predict", taught.folder.path, reports, "--output", out, "--max_new_tokens", "2")
+    assert code_of(*words) == 130
+    assert "32 rows are in" in capsys.readouterr().err
+    assert len(out.read_text().splitlines()) == 32
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ('{"origin": "other.csv:2"}\n', "does not answer these rows"),
+        ("one line that somebody wrote", "does not answer these rows"),
+        ('{"origin": "q.jsonl:1", "text": "lamp?", "by": ""}\n', "does not answer these rows"),
+        ('{"origin": "q.jsonl:1", "text": "pump?", "by": "another"}\n', "of another model"),
+    ],
+)
+def test_a_file_with_something_else_is_not_written_over(taught, tmp_path, capsys, there, said):
+    asked = jsonl(tmp_path / "q.jsonl", [{"prompt": "pump?"}])
+    out = tmp_path / "answers.jsonl"
+    out.write_text(there)
+    assert code_of("predict", taught.folder.path, asked, "--output", out) == 2
+    assert said in capsys.readouterr().err
+    assert out.read_text() == there
+
+
+def test_answers_written_otherwise_are_not_taken_for_these(taught, tmp_path, capsys):
+    asked = jsonl(tmp_path / "q.jsonl", [{"prompt": "pump?"}])
+    words = ("predict", taught.folder.path, asked, "--output", tmp_path / "a.jsonl")
+    assert code_of(*words, "--max_new_tokens", "2") == 0
+    assert code_of(*words, "--max_new_tokens", "2") == 0
+    assert "1 of 1 rows are answered already" in " ".join(capsys.readouterr().err.split())
+    assert code_of(*words, "--max_new_tokens", "3") == 2
+    assert "other options" in capsys.readouterr().err
+
+
+def test_predict_prints_one_json_value(taught, tmp_path, capsys):
+    asked = jsonl(tmp_path / "q.jsonl", [{"prompt": "pump?"}, {"prompt": "lamp?"}])
+    words = ("predict", taught.folder.path, asked, "--max_new_tokens", "2", "--json")
+    assert code_of(*words) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["text"], second["text"]) == ("pump?", "lamp?")
+
+
+def test_predict_sets_rows_aside_that_ask_nothing_or_that_the_template_refuses(
+    taught, speaker, teach, tmp_path, capsys
+):
+    import shutil
+
+    folder = tmp_path / "strict"
+    shutil.copytree(speaker, folder)
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system here') }}"
+        "{% endif %}{{ m.content }}{{ eos_token }}{% endfor %}"
+    )
+    run = teach(model=str(folder))
+    asked = jsonl(
+        tmp_path / "q.jsonl",
+        [
+            {"messages": [{"role": "user", "content": "pump?"}]},
+            {"messages": [{"role": "user", "content": " "}]},
+            {"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "y"}]},
+        ],
+    )
+    out = tmp_path / "a.jsonl"
+    words = ("predict", run.folder.path, asked, "--output", out, "--max_new_tokens", "2", "--json")
+    assert code_of(*words) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["read"] == {
+        "read": 3, "kept": 1, "quarantined": 2, "fixed": 0, "truncated": 0
+    }  # fmt: skip
+    assert "q.jsonl:2" in told.err
+    assert "no system here" in told.err
+    assert len(out.read_text().splitlines()) == 1
+    words = ("generate", run.folder.path, "pump?", "--system", "x")
+    assert code_of(*words) == 2
+    assert "no system here" in capsys.readouterr().err
+
+
+def test_predict_reads_the_column_that_is_named(taught, tmp_path, capsys):
+    asked = jsonl(tmp_path / "q.jsonl", [{"colour": "red", "said": "pump?"}])
+    words = ("predict", taught.folder.path, asked, "--max_new_tokens", "2", "--json")
+    assert code_of(*words, "--text", "said") == 0
+    assert json.loads(capsys.readouterr().out)[0]["text"] == "pump?"
+
+
+def test_options_of_writing_are_not_for_a_classifier(finished, capsys):
+    assert code_of("predict", finished.folder.path, "pump", "--max_new_tokens", "3") == 2
+    assert "chooses among labels" in capsys.readouterr().err
+
+
+def test_a_seed_that_is_none_is_a_sentence(taught, capsys):
+    for command in ("generate", "predict"):
+        assert code_of(command, taught.folder.path, "pump", "--seed", "9" * 20) == 2
+        assert capsys.readouterr().err.startswith("fewtune: seed:")
+
+
+def test_test_rows_of_another_kind_are_refused(teach, tmp_path):
+    other = tmp_path / "other.csv"
+    other.write_text("text,label\npump leaks,oil\nlamp dark,light\n")
+    with pytest.raises(fewtune.UsageError, match=r"test: .* questions with answers"):
+        teach(test=str(other))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

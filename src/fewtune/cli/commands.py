@@ -234,7 +234,8 @@ def _evaluate_parameters() -> list[inspect.Parameter]:
 
 
 def _predict_parameters() -> list[inspect.Parameter]:
-    from fewtune.cli.flags import argument, keyword
+    from fewtune.cli.flags import argument, keyword, parameters
+    from fewtune.models.decoding import DecodingOptions
 
     return [
         argument("run", "a run folder, or a model/ folder"),
@@ -242,7 +243,9 @@ def _predict_parameters() -> list[inspect.Parameter]:
         _other_model(),
         keyword("text", "the column that holds the text"),
         keyword("output", "write to this .csv or .jsonl file instead of the terminal"),
+        _seed(),
         *_common(),
+        *parameters({"Options: models that write": [DecodingOptions]}),
     ]
 
 
@@ -284,8 +287,14 @@ def _speaking() -> list[inspect.Parameter]:
     return [
         _other_model(),
         keyword("system", "what the assistant is told beforehand"),
-        keyword("seed", "of sampled answers [default: 0]", kind=int),
+        _seed(),
     ]
+
+
+def _seed() -> inspect.Parameter:
+    from fewtune.cli.flags import keyword
+
+    return keyword("seed", "of sampled answers [default: 0]")
 
 
 def _label_parameters() -> list[inspect.Parameter]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fewtune.base.errors import UsageError
 from fewtune.base.files import at, new_file, write_atomic
 from fewtune.cli.screen import Screen
+from fewtune.models.decoding import DecodingOptions
 from fewtune.record.trouble import writing
 
 if TYPE_CHECKING:
@@ -22,12 +23,16 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
     """Label `source`; a name that is a file, or looks like one, is read as a file."""
     from fewtune import api
 
-    model = api.load(run, options.get("model"))
-    if model.speaks:
-        return _answer(model, source, screen, options)
     output = options.get("output")
     inputs = (run, source if _is_file(source) else None)
     place = new_file(output, "output", WRITERS, inputs) if output else None
+    model = api.load(run, options.get("model"))
+    if model.speaks:
+        return _answer(model, source, screen, options)
+    if heat := [name for name in options if name in (*DecodingOptions.model_fields, "seed")]:
+        raise UsageError(
+            f"{', '.join(heat)}: for models that write; {run} chooses among labels. Leave it out."
+        )
     rows, notes, counts = _rows(source, options)
     for note in notes:
         screen.note(note)
@@ -52,13 +57,10 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
 
 def _answer(model: Model, source: str, screen: Screen, options: Mapping[str, Any]) -> int:
     """What a model that writes answers to a text, or to the rows of a file."""
-    from fewtune.cli.answering import answer_file
+    from fewtune.cli.answering import answer_file, answer_text
 
-    if _is_file(source):
-        return answer_file(model, source, screen, options)
-    (found,) = model.generate(source)
-    screen.say(found, found["prediction"])
-    return 0
+    answer = answer_file if _is_file(source) else answer_text
+    return answer(model, source, screen, options)
 
 
 #: What parts labels in a cell; those that contain one are written as a JSON list.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.options import build
 from fewtune.cli.screen import Screen
-from fewtune.data.dialogue import Message, waiting
+from fewtune.data.dialogue import Message, refusing, waiting
 from fewtune.models.decoding import DecodingOptions
+from fewtune.record.options import SeedOptions
 
 if TYPE_CHECKING:
     from fewtune.api import Model
@@ -29,38 +30,46 @@ HELP = """\
 def generate_text(run: str, prompt: str, screen: Screen, options: Mapping[str, Any]) -> int:
     """One answer, streamed to the terminal; whole with --json."""
     given = dict(options)
-    seed, system, base = (given.pop(name, None) for name in ("seed", "system", "base"))
-    other = given.pop("model", None)
-    decoding = _decoding(given)
+    system, base, other = (given.pop(name, None) for name in ("system", "base", "model"))
+    decoding, seed = spoken(given)
     turns = waiting(prompt)
     if system:
         turns = (Message("system", str(system)), *turns)
     model = _load(run, other)
     voice = model.untouched if base else model.voice
-    if screen.json:
-        (reply,) = voice.answer([turns], decoding, int(seed or 0))
-        told = {"prediction": reply.text, "stopped": reply.stopped, "tokens": reply.tokens}
-        screen.say(told, "")
-        return 0
-    for piece in voice.stream(turns, decoding, int(seed or 0)):
-        print(piece, end="", flush=True)
+    with refusing():
+        if screen.json:
+            (reply,) = voice.answer([turns], decoding, seed)
+            told = {"prediction": reply.text, "stopped": reply.stopped, "tokens": reply.tokens}
+            screen.say(told, "")
+            return 0
+        for piece in voice.stream(turns, decoding, seed):
+            print(piece, end="", flush=True)
     print()
     return 0
 
 
 def chat_with(run: str, screen: Screen, options: Mapping[str, Any]) -> int:
-    """A conversation until /quit or the end of the input."""
+    """A conversation until /quit or the end of the input; with --json told at its end."""
     given = dict(options)
-    seed, system, other = (given.pop(name, None) for name in ("seed", "system", "model"))
-    chat = Chat(_load(run, other), _decoding(given), int(seed or 0), str(system or ""))
+    system, other = (given.pop(name, None) for name in ("system", "model"))
+    chat = Chat(_load(run, other), *spoken(given), str(system or ""))
     shown = sys.stdin.isatty()
+    talk = sys.stderr if screen.json else sys.stdout
     if shown:
-        screen.out.print(f"{chat.model.path}: ask something; /help lists what else there is.")
-    for line in _lines(shown):
-        for piece in chat.hear(line):
-            print(piece, end="", flush=True)
+        print(f"{chat.model.path}: ask something; /help lists what else there is.", file=talk)
+    for line in _lines("> " if shown else "", talk):
+        try:
+            for piece in chat.hear(line):
+                print(piece, end="", file=talk, flush=True)
+        except (KeyboardInterrupt, FewtuneError) as error:  # ends the answer, not the conversation
+            if not shown:
+                raise
+            print(f"\n{error or 'stopped'}; /quit leaves.", file=talk)
         if chat.over:
             break
+    if screen.json:
+        screen.say({"answers": chat.answers}, "")
     return 0
 
 
@@ -70,7 +79,8 @@ class Chat:
 
     Attributes:
         speakers: who answers: `tuned`, `base`, or both.
-        said: what each has been told and has answered.
+        said: what each has been told and has answered since it was told to start anew.
+        answers: all of the conversation, in order: who answered what.
     """
 
     model: Model
@@ -79,6 +89,7 @@ class Chat:
     system: str = ""
     speakers: tuple[str, ...] = ("tuned",)
     said: dict[str, list[Message]] = field(default_factory=dict)
+    answers: list[dict[str, str]] = field(default_factory=list)
     over: bool = False
 
     def hear(self, line: str) -> Iterator[str]:
@@ -96,13 +107,17 @@ class Chat:
             yield "\n"
 
     def _answer(self, name: str, line: str) -> Iterator[str]:
-        turns = self.said.setdefault(name, self._beginning())
-        turns.append(Message("user", line))
+        """One answer; a question that was not answered to its end is as if never asked."""
+        before = self.said.get(name, self._beginning())
+        turns = [*before, Message("user", line)]
         answer = ""
-        for piece in self._voice(name).stream(turns, self.decoding, self.seed + len(turns)):
-            answer += piece
-            yield piece
-        turns.append(Message("assistant", answer.strip()))
+        with refusing():
+            for piece in self._voice(name).stream(turns, self.decoding, self.seed + len(turns)):
+                answer += piece
+                yield piece
+        answer = answer.strip()
+        self.said[name] = [*turns, Message("assistant", answer)]
+        self.answers.append({"speaker": name, "prompt": line, "prediction": answer})
 
     def _voice(self, name: str) -> Voice | PromptedVoice:
         return self.model.untouched if name == "base" else self.model.voice
@@ -134,11 +149,14 @@ class Chat:
         return f"{' and '.join(told[name] for name in names)} {answers} now."
 
     def _set(self, rest: str) -> str:
-        name, _, value = rest.replace("=", " ").partition(" ")
+        name, _, value = rest.replace("=", " ", 1).partition(" ")
+        if not name:
+            so_far = self.decoding.model_dump().items()
+            return "; ".join(f"{one} is {value}" for one, value in so_far)
+        # a preset speaks for the options that it names, whatever they were before
+        kept = {} if name == "decoding" else self.decoding.model_dump()
         try:
-            (found,) = build(
-                [DecodingOptions], self.decoding.model_dump() | {name: value.strip() or None}
-            )
+            (found,) = build([DecodingOptions], kept | {name: value.strip() or None})
         except UsageError as error:
             return str(error)
         self.decoding = found  # type: ignore[assignment]
@@ -169,17 +187,24 @@ def _load(run: str, other: str | None) -> Model:
     return model
 
 
-def _decoding(given: Mapping[str, Any]) -> DecodingOptions:
-    (found,) = build([DecodingOptions], given)
-    assert isinstance(found, DecodingOptions)
-    return found
+def spoken(given: Mapping[str, Any]) -> tuple[DecodingOptions, int]:
+    """How answers are written, and their seed.
+
+    Raises:
+        UsageError: every mistake at once.
+    """
+    decoding, dice = build([DecodingOptions, SeedOptions], given)
+    assert isinstance(decoding, DecodingOptions)
+    assert isinstance(dice, SeedOptions)
+    return decoding, dice.seed
 
 
-def _lines(shown: bool) -> Iterator[str]:
+def _lines(mark: str, talk: TextIO) -> Iterator[str]:
     """Lines from the terminal or a pipe, until either ends."""
     while True:
         try:
-            yield input("> " if shown else "")
+            print(mark, end="", file=talk, flush=True)
+            yield input()
         except EOFError:
             return
         except UnicodeDecodeError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,9 +76,15 @@ def from_turns(fields: Mapping[str, Any]) -> tuple[Message, ...]:
 
 
 def open_question(fields: Mapping[str, Any]) -> tuple[Message, ...]:
-    """A question that waits for its answer, with a system text where there is one."""
+    """A question that waits for its answer, with a system text where there is one.
+
+    Raises:
+        Unusable: it is empty.
+    """
     turns = [Message("system", str(fields["system"]))] if fields.get("system") else []
     asked = "\n".join(str(fields[k]) for k in ("instruction", "input") if fields.get(k))
+    if not asked.strip():
+        raise Unusable("empty-turn", "the question is empty")
     return (*turns, Message("user", asked))
 
 
@@ -85,7 +92,7 @@ def open_turns(fields: Mapping[str, Any]) -> tuple[Message, ...]:
     """Turns up to the last one that waits for an answer; an answer that stands there is left out.
 
     Raises:
-        Unusable: nothing waits.
+        Unusable: nothing waits, or what does is empty.
     """
     value = fields["messages"]
     if not isinstance(value, list | tuple) or not value:
@@ -97,9 +104,24 @@ def open_turns(fields: Mapping[str, Any]) -> tuple[Message, ...]:
         turns.pop()
     if not turns or turns[-1].role == "system":
         raise Unusable("format-turns", "no turn waits for an answer")
+    if not turns[-1].content.strip():
+        raise Unusable("empty-turn", f"turn {len(turns)}, which waits for an answer, is empty")
     if fields.get("system") and turns[0].role != "system":
         turns.insert(0, Message("system", str(fields["system"])))
     return tuple(turns)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """What a chat template refuses of a person's prompt, in a sentence.
+
+    Raises:
+        UsageError: in place of any Unusable.
+    """
+    try:
+        yield
+    except Unusable as refused:
+        raise UsageError(f"prompt: {refused.reason}.") from None
 
 
 def waiting(value: Any) -> tuple[Message, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from math import isfinite
 from numbers import Real
@@ -22,6 +22,17 @@ def resolve_metrics(names: str | None) -> dict[str, TextMetric]:
     """
     told = [name.strip() for name in (names or "").split(",")]
     return {name: resolve_metric(name) for name in told if name}
+
+
+def try_out(metrics: Mapping[str, TextMetric], reference: str) -> None:
+    """Call metrics once, before there is much to lose: on a right answer, and on an empty one.
+
+    Raises:
+        FewtuneError: one gives no finite number.
+    """
+    for metric in metrics.values():
+        for answer in (reference, ""):
+            metric(answer, reference)
 
 
 def resolve_metric(name: str) -> TextMetric:
@@ -85,7 +96,13 @@ def _refuse(function: Any, name: str) -> None:
 
 def _checked(function: Callable[[str, str], Any], name: str) -> TextMetric:
     def metric(answer: str, reference: str) -> float:
-        value = function(answer, reference)
+        try:
+            value = function(answer, reference)
+        except Exception as error:  # the user's own code may raise whatever it likes
+            raise FewtuneError(
+                f"The metric {name} raised {type(error).__name__} ({error}) for the answer "
+                f"{answer[:40]!r}; it must give a finite number for every answer."
+            ) from error
         if not isinstance(value, Real) or not isfinite(value):
             raise FewtuneError(
                 f"The metric {name} gave {value!r} for the answer {answer[:40]!r}; it must give a "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,12 +91,22 @@ def fingerprint_of(folder: Path) -> str:
     name, shape and offset, and the first bytes of data catch other weights of the same shape.
     Where there are pickles alone, they are what is looked at.
     """
-    heads = []
-    for path in sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")):
+    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
+    return fingerprint(folder / "config.json", *_beginnings(weights))
+
+
+def fingerprint_of_saved(folder: Path) -> str:
+    """Identity of an artefact: how each of its files begins, but the card's, which tells of it."""
+    files = sorted(one for one in folder.iterdir() if one.is_file() and one.name != "README.md")
+    return fingerprint(*_beginnings(files))
+
+
+def _beginnings(files: Iterable[Path]) -> Iterator[bytes]:
+    """The first bytes of every file, and how many it has."""
+    for path in files:
         with open(path, "rb") as file:
-            heads.append(file.read(256 * 1024))
-        heads.append(str(path.stat().st_size).encode())
-    return fingerprint(folder / "config.json", *heads)
+            yield file.read(256 * 1024)
+        yield str(path.stat().st_size).encode()
 
 
 def load_base(about: About) -> Tunable:

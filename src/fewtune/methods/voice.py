@@ -56,6 +56,14 @@ class Voice:
 
         return answer_losses(self.model, rows, self.machine)
 
+    def look_at(self, turns: Turns, tools: Any = None) -> None:
+        """Whether a dialogue can be written out.
+
+        Raises:
+            Unusable: the chat template refuses it.
+        """
+        self.task.prompt(turns, self.tokenizer, self.model.positions, tools)
+
     def answer(
         self,
         dialogues: Sequence[Turns],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.base.events import Event, tell
 from fewtune.data.dialogue import as_text
+from fewtune.data.ledger import Unusable
 from fewtune.evaluate.answers import Sums
 from fewtune.evaluate.change import generation_verdict
 from fewtune.evaluate.generate import gain, score
@@ -52,8 +53,12 @@ def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
         yield _told(heard["before"], "before", test)
         then = forgetting.general_losses(before, general)
         if test.talks and options.examples:
-            heard["few_shot"] = few_shot(before, train, test, options.examples, run.seed)
-            yield _told(heard["few_shot"], "few_shot", test)
+            try:
+                heard["few_shot"] = few_shot(before, train, test, options.examples, run.seed)
+                yield _told(heard["few_shot"], "few_shot", test)
+            except Unusable as refused:
+                message = f"the baseline with examples in its prompt is left out: {refused.reason}."
+                yield tell("warned", message=message)
         known = forgetting.known(then, len(bench.tokenizer))
         texts = [general[k] for k in known]
         if len(known) >= forgetting.FEWEST:

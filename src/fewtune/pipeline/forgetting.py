@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fewtune.base.events import Event, tell
-from fewtune.base.files import at
+from fewtune.base.files import found
 from fewtune.data.columns import Role
 from fewtune.data.dialogue import waiting
+from fewtune.data.ledger import Unusable
 from fewtune.data.read import read_rows
 from fewtune.data.row import Origin, Row
 from fewtune.evaluate.answers import Likelihood, boiled
@@ -42,11 +43,16 @@ Losses = tuple[np.ndarray, np.ndarray, np.ndarray]  # as `Voice.losses` gives th
 
 
 def general_rows(path: str | None) -> list[Row]:
-    """Texts that have nothing to do with the task: the user's, or fewtune's own passages."""
+    """Texts that have nothing to do with the task: the user's, or fewtune's own passages.
+
+    Raises:
+        UsageError: there is no such file, or no column of texts.
+        FewtuneError: no row of it holds a text.
+    """
     if path:
         from fewtune.data.options import DataOptions
 
-        return read_rows(at(path), [Role("text")], DataOptions()).rows
+        return read_rows(found(path, "general"), [Role("text")], DataOptions()).rows
     texts = passages("both")
     return [Row(Origin("general", k), {"text": text}) for k, text in enumerate(texts, 1)]
 
@@ -105,8 +111,9 @@ def drifted(
         general: texts that the untouched model knows.
 
     Returns:
-        `divergence`: KL(base || tuned) in nats a token; `overlap` of the answers to general prompts
-        (ROUGE-L by characters, 1 where they are the same); `answers`: some of them.
+        `divergence`: KL(base || tuned) in nats a token; where the chat template takes general
+        prompts, `overlap` of the answers to them (ROUGE-L by characters, 1 where they are the
+        same) and `answers`: some of them.
     """
     from fewtune.models.divergence import divergence
     from fewtune.models.head import head_of
@@ -126,21 +133,30 @@ def drifted(
     total, count = divergence(
         rows, voice.machine, (states(False), heads[0]), (states(True), heads[1])
     )
-    asked = [waiting(text) for text in prompts("both")]
-    decoding = DecodingOptions(max_new_tokens=ANSWERED)
+    found: dict[str, Any] = {"divergence": float(total.sum() / count.sum())}
+    asked = [text for text in prompts("both") if _can_be_asked(voice, text)]
+    if not asked:
+        return found
+    talks, decoding = [waiting(text) for text in asked], DecodingOptions(max_new_tokens=ANSWERED)
     if same:
         method.switch(voice.model, True)
-    after = [one.text for one in voice.answer(asked, decoding, seed)]
+    after = [one.text for one in voice.answer(talks, decoding, seed)]
     if same:
         method.switch(voice.model, False)
-    before = [one.text for one in base.answer(asked, decoding, seed)]
+    before = [one.text for one in base.answer(talks, decoding, seed)]
     overlap = [rouge(new, old, characters)[-1] for new, old in zip(after, before, strict=True)]
-    shown = zip(prompts("both"), before, after, strict=True)
-    return {
-        "divergence": float(total.sum() / count.sum()),
-        "overlap": float(np.mean(overlap)),
-        "answers": [{"text": a, "before": b, "prediction": c} for a, b, c in list(shown)[:SHOWN]],
-    }
+    shown = list(zip(asked, before, after, strict=True))[:SHOWN]
+    answers = [{"text": a, "before": b, "prediction": c} for a, b, c in shown]
+    return found | {"overlap": float(np.mean(overlap)), "answers": answers}
+
+
+def _can_be_asked(voice: Voice, text: str) -> bool:
+    """Whether the chat template takes a question alone; some insist on a system text."""
+    try:
+        voice.look_at(waiting(text))
+    except Unusable:
+        return False
+    return True
 
 
 def curve(

@@ -15,13 +15,15 @@ from fewtune.augment.apply import augment
 from fewtune.augment.context import context_of
 from fewtune.base.errors import FewtuneError
 from fewtune.base.events import Event, tell
-from fewtune.base.files import at
+from fewtune.base.files import found
 from fewtune.data.dialogue import as_text
 from fewtune.data.ledger import Entry
 from fewtune.data.read import read_any
 from fewtune.data.row import Row
+from fewtune.data.shapes import SHAPES
 from fewtune.models.decoding import DecodingOptions
 from fewtune.pipeline.extra import recipes_of
+from fewtune.pipeline.job import Job
 from fewtune.pipeline.run import Run
 from fewtune.tasks.generate import Encoding, Generate, asked
 
@@ -39,6 +41,8 @@ REPLACED = (
 UNTRAINED = ("template-untrained", "none of its tokens is learned")
 LONGEST_SHOWN = 400  # characters of a piece in it
 
+#: What can be replayed: whatever is written, answers and texts.
+WRITTEN = tuple(shape for shape in SHAPES if shape.task == "generate")
 #: Replayed rows are read by themselves, whatever the task's file was told to be.
 PLAIN: dict[str, Any] = {"text": None, "label": None, "map": {}, "format": None}
 CUTS = {
@@ -151,11 +155,22 @@ def _augmented(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event, N
     return rows.and_also(more)
 
 
+def replayable_rows(job: Job) -> list[Row]:
+    """The rows of `--replay`.
+
+    Raises:
+        UsageError: there is no such file, or it holds neither texts nor dialogues.
+        FewtuneError: no row can be used.
+    """
+    path = job.generate.replay or ""
+    table = read_any(found(path, "replay"), job.data.model_copy(update=PLAIN), shapes=WRITTEN)
+    return table.rows
+
+
 def _replayed(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event, None, Marked]:
     """The rows, and general ones among them, drawn by the seed."""
     options = run.job.generate
-    found = read_any(at(options.replay or ""), run.job.data.model_copy(update=PLAIN)).rows
-    more = bench.encode(found).rows
+    more = bench.encode(replayable_rows(run.job)).rows
     more = more.take(np.flatnonzero(more.learned)) if len(more) else more
     wanted = round(len(rows) * options.replay_share / (1 - options.replay_share))
     draw = np.random.Generator(np.random.PCG64(run.seed))

@@ -96,7 +96,11 @@ def hear(voice: Voice, test: Asked, seed: int) -> Heard:
 
 
 def few_shot(voice: Voice, train: Sequence[Row], test: Asked, count: int, seed: int) -> Heard:
-    """A model with the nearest training rows before each question."""
+    """A model with the nearest training rows before each question.
+
+    Raises:
+        Unusable: the chat template takes no such dialogue, as it may where it takes a single turn.
+    """
     begun = perf_counter()
     pool = [asked(row) for row in train if "messages" in row.fields]
     near = nearest_rows([as_text(q) for q, _ in pool], test.questions, count)

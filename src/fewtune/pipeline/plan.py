@@ -92,7 +92,6 @@ def _refuse_silent(job: Job, data: Dataset, method: Method) -> None:
     Raises:
         UsageError: the method trains no language model, or the model or the rows do not speak.
     """
-    from fewtune.evaluate.named import resolve_metrics
     from fewtune.models.load import is_causal
 
     if not method.needs_model or not method.needs_steps:
@@ -114,10 +113,35 @@ def _refuse_silent(job: Job, data: Dataset, method: Method) -> None:
             f"task: {job.path} holds no dialogues and no texts to write; see `fewtune check` for "
             "what it holds."
         )
-    resolve_metrics(job.evaluate.metric)
-    for option in ("replay", "general"):
-        if path := getattr(job.generate, option):
-            found(path, option)
+    _refuse_files(job, data)
+
+
+def _refuse_files(job: Job, data: Dataset) -> None:
+    """What is only needed after training, and would end the run there.
+
+    Raises:
+        UsageError, FewtuneError: rows, files or functions that could not be used then.
+    """
+    from fewtune.evaluate.named import resolve_metrics, try_out
+    from fewtune.pipeline.forgetting import general_rows
+    from fewtune.pipeline.generate import replayable_rows
+    from fewtune.tasks.generate import asked
+
+    metrics = resolve_metrics(job.evaluate.metric)
+    if talks := [row for row in data.train if "messages" in row.fields]:
+        try_out(metrics, asked(talks[0])[1])
+    for part in ("valid", "test"):
+        rows = data.part(part)
+        if talks and rows and not any("messages" in row.fields for row in rows):
+            path = data.files.get(part, data.files["train"])["path"]
+            raise UsageError(
+                f"{part}: the training rows are questions with answers, and no row of {path} is; "
+                "give rows of the same kind."
+            )
+    if job.generate.replay:
+        replayable_rows(job)
+    if job.generate.general:
+        general_rows(job.generate.general)
     if job.generate.replay and job.generate.replay == job.generate.general:
         raise UsageError(
             "replay: the texts that are learned cannot also measure what is forgotten; give "

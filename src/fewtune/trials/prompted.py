@@ -133,6 +133,9 @@ class PromptedVoice:
     model: str
     prompted: Prompted | None = None
 
+    def look_at(self, turns: Sequence[Message], tools: Any = None) -> None:
+        """Every dialogue can be asked: it becomes one text."""
+
     def answer(
         self,
         dialogues: Sequence[Sequence[Message]],
