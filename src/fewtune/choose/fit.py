@@ -1,0 +1,211 @@
+"""What fits into the memory: batch, accumulation, checkpointing and freezing depth, in that order.
+
+The effective batch stays what it was: half the rows in a pass, twice the passes in a step. What
+changes nothing in the result comes before what costs time, and that before what costs quality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fewtune.choose.facts import Facts
+from fewtune.choose.memory import Memory, Step, predict
+from fewtune.methods.count import Count
+
+if TYPE_CHECKING:
+    from fewtune.methods.base import Method
+    from fewtune.train.options import TrainOptions
+
+FOUR_BITS = 0.52  # bytes of a number in 4-bit blocks of 64 with their scales (arXiv:2305.14314)
+SEEN_AT_ONCE = 4096  # tokens of a batch without gradients
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """How a method's step is made to fit.
+
+    Attributes:
+        train: the options of training that were changed for it.
+        memory: of a step with them, the machine's factor applied to none of its parts.
+        bytes: predicted peak, with the machine's factor and the process itself.
+        fits: whether that is within what may be used.
+        told: what was changed and why; where nothing helps, what would.
+    """
+
+    train: dict[str, Any]
+    memory: Memory
+    bytes: int
+    fits: bool
+    told: tuple[str, ...] = ()
+
+
+def fitted(facts: Facts, method: Method, count: Count, train: TrainOptions, copies: int) -> Fitted:
+    """The first rung of the ladder that fits; the last one where none does.
+
+    Args:
+        count: what the method trains.
+        train: options as decided.
+        copies: of the trained weights that are kept beside them.
+    """
+    asked = _price(facts, step_of(facts, method, count, train, copies))
+    if asked[1] <= facts.hardware.memory:
+        return Fitted({}, *asked, fits=True)
+    changed, best = {}, asked
+    for changed in _rungs(method, train):
+        best = _price(
+            facts, step_of(facts, method, count, train.model_copy(update=changed), copies)
+        )
+        if best[1] <= facts.hardware.memory:
+            return Fitted(changed, *best, fits=True, told=(_changes(facts, changed, asked[1]),))
+    told = _what_would(facts, method, count, train.model_copy(update=changed), copies, best[1])
+    return Fitted(changed, *best, fits=False, told=told)
+
+
+def step_of(
+    facts: Facts, method: Method, count: Count, train: TrainOptions, copies: int = 0
+) -> Step:
+    """The largest step of a fit, as the memory model takes it."""
+    parts = method.parts()
+    own = {name: value for part in parts for name, value in part.model_dump().items()}
+    first = count.lowest if train.cache_trunk and method.needs_steps else 0
+    longest = int(facts.lengths.max())
+    rows = train.per_device_train_batch_size
+    if not method.needs_steps:  # features alone, in the batches of evaluation
+        first, rows = facts.shape.layers, max(1, min(64, SEEN_AT_ONCE // longest))
+    share = facts.learned / max(1.0, float(facts.lengths.mean()))
+    in_sequence = [part.reserved_tokens for part in parts if getattr(part, "in_sequence", False)]
+    rounded = facts.hardware.bf16 and facts.writes and not any(p.saves_base for p in parts)
+    return Step(
+        rows=rows,
+        length=longest,
+        trained=count.trained if method.needs_steps else 0,
+        parts=tuple(part.name for part in parts),
+        answers=int(rows * longest * share) if facts.writes else 0,
+        dtype="bfloat16" if facts.hardware.bf16 else "float32",
+        base_dtype="bfloat16" if rounded else "float32",
+        checkpointing=train.gradient_checkpointing,
+        dropout=train.dropout or 0.0,
+        attention="sdpa" if facts.hardware.device == "cuda" else "eager",
+        lowest_trained_block=first,
+        accumulation=train.gradient_accumulation_steps,
+        copies=copies,
+        cached_tokens=_cached(facts, method, first),
+        virtual_tokens=sum(in_sequence),
+        rank=own.get("lora_r", 8),
+        bottleneck=facts.shape.width // own["reduction_factor"] if "reduction_factor" in own else 0,
+        lora_dropout=own.get("lora_dropout", 0.0),
+        device=facts.hardware.device,
+    )
+
+
+def _cached(facts: Facts, method: Method, first: int) -> int:
+    """Tokens whose states are stored; of a head alone one vector a row."""
+    if not method.needs_steps or first == 0:
+        return 0
+    if first == facts.shape.layers and not facts.writes:
+        return facts.rows
+    return int(facts.lengths.sum())
+
+
+def _price(facts: Facts, step: Step) -> tuple[Memory, int]:
+    """The memory of a step, and its peak as this machine has it."""
+    memory = predict(facts.shape, step)
+    process = memory.process if facts.hardware.device == "cpu" else 0
+    return memory, int(memory.peak * facts.hardware.factor) + process
+
+
+def _rungs(method: Method, train: TrainOptions) -> Iterator[dict[str, Any]]:
+    """Ever smaller passes, then activations computed twice, at the same effective batch."""
+    if not method.needs_steps:
+        return
+    rows, times = train.per_device_train_batch_size, train.gradient_accumulation_steps
+    changed: dict[str, Any] = {}
+    while rows > 1:
+        rows, times = (rows + 1) // 2, times * 2
+        changed = {"per_device_train_batch_size": rows, "gradient_accumulation_steps": times}
+        yield changed
+    if not train.gradient_checkpointing:
+        yield changed | {"gradient_checkpointing": True}
+
+
+def _changes(facts: Facts, changed: dict[str, Any], before: int) -> str:
+    """What was changed to fit, in one sentence."""
+    rows, times = changed["per_device_train_batch_size"], changed["gradient_accumulation_steps"]
+    said = f"{gib(before)} would be needed and {gib(facts.hardware.memory)} may be used: "
+    said += f"{rows} rows in a pass and {times} passes in a step (the same batch of {rows * times})"
+    if changed.get("gradient_checkpointing"):
+        said += ", activations computed twice (about a third more time)"
+    return f"{said}."
+
+
+def _what_would(
+    facts: Facts, method: Method, count: Count, train: TrainOptions, copies: int, least: int
+) -> tuple[str, ...]:
+    """What would make it fit, where passes of one row with checkpointing do not."""
+    room = facts.hardware.memory
+    told = [f"{gib(least)} at the least and {gib(room)} may be used."]
+    depth = freezing_depth(facts, train) if {"full", "freeze"} & {*names(method)} else 0
+    if depth:
+        told.append(
+            f"training the last {depth} of {facts.shape.layers} blocks fits (`freeze` with "
+            f"--layers {depth})."
+        )
+    elif facts.hardware.device == "cuda" or least > room:
+        told.append(f"With --memory {_round_up(least)} it would fit.")
+    step = step_of(facts, method, count, train, copies)
+    if not depth and "full" not in names(method):
+        needed = quantised(facts, step)
+        fits = "fit" if needed <= room else "not fit either"
+        told.append(
+            f"A base quantised to 4 bits would need {gib(needed)} and {fits}; fewtune does not "
+            "train on quantised bases."
+        )
+    return tuple(told)
+
+
+def freezing_depth(facts: Facts, train: TrainOptions) -> int:
+    """How many of the last blocks can train, in passes of one row; 0 where none can."""
+    from fewtune.methods.freeze import Freeze
+
+    shape = facts.shape
+    head = (facts.classes or 0) * (shape.width + 1)
+    for depth in range(shape.layers - 1, 0, -1):
+        trained = depth * shape.block_parameters + shape.after_parameters + head
+        count = Count(trained, 0, shape.layers - depth)
+        small = train.model_copy(
+            update={"per_device_train_batch_size": 1, "gradient_checkpointing": True}
+        )
+        step = step_of(facts, Freeze(layers=depth), count, small)
+        if _price(facts, step)[1] <= facts.hardware.memory:
+            return depth
+    return 0
+
+
+def quantised(facts: Facts, step: Step) -> int:
+    """Peak with the frozen blocks in 4 bits, loaded as such."""
+    shape = facts.shape
+    memory = predict(shape, replace(step, base_dtype="bfloat16"))
+    frozen = shape.layers * shape.block_matrices
+    held = 2 if step.dtype == "bfloat16" else 4
+    small = replace(memory, weights=int(memory.weights - (held - FOUR_BITS) * frozen), loading=0)
+    return int(small.peak * facts.hardware.factor)
+
+
+def names(method: Method) -> tuple[str, ...]:
+    """Of a method's parts."""
+    return tuple(part.name for part in method.parts())
+
+
+def gib(size: float) -> str:
+    """`1.5 GiB`.
+
+    >>> gib(1.5 * 2**30), gib(3e7)
+    ('1.5 GiB', '29 MiB')
+    """
+    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 / 2 else f"{size / 2**20:,.0f} MiB"
+
+
+def _round_up(size: int) -> str:
+    return f"{-(-size // 2**30)}GiB"

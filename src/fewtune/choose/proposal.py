@@ -1,0 +1,272 @@
+"""Methods in the order in which to try them, each with its price and its reasons.
+
+rank(facts)        every method that was counted, the best first
+candidates(...)    the few of them that a race compares, with their learning rates
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from fewtune.choose.cost import Seconds, Work, seconds_of
+from fewtune.choose.facts import Facts
+from fewtune.choose.fit import Fitted, fitted
+from fewtune.choose.recipe import decide
+from fewtune.choose.rules import Rule, applying, options_for
+from fewtune.methods.count import Count
+from fewtune.train.order import steps_per_epoch
+
+if TYPE_CHECKING:
+    from fewtune.choose.memory import Memory
+    from fewtune.methods.base import Method
+    from fewtune.train.options import TrainOptions
+
+MOST = 8  # candidates of a race: with more, the best of them looks better than it is
+ALWAYS = ("tfidf", "probe")  # seconds of work, and sometimes not beaten
+TOO_DEAR, NO_ROOM = 3.0, 50.0  # points less for what takes longer, or more memory, than there is
+OTHER_RATE = 0.5  # of the default rate, for a candidate's second try
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A method as it would be used here.
+
+    Attributes:
+        method: as spelled on the command line.
+        rank: 1 is to be tried first; 0 where it cannot be used.
+        score: the rules' points.
+        options: what to give to `fewtune train` beside the method; what is not named keeps its
+            default.
+        decided: the numbers of the fit that `fewtune train` would come to.
+        trained, total: parameters; None where nobody knows.
+        memory: predicted, by part; None without a neural model.
+        bytes: predicted peak of the process.
+        fits: whether that is within what may be used.
+        seconds: predicted time; None where nobody knows. `time` has its parts.
+        refused: why it cannot be used, as a sentence.
+        reasons: why it stands where it stands, with the numbers.
+        room: what was changed to fit, or what would make it fit.
+        rules: name -> points.
+    """
+
+    method: str
+    rank: int = 0
+    score: float = 0.0
+    options: dict[str, Any] = field(default_factory=dict)
+    decided: dict[str, Any] = field(default_factory=dict)
+    trained: int | None = None
+    total: int | None = None
+    memory: Memory | None = None
+    bytes: int | None = None
+    fits: bool = True
+    seconds: float | None = None
+    time: Seconds | None = None
+    refused: str | None = None
+    reasons: tuple[str, ...] = ()
+    room: tuple[str, ...] = ()
+    rules: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The method with the options that tell it from its default."""
+        told = ",".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.method}({told})" if told else self.method
+
+    def as_json(self) -> dict[str, Any]:
+        """As `plan --json` prints it."""
+        return {
+            "method": self.method,
+            "rank": self.rank,
+            "score": round(self.score, 2),
+            "trainable_parameters": self.trained,
+            "total_parameters": self.total,
+            "share": self.trained / self.total if self.trained and self.total else None,
+            "memory": self._memory(),
+            "fits": self.fits,
+            "seconds": None if self.seconds is None else round(self.seconds, 2),
+            "time": {
+                part: round(getattr(self.time, part), 2) for part in ("probe", "trunk", "steps")
+            }
+            if self.time
+            else None,
+            "options": self.options,
+            "decided": self.decided,
+            "refused": self.refused,
+            "reasons": list(self.reasons),
+            "room": list(self.room),
+            "rules": {name: round(points, 2) for name, points in self.rules.items()},
+        }
+
+    def _memory(self) -> dict[str, int] | None:
+        if self.memory is None:
+            return None
+        return self.memory.as_json() | {"predicted": self.bytes or self.memory.peak}
+
+
+def rank(facts: Facts) -> list[Proposed]:
+    """Every method of the facts, the best first; those that cannot be used stand last.
+
+    Args:
+        facts: with counts for the methods that have a neural model.
+    """
+    rules = applying(facts)
+    found = [_proposed(facts, name, method, rules) for name, method in facts.methods.items()]
+    usable = sorted(
+        (one for one in found if not one.refused),
+        key=lambda one: (-round(one.score, 1), one.seconds or 0.0),
+    )
+    ranked = [replace(one, rank=place) for place, one in enumerate(usable, start=1)]
+    return ranked + [one for one in found if one.refused]
+
+
+def candidates(ranked: Sequence[Proposed], most: int = MOST) -> list[Proposed]:
+    """Whom a race compares: the cheap ones, then the best by rank, then other rates of the best.
+
+    Args:
+        ranked: as `rank` gives them.
+        most: how many.
+    """
+    usable = [one for one in ranked if not one.refused and one.fits and one.seconds is not None]
+    cheap = [one for one in usable if one.method in ALWAYS]
+    tuned = [one for one in usable if one.decided and one.score > -1][: most - len(cheap) - 2]
+    if not tuned:
+        tuned = [one for one in usable if one.decided][:1]
+    room = most - len(cheap) - len(tuned)
+    return cheap + tuned + [_other_rate(one) for one in tuned[: min(2, room)]]
+
+
+def with_options(facts: Facts) -> dict[str, Method]:
+    """The methods of the facts with the options that suit the case."""
+    found = {}
+    for name, method in facts.methods.items():
+        options, _ = options_for(name, facts)
+        found[name] = type(method)(**{**method.model_dump(), **options}) if options else method
+    return found
+
+
+def _other_rate(one: Proposed) -> Proposed:
+    rate = float(f"{OTHER_RATE * max(one.decided['learning_rate'].values()):.3g}")
+    return replace(
+        one,
+        options=one.options | {"learning_rate": rate},
+        decided=one.decided | {"learning_rate": dict.fromkeys(one.decided["learning_rate"], rate)},
+    )
+
+
+def _proposed(facts: Facts, name: str, method: Method, rules: Sequence[Rule]) -> Proposed:
+    """One method: what it costs, what it is worth."""
+    count = facts.counts.get(name)
+    if reason := _refusal(facts, method, count):
+        return Proposed(name, refused=reason)
+    points = {rule.name: added for rule in rules if (added := rule.adds(name))}
+    reasons = [rule.reason(facts, name) for rule in rules if rule.name in points]
+    one = Proposed(name, score=sum(points.values()), rules=points, reasons=tuple(reasons))
+    if count is None or not method.tunes or not method.needs_model:
+        return _without_model(facts, method, one, count)
+    return _weighed(facts, _priced(facts, method, count, one))
+
+
+def _refusal(facts: Facts, method: Method, count: Count | None) -> str | None:
+    if facts.writes and method.tunes and not (method.needs_model and method.needs_steps):
+        return f"`{method.spell()}` chooses among labels and cannot write."
+    if not method.tunes and not facts.shape.causal:
+        return (
+            f"{facts.model} reads and does not write; a prompt is searched for a model that "
+            "answers (--model endpoint:URL#NAME, or a causal language model)."
+        )
+    return count.refusal if count else None
+
+
+def _without_model(facts: Facts, method: Method, one: Proposed, count: Count | None) -> Proposed:
+    """N-grams, and prompts of a model that stays as it is."""
+    if not method.tunes:
+        return replace(one, trained=0, total=facts.parameters)
+    trained = count.trained if count else None
+    one = replace(one, trained=trained, total=trained)
+    if facts.timings is None:
+        return one
+    work = Work(facts.lengths, facts.classes, 0.0, 1, 1, 0)
+    time = seconds_of(method, count or Count(), facts.shape, work, facts.timings)
+    return _weighed(facts, replace(one, seconds=time.total, time=time))
+
+
+def _priced(facts: Facts, method: Method, count: Count, one: Proposed) -> Proposed:
+    """With memory, time and the numbers of its fit."""
+    recipe = decide(method, facts.train, facts.rows, facts.has_valid, facts.width)
+    copies = int((recipe.options.average_last or 0) > 1)
+    copies += int((recipe.options.wise_ft_alpha or 1.0) < 1)
+    room = fitted(facts, method, count, recipe.options, copies if method.needs_steps else 0)
+    train = recipe.options.model_copy(update=room.train)
+    options, why = options_for(one.method, facts)
+    defaults = {k: v.default for part in method.parts() for k, v in type(part).model_fields.items()}
+    options = {k: v for k, v in options.items() if defaults.get(k) != v} | room.train
+    one = replace(
+        one,
+        trained=count.trained,
+        total=count.total,
+        memory=room.memory,
+        bytes=room.bytes,
+        fits=room.fits,
+        room=room.told,
+        options=options,
+        reasons=(*one.reasons, *why, *(recipe.reasons if method.needs_steps else ())),
+    )
+    if method.needs_steps:
+        one = replace(one, decided=_decided(facts, recipe.head, recipe.parts, train))
+    if facts.timings is None:
+        return one
+    time = seconds_of(method, count, facts.shape, work_of(facts, train), facts.timings)
+    return replace(one, seconds=time.total, time=time)
+
+
+def work_of(facts: Facts, train: TrainOptions) -> Work:
+    """What a fit with decided options goes through."""
+    return Work(
+        lengths=facts.lengths,
+        classes=facts.classes,
+        learned=facts.learned,
+        batch=train.per_device_train_batch_size,
+        accumulation=train.gradient_accumulation_steps,
+        steps=train.max_steps or 1,
+        checkpointing=train.gradient_checkpointing,
+        caches=train.cache_trunk,
+    )
+
+
+def _decided(
+    facts: Facts, head: float, rates: dict[str, float], train: TrainOptions
+) -> dict[str, Any]:
+    """The numbers of a fit, by the options' names."""
+    batch, times = train.per_device_train_batch_size, train.gradient_accumulation_steps
+    steps = train.max_steps or 1
+    return {
+        "learning_rate": dict(rates),
+        "head_learning_rate": head if not facts.writes else None,
+        "num_train_epochs": round(steps / steps_per_epoch(facts.rows, batch, times), 1),
+        "max_steps": steps,
+        "per_device_train_batch_size": batch,
+        "gradient_accumulation_steps": times,
+        "gradient_checkpointing": train.gradient_checkpointing,
+        "average_last": train.average_last,
+        "wise_ft_alpha": train.wise_ft_alpha,
+    }
+
+
+def _weighed(facts: Facts, one: Proposed) -> Proposed:
+    """Points less for what takes more memory or time than there is."""
+    if not one.fits:
+        one = replace(one, score=one.score - NO_ROOM, rules=one.rules | {"memory": -NO_ROOM})
+    if facts.budget and one.seconds and one.seconds > facts.budget:
+        told = f"about {one.seconds:,.0f} s are more than the {facts.budget:,.0f} s of the budget."
+        one = replace(
+            one,
+            score=one.score - TOO_DEAR,
+            rules=one.rules | {"budget": -TOO_DEAR},
+            reasons=(*one.reasons, told),
+        )
+    return one
+
+
+__all__ = ["Fitted", "Proposed", "candidates", "rank", "with_options"]

@@ -1,0 +1,49 @@
+"""What was found out once on this machine, kept in the user's cache folder.
+
+Losing the folder loses time and nothing else: a value that is not there is found out again, and
+where nothing can be written nothing is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from fewtune.base.files import fingerprint, write_atomic
+
+Value = TypeVar("Value")
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/fewtune`, usually `~/.cache/fewtune`."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "fewtune"
+
+
+def kept(
+    kind: str, key: tuple[object, ...], find: Callable[[], Value], again: bool = False
+) -> Value:
+    """A value from the cache, else found out and kept.
+
+    Args:
+        kind: what it is, a folder's name.
+        key: all that it depends on.
+        find: finds it out; plain JSON values.
+        again: find it out whatever is kept.
+    """
+    path = cache_folder() / kind / f"{fingerprint(*map(repr, key))}.json"
+    if not again:
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))["value"]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # never found out, or cut short
+    value = find()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps({"key": [repr(one) for one in key], "value": value}))
+    except OSError:
+        pass
+    return value

@@ -1,0 +1,352 @@
+"""A few training steps, timed on this machine: random numbers in the model's own sizes.
+
+How long a step takes does not depend on what the weights are, so none are read: of a model with
+many blocks the first few are built, and what they take is scaled to all. The steps are those of
+the real loop, with its attention kernel, precision and optimiser.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fewtune.choose.cost import (
+    ADDED,
+    ALL,
+    Timings,
+    computed,
+    fitted_curve,
+    operations,
+)
+from fewtune.methods import parse
+from fewtune.methods.base import Method
+from fewtune.trials.kept import kept
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fewtune.choose.facts import Hardware
+    from fewtune.models.device import Machine
+    from fewtune.models.load import Source
+    from fewtune.models.shape import Shape
+
+GRID = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+STEPS = 3  # timed at each length, after one that warms up
+CLASSES = 16
+LONGEST_STEP = 1.0  # seconds; larger steps are timed on fewer rows
+FEW = 12_000_000  # numbers in the matrices of the blocks that are built, where there are many
+MOST = 160_000_000  # numbers in one block; above, nothing is built
+BANDWIDTH = 1.5e10  # bytes a second of main memory, where no step was timed
+ASSUMED, ASSUMED_BANDWIDTH = 4e13, 5e11  # of a GPU that is not here
+ASSUMPTION = (
+    "the device is not in this machine: 40 TFLOP/s are assumed, what a card with about 100 in "
+    "bfloat16 reaches in training; trust the ratios."
+)
+EFFICIENCY = 0.4  # of the rate of large matrix products, that training reaches (docs/log.md)
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What is timed: a slice of a model on batches of given lengths."""
+
+    source: Source
+    shape: Shape
+    speaks: bool
+    hardware: Hardware
+    depth: int
+    rows: int
+    lengths: tuple[int, ...]
+
+    @property
+    def machine(self) -> Machine:
+        """Where it is timed."""
+        return _machine(self.hardware)
+
+    @property
+    def slice(self) -> Shape:
+        """The shape of what is built."""
+        return replace(self.shape, layers=self.depth, vocabulary=1000)
+
+    def work(self, length: int, passes: int) -> float:
+        """Operations of a step."""
+        return passes * float(operations(self.slice, np.array(self.rows), np.array(length)))
+
+
+def time_steps(
+    source: Source,
+    shape: Shape,
+    speaks: bool,
+    hardware: Hardware,
+    lengths: np.ndarray,
+    again: bool = False,
+) -> Timings:
+    """Timings of a model, for texts of such lengths.
+
+    Args:
+        speaks: whether it learns to write.
+        hardware: this machine's, or one that is not here.
+        lengths: (rows,) tokens of the training rows.
+        again: measure, whatever is kept.
+    """
+    if not hardware.here:
+        return computed(ASSUMED, ASSUMED_BANDWIDTH, "assumed", ASSUMPTION)
+    where = _where(hardware)
+    rate = kept("rates", where, lambda: measured_rate(_machine(hardware)), again)
+    plan = _planned(source, shape, speaks, hardware, lengths, rate)
+    if plan is None:
+        note = (
+            f"computed from this machine's {rate / 1e9:,.0f} GFLOP/s in matrix products, of which "
+            f"training reaches about {EFFICIENCY:.0%}: a block of this model is too large to time."
+        )
+        return computed(EFFICIENCY * rate, BANDWIDTH, "computed", note)
+    key = (*where, _identity(source), speaks, plan.depth, plan.rows, plan.lengths)
+    return _timings(plan, kept("steps", key, lambda: rehearsed(plan), again))
+
+
+def measured_rate(machine: Machine) -> float:
+    """Operations a second in large matrix products, in the precision of training."""
+    import torch
+
+    dtype = torch.bfloat16 if machine.bf16 else torch.float32
+    size = 4096 if machine.device == "cuda" else 1024
+    one = torch.randn(size, size, device=machine.device).to(dtype)
+    best = min(_timed(lambda: one @ one, machine) for _ in range(5))
+    return 2 * size**3 / best
+
+
+def rehearsed(plan: Rehearsal) -> dict[str, Any]:
+    """Seconds of steps: `full` and `added` by length, `forward` by length, and the optimiser's."""
+    import torch
+
+    from fewtune.models.device import keep_freed_memory, threads
+
+    keep_freed_memory()
+    torch.set_num_threads(threads())
+    torch.manual_seed(0)
+    found: dict[str, Any] = {"optimiser": _optimiser(plan.machine)}
+    for kind, method in (("full", "full"), ("added", "lora")):
+        bench = Bench(plan, parse(method, {}))
+        if kind == "full":
+            found["attention"] = bench.choose_attention()
+            found["forward"] = bench.forward()
+        else:
+            bench.use(found["attention"])
+        found[kind] = bench.steps()
+        found[f"{kind}_trained"] = bench.trained
+    return found
+
+
+@dataclass
+class Bench:
+    """One method on a slice of a model."""
+
+    plan: Rehearsal
+    method: Method
+    _begun: dict[int, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        from fewtune.methods.base import prepare
+        from fewtune.models.device import round_frozen
+        from fewtune.models.empty import build, config_for, shallow
+        from fewtune.models.modes import set_dropout
+
+        plan = self.plan
+        config = shallow(config_for(plan.source), plan.depth)
+        model = build(config, plan.source, None if plan.speaks else CLASSES)
+        set_dropout(model, 0.0)
+        self.prepared = prepare(model, self.method)
+        self.model = self.prepared.model.to(plan.machine.device)
+        if plan.speaks and self.method.adds_parts:
+            round_frozen(self.model, plan.machine)
+
+    @property
+    def trained(self) -> int:
+        """Trained parameters of the slice."""
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+    def choose_attention(self) -> str:
+        """The kernel that a run would choose."""
+        from fewtune.models.attention import choose_attention
+
+        return choose_attention(
+            self.model, self.plan.machine, self.plan.rows, self.plan.lengths[-1]
+        )
+
+    def use(self, kernel: str) -> None:
+        """Use a kernel."""
+        from fewtune.models.attention import set_attention
+
+        set_attention(self.model, kernel)
+
+    def forward(self) -> list[float]:
+        """Seconds of a pass without gradients, by length."""
+        return [self._forward(length) for length in self.plan.lengths]
+
+    def _forward(self, length: int) -> float:
+        import torch
+
+        machine = self.plan.machine
+        ids = torch.full((self.plan.rows, length), 5, device=machine.device)
+        mask = torch.ones_like(ids)
+        with torch.inference_mode(), machine.autocast():
+            passes = [
+                _timed(lambda: self.model.features(ids, mask), machine) for _ in range(1 + STEPS)
+            ]
+        return float(np.median(passes[1:]))
+
+    def steps(self) -> list[float]:
+        """Seconds of a training step by length, through the real loop."""
+        return [self._steps(length) for length in self.plan.lengths]
+
+    def _steps(self, length: int) -> float:
+        from fewtune.train.loop import Fit, run_fit
+        from fewtune.train.optimiser import Rates
+        from fewtune.train.options import TrainOptions
+
+        plan, count = self.plan, 1 + STEPS
+        options = TrainOptions(
+            average_last=0, per_device_train_batch_size=plan.rows, load_best_model_at_end=False
+        )
+        rates = Rates(1e-6, {part.name: 1e-6 for part in self.method.parts()})
+        with TemporaryDirectory() as folder:
+            fit = Fit(
+                self.prepared, self._rows(length, count * plan.rows), options, count, rates,
+                plan.machine, 0, Path(folder),
+            )  # fmt: skip
+            seconds = [
+                plan.rows / event["rows_per_second"]
+                for event in run_fit(fit)
+                if event.name == "step"
+            ]
+        return float(np.median(seconds[1:]))
+
+    def _rows(self, length: int, rows: int) -> Any:
+        """Rows of random tokens, as the loop takes them."""
+        from fewtune.models.batches import Encoded, Marked
+
+        draw = np.random.Generator(np.random.PCG64(0))
+        ids = [draw.integers(5, 99, length) for _ in range(rows)]
+        if self.plan.speaks:
+            from fewtune.train.answers import AnswerRows
+
+            weights = [np.ones(length, dtype=np.float32) for _ in ids]
+            marked = Marked(ids, 0, (), weights, list(range(rows)))
+            return AnswerRows(self.model, marked, self.plan.machine)  # type: ignore[arg-type]
+        from fewtune.train.work import WholeRows
+
+        targets = draw.integers(0, CLASSES, rows)
+        return WholeRows(self.model, Encoded(ids, 0), targets, _loss, self.plan.machine)  # type: ignore[arg-type]
+
+
+def _loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(logits, targets, reduction="sum"), logits.new_tensor(float(len(targets)))
+
+
+def _planned(
+    source: Source,
+    shape: Shape,
+    speaks: bool,
+    hardware: Hardware,
+    lengths: np.ndarray,
+    rate: float,
+) -> Rehearsal | None:
+    """Which slice is timed on which batches; None where even one row of one block is too much."""
+    if shape.block_matrices > MOST:
+        return None
+    depth = max(min(2, shape.layers), FEW // shape.block_matrices)
+    chosen = grid_lengths(lengths)
+    plan = Rehearsal(source, shape, speaks, hardware, min(depth, shape.layers), 16, chosen)
+    while plan.rows > 1 and plan.work(chosen[-1], ALL) / (EFFICIENCY * rate) > LONGEST_STEP:
+        plan = replace(plan, rows=plan.rows // 2)
+    return plan
+
+
+def grid_lengths(lengths: np.ndarray) -> tuple[int, ...]:
+    """Two lengths of a fixed grid about those of the rows, so that what is timed can be kept.
+
+    >>> grid_lengths(np.array([11, 14, 16, 18, 30])), grid_lengths(np.array([7] * 9))
+    ((8, 32), (8, 16))
+    """
+    low, high = np.percentile(lengths, (25, 95))
+    above = next(one for one in GRID if one >= min(high, GRID[-1]))
+    below = [one for one in GRID if one <= max(low, GRID[0])][-1]
+    return (below, above) if below < above else (below, 2 * below)
+
+
+def _timings(plan: Rehearsal, found: dict[str, Any]) -> Timings:
+    """Curves of the whole model from the seconds of its slice."""
+    scale = plan.shape.layers / plan.depth
+
+    def curve(kind: str, passes: int, aside: float = 0.0) -> Any:
+        points = [
+            (plan.work(length, passes), max(1e-6, seconds - aside))
+            for length, seconds in zip(plan.lengths, found[kind], strict=True)
+        ]
+        line = fitted_curve(points)
+        return replace(line, fixed=line.fixed * scale)
+
+    each = found["optimiser"]
+    blocks = "its blocks" if plan.depth == plan.shape.layers else f"{plan.depth} of its blocks"
+    note = (
+        f"from steps timed on this machine: {plan.rows} rows of {plan.lengths[0]} and "
+        f"{plan.lengths[1]} tokens through {blocks}, {found['attention']} attention."
+    )
+    return Timings(
+        forward=curve("forward", 1),
+        full=curve("full", ALL, each * found["full_trained"]),
+        added=curve("added", ADDED, each * found["added_trained"]),
+        optimiser=each,
+        how="measured",
+        note=note,
+    )
+
+
+def _optimiser(machine: Machine) -> float:
+    """Seconds of an AdamW step for each number."""
+    import torch
+
+    numbers = [torch.zeros(2_000_000, device=machine.device, requires_grad=True) for _ in range(4)]
+    for one in numbers:
+        one.grad = torch.ones_like(one)
+    step = torch.optim.AdamW(numbers, lr=1e-6, fused=machine.device in ("cpu", "cuda")).step
+    times = [_timed(step, machine) for _ in range(1 + STEPS)]
+    return float(np.median(times[1:])) / sum(one.numel() for one in numbers)
+
+
+def _timed(do: Any, machine: Machine) -> float:
+    import torch
+
+    begun = perf_counter()
+    do()
+    if machine.device == "cuda":
+        torch.cuda.synchronize()
+    return perf_counter() - begun
+
+
+def _identity(source: Source) -> str:
+    from fewtune.base.files import fingerprint
+
+    return fingerprint(source.folder / "config.json")
+
+
+def _where(hardware: Hardware) -> tuple[object, ...]:
+    """What tells one machine, and one precision, from another."""
+    from importlib.metadata import version
+
+    threads = os.environ.get("OMP_NUM_THREADS") or hardware.cores
+    where = (hardware.cpu, threads, hardware.gpus, hardware.device, hardware.bf16)
+    return (*where, version("torch"), version("transformers"))
+
+
+def _machine(hardware: Hardware) -> Machine:
+    from fewtune.models.device import Machine
+
+    return Machine(hardware.device, hardware.bf16)
