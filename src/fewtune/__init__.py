@@ -12,7 +12,19 @@ from fewtune import augment as _augment_room  # noqa: F401
 from fewtune import check as _check_room  # noqa: F401
 from fewtune import evaluate as _evaluate_room  # noqa: F401
 from fewtune import train as _train_room  # noqa: F401
-from fewtune.api import Model, Run, augment, check, evaluate, label, load, predict, resume, train
+from fewtune.api import (
+    Model,
+    Run,
+    augment,
+    check,
+    evaluate,
+    label,
+    load,
+    plan,
+    predict,
+    resume,
+    train,
+)
 from fewtune.base.errors import FewtuneError, UsageError
 
 __version__ = "0.1.0"
@@ -26,6 +38,7 @@ __all__ = [
     "evaluate",
     "label",
     "load",
+    "plan",
     "predict",
     "resume",
     "train",

@@ -225,6 +225,29 @@ def train(data: str | Path, *, listen: Listener | None = None, **options: Any) -
     return _heard(folder, events, listen)
 
 
+def plan(data: str | Path, **options: Any) -> dict[str, Any]:
+    """Which methods suit data, model and machine: what each would train, take and cost, and why.
+
+    Nothing is trained and no weights are read: a folder with config.json and a tokenizer will do.
+
+    Args:
+        data: the training file.
+        options: `need` (modular, switch, edge, input-only), `memory` ("24GB"), `budget` ("10m"),
+            `again`, and those of `train` by the same names: `model`, `device`, `task`, ...
+
+    Returns:
+        What `fewtune plan --json` prints; `methods` by rank, each with `options`, `reasons`,
+        `memory`, `seconds` and the `command` that trains by it.
+
+    Raises:
+        UsageError: wrong options; every mistake at once.
+        FewtuneError: no such model or file, or no method could learn from these rows.
+    """
+    from fewtune.pipeline.proposal import propose
+
+    return propose(str(data), options).as_json()
+
+
 def resume(run: str | Path, *, listen: Listener | None = None) -> Run:
     """Go on with a run that was stopped; a finished one is given back as it is.
 

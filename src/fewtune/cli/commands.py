@@ -44,6 +44,14 @@ def resume(run: str, **given: Any) -> int | None:
     return None
 
 
+def plan(data: str, **given: Any) -> int | None:
+    """Methods with their prices and reasons."""
+    from fewtune.cli.planning import plan_file
+
+    door, options = _door(given)
+    return plan_file(data, door, options)
+
+
 def check(data: str | None = None, **given: Any) -> int | None:
     """The linter."""
     from fewtune.cli.checking import check_file
@@ -170,6 +178,32 @@ def _train_parameters() -> list[inspect.Parameter]:
         argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
         keyword("method", f"auto, one of {methods}, or several joined by + [default: auto]"),
         keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
+        *_common(),
+        *parameters(groups),
+    ]
+
+
+def _plan_parameters() -> list[inspect.Parameter]:
+    from fewtune.choose.options import PlanOptions
+    from fewtune.cli.flags import argument, keyword, parameters
+    from fewtune.data.options import DataOptions
+    from fewtune.models.options import ModelOptions
+    from fewtune.pipeline.job import TASKS
+    from fewtune.record.options import SeedOptions
+    from fewtune.tasks.options import GenerateOptions
+    from fewtune.train.options import TrainOptions
+
+    groups: dict[str, list[Any]] = {
+        "Options: plan": [PlanOptions],
+        "Options: data": [DataOptions, SeedOptions],
+        "Options: model": [ModelOptions],
+        "Options: train": [TrainOptions],
+        "Options: generate": [GenerateOptions],
+    }
+    return [
+        argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
+        keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
+        keyword("all", "every reason of every method", is_bool=True),
         *_common(),
         *parameters(groups),
     ]
@@ -338,6 +372,9 @@ def _config_parameters() -> list[inspect.Parameter]:
 COMMANDS: dict[str, Command] = {
     "train": Command(
         train, "fine-tune on a file of labelled rows: the main job", _train_parameters
+    ),
+    "plan": Command(
+        plan, "methods that suit data, model and machine, with their prices", _plan_parameters
     ),
     "check": Command(
         check, "lint training data: what is wrong, where, what to do", _check_parameters

@@ -144,6 +144,7 @@ class Proposal:
                 "kind": rule.kind,
                 "says": rule.says(self.facts),
                 "source": rule.source,
+                "numbers": dict(rule.numbers),
                 "raises": [name for name in names if rule.adds(name) > 0],
                 "lowers": [name for name in names if rule.adds(name) < 0],
             }

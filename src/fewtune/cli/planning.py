@@ -1,0 +1,209 @@
+"""`fewtune plan`: the methods as a table, and why they stand as they do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fewtune.cli.screen import Screen
+
+BEST = 3  # commands shown, unless --all
+MANNERS = {"measured": "", "computed": "~", "assumed": "?"}
+
+
+def plan_file(path: str, screen: Screen, options: Mapping[str, Any]) -> int | None:
+    """Print the plan for a file."""
+    from fewtune import api
+
+    given = dict(options)
+    every = bool(given.pop("all", False))
+    with screen:
+        if not screen.json and not screen.quiet and screen.err.is_terminal:
+            screen._wait("counting tokens and parameters, timing a few steps")
+        told = api.plan(path, **given)
+    if screen.json:
+        print(json.dumps(told, ensure_ascii=False))
+    else:
+        Printed(screen, told, every).all()
+    return None
+
+
+class Printed:
+    """A plan on the terminal."""
+
+    def __init__(self, screen: Screen, told: Mapping[str, Any], every: bool) -> None:
+        self.screen = screen
+        self.out = screen.out
+        self.told = told
+        self.every = every
+        self.usable = [one for one in told["methods"] if not one["refused"]]
+
+    def all(self) -> None:
+        """What it rests on, the table, the reasons, the commands."""
+        self._case()
+        self.out.print()
+        self.out.print(self._table())
+        self.out.print()
+        self._timing()
+        self._room()
+        self._why()
+        self._refused()
+        self._commands()
+
+    def _case(self) -> None:
+        told = self.told
+        self._line("task", f"{told['task']['name']}: {told['task']['why']}")
+        self._line("rows", _rows(told))
+        self._line("tokens", _tokens(told["tokens"]))
+        model = told["model"]
+        self._line(
+            "model",
+            f"{model['name']}: {model['family']}, {model['parameters']:,} parameters, "
+            f"{model['blocks']} blocks of width {model['width']:,}",
+        )
+        self._line("machine", _machine(told["hardware"]))
+        if told["needs"] or told["budget"]:
+            budget = [f"at most {_time(told['budget'])}"] if told["budget"] else []
+            self._line("wanted", ", ".join([*told["needs"], *budget]))
+        for note in told["notes"]:
+            self._line("note", note, style="yellow")
+
+    def _table(self) -> Any:
+        from rich.table import Table
+
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        right = ("", "trains", "of all", "memory", "time")
+        for head in ("", "method", "trains", "of all", "memory", "time", "fits", "with"):
+            table.add_column(head, justify="right" if head in right else "left", no_wrap=True)
+        table.columns[-1].no_wrap = False
+        for one in self.usable:
+            style = "bold" if one["rank"] == 1 else "" if one["fits"] else "dim"
+            table.add_row(*self._row(one), style=style)
+        return table
+
+    def _row(self, one: Mapping[str, Any]) -> list[str]:
+        share = one["share"]
+        memory = one["memory"] and _size(one["memory"]["predicted"])
+        trained = one["trainable_parameters"]
+        timing = self.told["timing"]
+        manner = MANNERS[timing["how"]] if timing else ""
+        return [
+            str(one["rank"]),
+            one["method"],
+            "-" if trained is None else f"{trained:,}",
+            "-" if share is None else f"{share:.2%}",
+            memory or "-",
+            "-" if one["seconds"] is None else f"{manner}{_time(one['seconds'])}",
+            "yes" if one["fits"] else "no",
+            _with(one),
+        ]
+
+    def _timing(self) -> None:
+        if self.told["timing"]:
+            self._line("time", self.told["timing"]["note"], style="dim")
+
+    def _room(self) -> None:
+        """What was changed to fit, or what would make it fit; methods that say the same as one."""
+        said: dict[str, list[str]] = {}
+        for one in self.usable:
+            if one["room"]:
+                said.setdefault(" ".join(one["room"]), []).append(one["method"])
+        for sentence, methods in said.items():
+            self._line("memory", f"{', '.join(methods)}: {sentence}", style="yellow")
+
+    def _why(self) -> None:
+        for rule in self.told["rules"]:
+            up, down = ", ".join(rule["raises"]), ", ".join(rule["lowers"])
+            who = "; ".join([*([f"up: {up}"] if up else []), *([f"down: {down}"] if down else [])])
+            self._line("why", f"{rule['says']} [{rule['source']}]. {who}.")
+        for one in self.usable if self.every else ():
+            self.out.print()
+            self._line(one["method"], f"memory {_parts(one)}" if one["memory"] else "")
+            for reason in one["reasons"]:
+                self._line("", reason, style="dim")
+
+    def _refused(self) -> None:
+        for one in self.told["methods"]:
+            if one["refused"]:
+                self._line("not here", f"{one['method']}: {one['refused']}", style="dim")
+
+    def _commands(self) -> None:
+        self.out.print()
+        for one in self.usable[: None if self.every else BEST]:
+            self.out.print(one["command"], soft_wrap=True)
+
+    def _line(self, head: str, text: str, style: str = "") -> None:
+        from rich.table import Table
+
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(min_width=9, style=style or "bold", no_wrap=True)
+        grid.add_column(overflow="fold", style=style)
+        grid.add_row(head, text)
+        self.out.print(grid)
+
+
+def _rows(told: Mapping[str, Any]) -> str:
+    rows, classes = told["rows"], told["rows_per_class"]
+    said = f"{rows['train']:,} to learn from ({told['size']} data)"
+    said += f", {rows['valid']:,} to watch" if rows["valid"] else ""
+    said += f", {rows['test']:,} to test on" if rows["test"] else ""
+    if classes:
+        least, most = classes["least"], classes["most"]
+        each = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        said += f"; {classes['classes']:,} classes of {each} rows"
+    return said
+
+
+def _tokens(tokens: Mapping[str, Any]) -> str:
+    said = f"{tokens['mean']:,.0f} a row, {tokens['longest']:,} the longest"
+    said += f", {tokens['learned']:,.0f} learned" if tokens["learned"] else ""
+    return said + (f"; {tokens['unknown']:.1%} unknown" if tokens["unknown"] else "")
+
+
+def _machine(found: Mapping[str, Any]) -> str:
+    cores = "1 core" if found["cores"] == 1 else f"{found['cores']} cores"
+    units = f" with {', '.join(found['units'])}" if found["units"] else ""
+    cards = ", ".join(found["gpus"]) or "no GPU"
+    said = f"{cores}{units}, {_size(found['ram'])} of memory ({_size(found['free'])} free), {cards}"
+    precision = "bfloat16" if found["bf16"] else "float32"
+    limit = "as told" if found["told"] else "what is free"
+    return f"{said}; planned for {found['device']}, {precision}, {_size(found['memory'])} ({limit})"
+
+
+def _with(one: Mapping[str, Any]) -> str:
+    """The options that differ from the defaults, and the rate and passes that are used."""
+    short = {
+        "per_device_train_batch_size": "batch",
+        "gradient_accumulation_steps": "accumulation",
+        "gradient_checkpointing": "checkpointing",
+    }
+    told = [
+        short.get(name, name) if value is True else f"{short.get(name, name)} {value}"
+        for name, value in one["options"].items()
+    ]
+    if one["decided"]:
+        rates = "/".join(f"{rate:.2g}" for rate in one["decided"]["learning_rate"].values())
+        told.append(f"rate {rates}, {one['decided']['num_train_epochs']:g} passes")
+    return ", ".join(told)
+
+
+def _with_number(method: str, numbers: Mapping[str, str]) -> str:
+    return f"{method} ({numbers[method]})" if method in numbers else method
+
+
+def _parts(one: Mapping[str, Any]) -> str:
+    names = ("weights", "gradients", "optimiser", "activations", "logits", "cache", "kept")
+    memory = one["memory"]
+    return ", ".join(f"{name} {_size(memory[name])}" for name in names if memory.get(name))
+
+
+def _size(count: float) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"
+
+
+def _time(seconds: float) -> str:
+    """`12 s`, `3.5 min`, `2.1 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"
