@@ -317,9 +317,39 @@ def test_a_gain_tells_from_where_to_where_and_what_else_moved():
     assert said == (
         "`lora` lowers the loss per token from 2.000 (1.900 to 2.100) to 1.200 (1.100 to 1.300) on "
         "1,200 test rows, 0.800 (0.750 to 0.850; p = 0.0005) better than the untouched model; "
-        "ROUGE-L rose from 0.300 (0.280 to 0.320) to 0.500 (0.480 to 0.520); the share of answers "
-        "that end by themselves fell from 90.0 % (85.0 % to 95.0 %) to 40.0 % (35.0 % to 45.0 %)."
+        "ROUGE-L rose from 0.300 to 0.500; the share of answers that end by themselves fell from "
+        "90.0 % to 40.0 %."
     )
+
+
+def test_two_other_metrics_are_told_at_the_most():
+    names = ("loss", "exact_match", "number_match", "rougeL", "stops", "repetition")
+    scores, before = ({name: told(value, 0.01) for name in names} for value in (0.2, 0.6))
+    said = generation_verdict("lora", 99, scores, before, compared(0.4, 0.05, 0.001))
+    assert said.count(" fell from ") == 2
+    assert "exact answers" in said
+    assert "right numbers" in said
+
+
+def test_a_baseline_that_is_better_by_another_metric_is_told():
+    block = {"loss": told(1.2, 0.1)}, {"loss": told(2.0, 0.1)}
+    worse, none = compared(-0.3, 0.1, 0.001, "nearest"), compared(-0.3, 0.4, 0.3, "few_shot")
+    gains = {"rougeL": worse, "bleu": none, "chrf": worse}
+    said = generation_verdict("lora", 90, *block, compared(0.8, 0.05, 0.001), gains=gains)
+    assert said.endswith(
+        "better than the untouched model; but by ROUGE-L and chrF the answer of the nearest "
+        "training row is better."
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"), [(4, "4 rows are too few to show any"), (40, "differ too much")]
+)
+def test_a_large_difference_that_is_not_sure_is_not_said_to_be_too_small_to_see(rows, words):
+    block = {"loss": told(1.0, 3.0)}, {"loss": told(4.0, 3.0)}
+    said = generation_verdict("lora", rows, *block, compared(3.0, 4.0, 0.13))
+    assert words in said
+    assert "could have shown" not in said
 
 
 def test_a_loss_of_quality_says_do_not_use():

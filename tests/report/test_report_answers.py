@@ -194,8 +194,14 @@ def test_forgetting_is_judged_by_its_interval(english, change, said, tone):
     assert f'<p class="judged {tone}">' in html
 
 
-def test_the_threshold_told_is_the_one_that_warns():
-    assert answers.NOTABLE == forgetting.NOTABLE
+@pytest.mark.parametrize("rise", [0.099, 0.101])
+def test_the_page_judges_as_the_run_warns(rise):
+    change = {"value": rise, "low": 0.01, "high": 0.2}
+    loss = {"value": 2.0, "low": 1.9, "high": 2.1}
+    found = {"known": True, "passages": 60, "loss": loss, "before": loss, "change": change}
+    scores = {"recall": found, "warnings": []}
+    warned = "warned" in [event.name for event in forgetting.told(scores)]
+    assert warned == ("forgets" in answers.judged(change)) == (rise > answers.NOTABLE)
 
 
 def test_texts_that_the_model_never_knew_say_nothing_of_forgetting(english):

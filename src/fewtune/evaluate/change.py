@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fewtune.evaluate.overlap import OF_CHARACTERS
@@ -27,9 +27,24 @@ WORDS = {
 PERCENT = {"token_accuracy", "exact_match", "number_match", "stops", "repetition"}
 HUNDRED = {"bleu", "chrf"}
 FALLING = {"loss", "perplexity", "repetition"}  # better the lower
-#: Told beside the metric that decides, where the intervals before and after lie apart; one metric
-#: of a kind, for ROUGE-1 seldom says more than ROUGE-L.
-BESIDE = ("loss", "exact_match", "number_match", "rougeL", "bleu", "stops", "repetition")
+#: Told beside the metric that decides, where the intervals before and after lie apart, the first
+#: MOST of them; one metric of a kind, for ROUGE-1 seldom says more than ROUGE-L.
+BESIDE = ("exact_match", "number_match", "rougeL", "stops", "repetition", "bleu", "loss")
+MOST = 2
+UNTOUCHED = "the untouched model"
+#: How the other baselines of answers are called in a sentence.
+NAMES = {
+    "nearest": "the answer of the nearest training row",
+    "few_shot": "the untouched model with training rows in its prompt",
+}
+FEWEST = 6  # rows; of fewer not even a difference of one sign in all has a p below 0.05
+
+NOTABLE = 0.1  # nats a token: a rise of the loss on general texts from which forgetting is told
+
+
+def forgets(change: Mapping[str, Any]) -> bool:
+    """Whether a rise of the loss on general texts is beyond noise and worth a word."""
+    return (change.get("low") or 0) > 0 and change["value"] > NOTABLE
 
 
 def generation_verdict(
@@ -40,6 +55,8 @@ def generation_verdict(
     gain: Mapping[str, Any],
     primary: str = "loss",
     where: str = "test rows",
+    gains: Mapping[str, Mapping[str, Any]] | None = None,
+    base: str = UNTOUCHED,
 ) -> str:
     """Say in a sentence what training changed, and whether to use the model.
 
@@ -51,6 +68,8 @@ def generation_verdict(
         gain: from `generate.gain`, or empty; the untouched model is its baseline "before".
         primary: the metric that decides.
         where: what the rows are.
+        gains: gains by other metrics, as `gain`; a baseline that is better by one is told.
+        base: what "before" is.
 
     Returns:
         One of: better than before; better than before but not than another baseline; worse; no
@@ -60,27 +79,27 @@ def generation_verdict(
     change = gain.get("all", {}).get("before") if primary in before else None
     if change is None:
         return (
-            f"`{method}`: {_word(primary)} is {_score(own, primary)} {on}; there is no untouched "
-            "model to compare it with, so what training gave is unknown."
+            f"`{method}`: {_word(primary)} is {_score(own, primary)} {on}; there is nothing from "
+            "before to compare it with, so what training gave is unknown."
         )
     moved = f"from {_score(before[primary], primary)} to {_score(own, primary)} {on}"
     if _clearly(change) > 0:
         return (
             f"`{method}` {_verb(primary, True)} {_word(primary)} {moved}, "
-            f"{_lead(change, primary)} better than the untouched model"
-            f"{_beside(scores, before, primary)}{_others(gain, primary)}."
+            f"{_lead(change, primary)} better than {base}"
+            f"{_beside(scores, before, primary)}{_others(gain, primary)}{_beaten(gains or {})}."
         )
     if _clearly(change) < 0:
         worse = {"value": -change["value"], "low": -change["high"], "high": -change["low"]}
         return (
             f"`{method}` {_verb(primary, False)} {_word(primary)} {moved}, "
-            f"{_lead({**worse, 'p': change['p']}, primary)} worse than the untouched model"
+            f"{_lead({**worse, 'p': change['p']}, primary)} worse than {base}"
             f"{_beside(scores, before, primary)}: do not use this model."
         )
     return (
-        f"`{method}` moves {_word(primary)} {moved}, which shows no difference to the untouched "
-        f"model{_beside(scores, before, primary)}: {_unseen(change, rows, primary)}; do not use "
-        "this model on this evidence."
+        f"`{method}` moves {_word(primary)} {moved}, which shows no difference to {base}"
+        f"{_beside(scores, before, primary)}: {_unseen(change, rows, primary)}; do not use this "
+        "model on this evidence."
     )
 
 
@@ -97,10 +116,33 @@ def _others(gain: Mapping[str, Any], primary: str) -> str:
     if over == "before":
         return ""
     if _clearly(gain) > 0:
-        return f", and {_lead(gain, primary)} better than {name_of(over)}"
+        return f", and {_lead(gain, primary)} better than {_called(over)}"
     if _clearly(gain) < 0:
-        return f", but {name_of(over)} is better ({p_words(gain['p'])}): do not use this model"
-    return f", but no better than {name_of(over)} ({p_words(gain['p'])}): do not use this model"
+        return f", but {_called(over)} is better ({p_words(gain['p'])}): do not use this model"
+    return f", but no better than {_called(over)} ({p_words(gain['p'])}): do not use this model"
+
+
+def _called(baseline: str) -> str:
+    return NAMES.get(baseline) or name_of(baseline)
+
+
+def _beaten(gains: Mapping[str, Mapping[str, Any]]) -> str:
+    """The baselines that are better by a metric beside the one that decides."""
+    better: dict[str, list[str]] = {}
+    for metric, found in gains.items():
+        for name, change in found.get("all", {}).items():
+            if _clearly(change) < 0:
+                better.setdefault(name, []).append(_word(metric))
+    told = (f"; but by {_listed(by)} {_called(name)} is better" for name, by in better.items())
+    return "".join(told)
+
+
+def _listed(words: Sequence[str]) -> str:
+    """
+    >>> _listed(["BLEU"]), _listed(["BLEU", "chrF", "ROUGE-L"])
+    ('BLEU', 'BLEU, chrF and ROUGE-L')
+    """
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _beside(scores: Scores, before: Scores, primary: str) -> str:
@@ -111,11 +153,16 @@ def _beside(scores: Scores, before: Scores, primary: str) -> str:
         old, new = before[name], scores[name]
         if new["low"] > old["high"] or new["high"] < old["low"]:
             verb = "rose" if new["value"] > old["value"] else "fell"
-            told.append(f"{_word(name)} {verb} from {_score(old, name)} to {_score(new, name)}")
-    return "".join(f"; {one}" for one in told)
+            ends = _number(old["value"], name), _number(new["value"], name)
+            told.append(f"{_word(name)} {verb} from {ends[0]} to {ends[1]}")
+    return "".join(f"; {one}" for one in told[:MOST])
 
 
 def _unseen(change: Mapping[str, float], rows: int, primary: str) -> str:
+    if rows < FEWEST:
+        return f"{p_words(change['p'])}, and {rows:,} rows are too few to show any"
+    if abs(change["value"]) >= change["detectable"]:  # a few rows far from the others hide it
+        return f"{p_words(change['p'])}, for the rows differ too much among themselves"
     said = f"{p_words(change['p'])}, and {rows:,} rows could have shown "
     said += _number(change["detectable"], primary)
     if not change["value"]:

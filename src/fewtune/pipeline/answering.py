@@ -145,6 +145,7 @@ def _scores(run: Run, test: Asked, heard: dict[str, Heard]) -> dict[str, Any]:
     better = gain(ours, others, method, Generate.primary, seed=seed)
     counts = {part: len(run.data.part(part)) for part in ("train", "valid", "test")}
     baselines = {name: blocks[name] for name in others}
+    gains = _gains(ours, others, method, seed)
     return {
         "run": str(run.folder.path),
         "task": Generate.name,
@@ -154,9 +155,9 @@ def _scores(run: Run, test: Asked, heard: dict[str, Heard]) -> dict[str, Any]:
         "test": blocks["test"],
         "baselines": baselines,
         "gain": better,
-        "gains": _gains(ours, others, method, seed),
+        "gains": gains,
         "verdict": generation_verdict(
-            method, len(test.marked), blocks["test"], blocks["before"], better
+            method, len(test.marked), blocks["test"], blocks["before"], better, gains=gains
         ),
         "seconds": {},
         "peak_memory_bytes": peak_memory(),

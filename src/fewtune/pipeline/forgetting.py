@@ -15,6 +15,7 @@ from fewtune.data.ledger import Unusable
 from fewtune.data.read import read_rows
 from fewtune.data.row import Origin, Row
 from fewtune.evaluate.answers import Likelihood, boiled
+from fewtune.evaluate.change import forgets
 from fewtune.evaluate.generate import gain, score
 from fewtune.evaluate.overlap import rouge
 from fewtune.evaluate.passages import passages, prompts
@@ -34,7 +35,6 @@ UNKNOWN = (
     "the untouched model finds the general texts less likely than guessing, so there is nothing "
     "that it could forget of them; give texts of its own kind (--general FILE)."
 )
-NOTABLE = 0.1  # nats a token on general texts: the change from which forgetting is told
 ANSWERED = 48  # tokens of an answer to a general prompt
 SHOWN = 6  # of those answers kept
 SCALES = (0.25, 0.5, 0.75)  # between the base and the whole of what was learned
@@ -192,7 +192,7 @@ def told(scores: dict[str, Any]) -> Iterator[Event]:
         return
     yield tell("recalled", **{k: recall[k] for k in ("passages", "loss", "before", "change")})
     change = recall["change"]
-    if change["low"] > 0 and change["value"] > NOTABLE:
+    if forgets(change):
         message = (
             f"the loss on general texts rose by {change['value']:.2f} nats a token "
             f"({change['low']:.2f} to {change['high']:.2f}): the model forgets what it knew. A "

@@ -117,15 +117,23 @@ def scored_texts(
     ours, test_block = sums.pop("test"), blocks.pop("test")
     over = partial(gain_of_answers, ours, sums, method, seed=run.seed)
     better = over(primary)
+    gains = {name: one for name in BESIDE if name in ours and (one := over(name))}
     run.folder.write_predictions(_answered(test, examples, heard))
     return {
         "primary": primary,
         "test": test_block,
         "baselines": blocks,
         "gain": better,
-        "gains": {name: one for name in BESIDE if name in ours and (one := over(name))},
+        "gains": gains,
         "verdict": generation_verdict(
-            method, len(test), test_block, blocks["before"], better, primary
+            method,
+            len(test),
+            test_block,
+            blocks["before"],
+            better,
+            primary,
+            gains=gains,
+            base="the first prompt",
         ),
     }
 

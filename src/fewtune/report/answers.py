@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from fewtune.evaluate.change import NOTABLE, forgets
 from fewtune.record.index import overlap
 from fewtune.report import evidence, pictures, words
 from fewtune.report import facts as told
@@ -17,7 +18,6 @@ from fewtune.report.facts import Facts, happened, part
 EACH = 4  # rows shown of each group
 LONGEST = 400  # letters of a text shown; Chinese characters are twice as wide
 OFTEN = 0.2  # share of rows with one answer, and twice that of any reference: it stands for many
-NOTABLE = 0.1  # nats a token: a rise of the loss on general texts that a run warns of
 LOOPS = 0.1  # share of repeated phrases that a card tells
 BRIEF, LENGTHY = 0.67, 1.5  # times the reference: lengths that a card tells
 
@@ -202,7 +202,7 @@ def recall(facts: Facts) -> dict[str, Any]:
         "texts": _general(facts, found),
         "notable": f"{NOTABLE:g}",
         "picture": Markup(pictures.dots([one for one in rows if one], "loss")),
-        "tone": "bad" if forgot(change) else "good" if (change.get("high") or 0) < 0 else "open",
+        "tone": "bad" if forgets(change) else "good" if (change.get("high") or 0) < 0 else "open",
         "scales": _scales(facts, found),
         **_drift(found),
     }
@@ -255,15 +255,10 @@ def _scales(facts: Facts, found: Mapping[str, Any]) -> list[tuple[str, str, str]
     return [(f"{by:g}", number("loss", own), number("loss", other)) for by, own, other in lines]
 
 
-def forgot(change: Mapping[str, Any]) -> bool:
-    """Whether the model forgets what it knew: a rise beyond noise that is worth a word."""
-    return (change.get("low") or 0) > 0 and change["value"] > NOTABLE
-
-
 def judged(change: Mapping[str, Any]) -> str:
     """What a change of the loss on general texts says."""
     low, high = change.get("low"), change.get("high")
-    if forgot(change):
+    if forgets(change):
         return "The model forgets what it knew."
     if low is not None and low > 0:
         return "Little is forgotten."
@@ -342,7 +337,7 @@ def limits(facts: Facts) -> list[str]:
     if length := part(facts.plan, "model").get("max_length"):
         found.append(f"Question and answer together, {words.count(length)} tokens are read.")
     change = part(part(facts.scores, "recall"), "change")
-    if (change.get("low") or 0) > 0 and not forgot(change):  # of more than that the run warns
+    if (change.get("low") or 0) > 0 and not forgets(change):  # of more than that the run warns
         by = words.points("loss", change["value"], signed=False)
         found.append(f"{judged(change)} The loss on general texts rose by {by} nats a token.")
     return found
