@@ -7,6 +7,7 @@ import unicodedata
 
 from fewtune.base.errors import UsageError
 
+LEAST = 10**6  # bytes; a smaller size has lost its unit
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
@@ -22,7 +23,8 @@ def bytes_of(told: str, option: str = "memory") -> int:
         UsageError: it is no size.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", _plain(told))
-    if not found or (found[3] and not found[2]) or float(found[1]) * _DECIMAL[found[2]] < 1:
+    size = float(found[1]) * _DECIMAL[found[2]] if found else 0
+    if not found or (found[3] and not found[2]) or size < LEAST:
         raise UsageError(f"{option}: a size such as 24GB, 24GiB or 800MB; got {told!r}.")
     return int(float(found[1]) * (_BINARY if found[3] else _DECIMAL)[found[2]])
 

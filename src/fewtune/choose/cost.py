@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fewtune.methods.count import Count
     from fewtune.models.shape import Shape
 
-FORWARD, ADDED, ALL = 1, 2, 3  # passes' work in units of a forward pass
+FORWARD, ADDED, ALL = 1.0, 2.0, 3.0  # a pass and its backward in units of a forward pass
 EVALUATED_TOKENS, EVALUATED_ROWS = 4096, 64  # of a batch without gradients, as models/infer.py has
 MOST_WEIGHTS = 0.5  # share of the running blocks from which on their weights count as trained
 
@@ -32,9 +32,16 @@ MOST_WEIGHTS = 0.5  # share of the running blocks from which on their weights co
 PROBE = 1.45e-7
 #: Seconds of a TF-IDF fit, and of each row and class in it (0.30 s for 770 rows of 77 classes).
 TFIDF, TFIDF_ROW = 0.05, 4.3e-6
-#: A step of other added parts, where LoRA's is 1 (benchmarks/plan; MiniLM, 16 rows).
-BESIDE_LORA = {"bitfit": 0.8, "ia3": 0.9, "adapter": 0.85, "prompt": 0.8, "ptuning": 0.8,
-               "prefix": 0.85}  # fmt: skip
+#: What a pass takes beside an adapter's: the fixed part, and the part for each operation. Measured
+#: on MiniLM (16 rows of 16 and 48 tokens) and on two blocks of a 0.5B Qwen2 (docs/log.md).
+BESIDE_ADAPTER = {
+    "bitfit": (1.0, 1.0),
+    "ia3": (1.06, 1.05),
+    "prompt": (0.7, 1.02),
+    "ptuning": (0.75, 1.04),
+    "prefix": (1.03, 1.0),
+    "lora": (1.85, 1.15),
+}
 #: Seconds of a step that trains a head on stored features.
 HEAD_STEP = 6e-4
 
@@ -58,7 +65,8 @@ class Timings:
     Attributes:
         forward: of passes without gradients.
         full: of forward and backward where every weight trains, the optimiser left out.
-        added: the same where parts are added to frozen weights.
+        adapter: the same where small parts are added to frozen weights.
+        lora: the same of many small parts.
         optimiser: seconds of a step for each trained number.
         how: `measured`, or `computed` from the machine's rate, or `assumed` for a device that is
             not here.
@@ -67,7 +75,8 @@ class Timings:
 
     forward: Curve
     full: Curve
-    added: Curve
+    adapter: Curve
+    lora: Curve
     optimiser: float
     how: str
     note: str
@@ -133,7 +142,7 @@ def computed(rate: float, bandwidth: float, how: str, note: str) -> Timings:
         bandwidth: bytes a second of memory; the optimiser reads and writes 28 for each number.
     """
     each = 1 / rate
-    curves = (Curve(0.0, each), Curve(0.0, each), Curve(0.0, each))
+    curves = (Curve(0.0, each),) * 4
     return Timings(*curves, optimiser=28 / bandwidth, how=how, note=note)
 
 
@@ -183,15 +192,33 @@ def _steps(
     part = (shape.layers - first) / shape.layers
     running = part * shape.layers * shape.block_matrices
     trains_all = count.trained - count.added >= MOST_WEIGHTS * running
-    curve, passes = (timings.full, ALL) if trains_all else (timings.added, ADDED)
+    curve = timings.full if trains_all else _curve(method, timings)
+    passes = ALL if trains_all else added_passes(method, shape.layers)
     passes += FORWARD * work.checkpointing
-    forward = operations(shape, sizes, longest)
-    forward += _head(shape, work, sizes)
-    extra = 1.0 if trains_all else math.prod(BESIDE_LORA.get(p.name, 1.0) for p in method.parts())
-    each_pass = part * extra * curve(passes * forward)
+    forward = operations(shape, sizes, longest) + _head(shape, work, sizes)
+    each_pass = part * curve(passes * forward)
     per_epoch = steps_per_epoch(len(lengths), work.batch, work.accumulation)
     epochs = work.steps / per_epoch
     return float(each_pass.sum() * epochs + timings.optimiser * count.trained * work.steps)
+
+
+def added_passes(method: Method, blocks: int) -> float:
+    """Forward and backward through frozen blocks, in units of a forward pass.
+
+    An adapter stands at the end of its block, so nothing goes back through the first one.
+    """
+    alone = [part.name for part in method.parts()] == ["adapter"]
+    return ADDED - alone / blocks
+
+
+def _curve(method: Method, timings: Timings) -> Curve:
+    """Passes with a method's parts: timed, or an adapter's with what was measured beside it."""
+    names = [part.name for part in method.parts()]
+    if names == ["lora"]:
+        return timings.lora
+    beside = [BESIDE_ADAPTER.get(name, (1.0, 1.0)) for name in names]
+    fixed, each = (math.prod(column) for column in zip(*beside, strict=True))
+    return Curve(timings.adapter.fixed * fixed, timings.adapter.each * each)
 
 
 def _head(shape: Shape, work: Work, sizes: np.ndarray) -> np.ndarray | float:

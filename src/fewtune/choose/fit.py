@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fewtune.train.options import TrainOptions
 
 FOUR_BITS = 0.52  # bytes of a number in 4-bit blocks of 64 with their scales (arXiv:2305.14314)
+WORTH_QUANTISING = 100_000_000  # parameters
 SEEN_AT_ONCE = 4096  # tokens of a batch without gradients
 
 
@@ -32,6 +33,7 @@ class Fitted:
         bytes: predicted peak, with the machine's factor and the process itself.
         fits: whether that is within what may be used.
         told: what was changed and why; where nothing helps, what would.
+        layers: how many of the last blocks train, where `freeze` had to train fewer.
     """
 
     train: dict[str, Any]
@@ -39,6 +41,7 @@ class Fitted:
     bytes: int
     fits: bool
     told: tuple[str, ...] = ()
+    layers: int | None = None
 
 
 def fitted(facts: Facts, method: Method, count: Count, train: TrainOptions, copies: int) -> Fitted:
@@ -58,8 +61,13 @@ def fitted(facts: Facts, method: Method, count: Count, train: TrainOptions, copi
             facts, step_of(facts, method, count, train.model_copy(update=changed), copies)
         )
         if best[1] <= facts.hardware.memory:
-            return Fitted(changed, *best, fits=True, told=(_changes(facts, changed, asked[1]),))
-    told = _what_would(facts, method, count, train.model_copy(update=changed), copies, best[1])
+            return Fitted(changed, *best, fits=True, told=(_changes(facts, changed),))
+    small = train.model_copy(update=changed)
+    if names(method) == ("freeze",) and (depth := freezing_depth(facts, small, copies)):
+        step = _frozen_step(facts, depth, small, copies)
+        less = f"{gib(best[1])} at the least with more blocks: {_last(facts, depth)} fits."
+        return Fitted(changed, *_price(facts, step), fits=True, told=(less,), layers=depth)
+    told = _what_would(facts, method, count, small, copies, best[1])
     return Fitted(changed, *best, fits=False, told=told)
 
 
@@ -130,13 +138,15 @@ def _rungs(method: Method, train: TrainOptions) -> Iterator[dict[str, Any]]:
         yield changed | {"gradient_checkpointing": True}
 
 
-def _changes(facts: Facts, changed: dict[str, Any], before: int) -> str:
+def _changes(facts: Facts, changed: dict[str, Any]) -> str:
     """What was changed to fit, in one sentence."""
     rows, times = changed["per_device_train_batch_size"], changed["gradient_accumulation_steps"]
-    said = f"{gib(before)} would be needed and {gib(facts.hardware.memory)} may be used: "
-    said += f"{rows} rows in a pass and {times} passes in a step (the same batch of {rows * times})"
+    said = (
+        f"to fit into {gib(facts.hardware.memory)}, {_rows(rows)} in a pass and {times} passes in "
+        f"a step (the same batch of {rows * times})"
+    )
     if changed.get("gradient_checkpointing"):
-        said += ", activations computed twice (about a third more time)"
+        said += ", and activations computed twice (a third more time)"
     return f"{said}."
 
 
@@ -146,41 +156,45 @@ def _what_would(
     """What would make it fit, where passes of one row with checkpointing do not."""
     room = facts.hardware.memory
     told = [f"{gib(least)} at the least and {gib(room)} may be used."]
-    depth = freezing_depth(facts, train) if {"full", "freeze"} & {*names(method)} else 0
-    if depth:
+    if "full" in names(method) and (depth := freezing_depth(facts, train, copies)):
+        last = _last(facts, depth)
+        return (*told, f"{last[0].upper()}{last[1:]} fits: `freeze` with --layers {depth}.")
+    told.append(f"It would fit into {_round_up(least)}.")
+    if "full" not in names(method) and facts.parameters >= WORTH_QUANTISING:
+        needed = quantised(facts, step_of(facts, method, count, train, copies))
+        fits = "only such a one fits" if needed <= room else "which does not fit either"
         told.append(
-            f"training the last {depth} of {facts.shape.layers} blocks fits (`freeze` with "
-            f"--layers {depth})."
-        )
-    elif facts.hardware.device == "cuda" or least > room:
-        told.append(f"With --memory {_round_up(least)} it would fit.")
-    step = step_of(facts, method, count, train, copies)
-    if not depth and "full" not in names(method):
-        needed = quantised(facts, step)
-        fits = "fit" if needed <= room else "not fit either"
-        told.append(
-            f"A base quantised to 4 bits would need {gib(needed)} and {fits}; fewtune does not "
-            "train on quantised bases."
+            f"With a base quantised to 4 bits it would take {gib(needed)}: {fits}, and fewtune "
+            "does not train on quantised bases."
         )
     return tuple(told)
 
 
-def freezing_depth(facts: Facts, train: TrainOptions) -> int:
-    """How many of the last blocks can train, in passes of one row; 0 where none can."""
-    from fewtune.methods.freeze import Freeze
+def freezing_depth(facts: Facts, train: TrainOptions, copies: int = 0) -> int:
+    """How many of the last blocks can train; 0 where not even one can.
 
-    shape = facts.shape
-    head = (facts.classes or 0) * (shape.width + 1)
-    for depth in range(shape.layers - 1, 0, -1):
-        trained = depth * shape.block_parameters + shape.after_parameters + head
-        count = Count(trained, 0, shape.layers - depth)
-        small = train.model_copy(
-            update={"per_device_train_batch_size": 1, "gradient_checkpointing": True}
-        )
-        step = step_of(facts, Freeze(layers=depth), count, small)
-        if _price(facts, step)[1] <= facts.hardware.memory:
+    Args:
+        train: the options of the last rung.
+    """
+    for depth in range(facts.shape.layers - 1, 0, -1):
+        if _price(facts, _frozen_step(facts, depth, train, copies))[1] <= facts.hardware.memory:
             return depth
     return 0
+
+
+def frozen_count(facts: Facts, depth: int) -> Count:
+    """What `freeze` trains with so many of the last blocks."""
+    shape = facts.shape
+    head = (facts.classes or 0) * (shape.width + 1)
+    after = shape.after_parameters if shape.causal else 0  # an encoder's pooler is not used
+    trained = depth * shape.block_parameters + after + head
+    return Count(trained, facts.parameters + head, shape.layers - depth)
+
+
+def _frozen_step(facts: Facts, depth: int, train: TrainOptions, copies: int) -> Step:
+    from fewtune.methods.freeze import Freeze
+
+    return step_of(facts, Freeze(layers=depth), frozen_count(facts, depth), train, copies)
 
 
 def quantised(facts: Facts, step: Step) -> int:
@@ -204,8 +218,19 @@ def gib(size: float) -> str:
     >>> gib(1.5 * 2**30), gib(3e7)
     ('1.5 GiB', '29 MiB')
     """
-    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 / 2 else f"{size / 2**20:,.0f} MiB"
+    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.0f} MiB"
 
 
 def _round_up(size: int) -> str:
-    return f"{-(-size // 2**30)}GiB"
+    if size < 2**30:
+        return f"{-(-size // 2**20)} MiB"
+    return f"{-(-size // 2**30)} GiB"
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _last(facts: Facts, depth: int) -> str:
+    which = "block" if depth == 1 else f"{depth} blocks"
+    return f"training the last {which} of {facts.shape.layers}"

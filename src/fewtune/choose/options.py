@@ -16,7 +16,6 @@ class PlanOptions(Options):
     memory: str | None = option(
         None, "what training may use, such as 24GB; default what is free on the device"
     )
-    budget: str | None = option(None, "what training may take, such as 90s, 10m or 2h")
     again: bool = option(False, "time the steps anew, whatever was timed before")
 
 

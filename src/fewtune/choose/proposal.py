@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.choose.cost import Seconds, Work, seconds_of
 from fewtune.choose.facts import Facts
-from fewtune.choose.fit import Fitted, fitted
+from fewtune.choose.fit import fitted, frozen_count
 from fewtune.choose.recipe import decide
 from fewtune.choose.rules import Rule, applying, options_for
 from fewtune.methods.count import Count
@@ -182,7 +182,9 @@ def _refusal(facts: Facts, method: Method, count: Count | None) -> str | None:
 def _without_model(facts: Facts, method: Method, one: Proposed, count: Count | None) -> Proposed:
     """N-grams, and prompts of a model that stays as it is."""
     if not method.tunes:
-        return replace(one, trained=0, total=facts.parameters)
+        room = fitted(facts, method, Count(), facts.train, 0)
+        one = replace(one, trained=0, total=facts.parameters, memory=room.memory, room=room.told)
+        return _weighed(facts, replace(one, bytes=room.bytes, fits=room.fits))
     trained = count.trained if count else None
     one = replace(one, trained=trained, total=trained)
     if facts.timings is None:
@@ -200,6 +202,8 @@ def _priced(facts: Facts, method: Method, count: Count, one: Proposed) -> Propos
     room = fitted(facts, method, count, recipe.options, copies if method.needs_steps else 0)
     train = recipe.options.model_copy(update=room.train)
     options, why = options_for(one.method, facts)
+    if room.layers:
+        count, options = frozen_count(facts, room.layers), {"layers": room.layers}
     defaults = {k: v.default for part in method.parts() for k, v in type(part).model_fields.items()}
     options = {k: v for k, v in options.items() if defaults.get(k) != v} | room.train
     one = replace(
@@ -269,4 +273,4 @@ def _weighed(facts: Facts, one: Proposed) -> Proposed:
     return one
 
 
-__all__ = ["Fitted", "Proposed", "candidates", "rank", "with_options"]
+__all__ = ["Proposed", "candidates", "rank", "with_options"]

@@ -65,6 +65,10 @@ def _labels(facts: Facts) -> bool:
     return not facts.writes
 
 
+def _small_encoder(facts: Facts) -> bool:
+    return not facts.writes and facts.parameters <= SMALL_MODEL
+
+
 def _few_resources(facts: Facts) -> bool:
     """Whether training all weights would take more than is there: 16 bytes a parameter."""
     return 16 * facts.parameters > facts.hardware.memory
@@ -149,7 +153,7 @@ PRIOR: tuple[Rule, ...] = (
 MEASURED: tuple[Rule, ...] = (
     Rule(
         "small-encoder-full",
-        lambda f: _labels(f) and f.parameters <= SMALL_MODEL and f.rows >= NOISY,
+        lambda f: _small_encoder(f) and f.rows >= NOISY and not _reads_strangely(f),
         {"full": 3, "lora": 2, "adapter": 2.2, "freeze": 1, "bitfit": 1, "ia3": 1, "probe": 1},
         lambda f: (
             f"{_millions(f.parameters)} parameters are few enough to train them all; with MiniLM, "
@@ -168,7 +172,7 @@ MEASURED: tuple[Rule, ...] = (
     ),
     Rule(
         "soft-prompts-on-small-encoders",
-        lambda f: _labels(f) and f.parameters <= SMALL_MODEL,
+        _small_encoder,
         {"prompt": -2.5, "ptuning": -2.5, "prefix": -2},
         lambda _: "on MiniLM soft prompts did not beat the probe at any rate tried",
         "docs/log.md: Rates, passes and the way back",
@@ -315,7 +319,7 @@ WANTED: tuple[Rule, ...] = (
         ),
         "Lester et al. 2021, arXiv:2104.08691",
         "need",
-        others=-9,
+        others=-60,
     ),
 )
 

@@ -203,6 +203,7 @@ def _plan_parameters() -> list[inspect.Parameter]:
     return [
         argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
         keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
+        keyword("budget", "what training may take, as 90s, 10m or 2h"),
         keyword("all", "every reason of every method", is_bool=True),
         *_common(),
         *parameters(groups),

@@ -72,15 +72,34 @@ class Printed:
     def _table(self) -> Any:
         from rich.table import Table
 
-        table = Table(box=None, padding=(0, 2, 0, 0))
-        right = ("", "trains", "of all", "memory", "time")
-        for head in ("", "method", "trains", "of all", "memory", "time", "fits", "with"):
+        table = Table(box=None, padding=(0, 1, 0, 0))
+        right = ("", "trains", "of all", "memory", "time", "rate", "passes")
+        heads = (
+            "",
+            "method",
+            "trains",
+            "of all",
+            "memory",
+            "time",
+            "fits",
+            "rate",
+            "passes",
+            "with",
+        )
+        for head in heads:
             table.add_column(head, justify="right" if head in right else "left", no_wrap=True)
         table.columns[-1].no_wrap = False
         for one in self.usable:
-            style = "bold" if one["rank"] == 1 else "" if one["fits"] else "dim"
+            style = (
+                "bold" if one["rank"] == 1 else "" if one["fits"] and self._meets(one) else "dim"
+            )
             table.add_row(*self._row(one), style=style)
         return table
+
+    def _meets(self, one: Mapping[str, Any]) -> bool:
+        """Whether no need speaks against it."""
+        needs = {rule["name"] for rule in self.told["rules"] if rule["kind"] == "need"}
+        return all(one["rules"].get(name, 0) >= 0 for name in needs)
 
     def _row(self, one: Mapping[str, Any]) -> list[str]:
         share = one["share"]
@@ -96,6 +115,7 @@ class Printed:
             memory or "-",
             "-" if one["seconds"] is None else f"{manner}{_time(one['seconds'])}",
             "yes" if one["fits"] else "no",
+            *_pace(one),
             _with(one),
         ]
 
@@ -171,20 +191,30 @@ def _machine(found: Mapping[str, Any]) -> str:
     return f"{said}; planned for {found['device']}, {precision}, {_size(found['memory'])} ({limit})"
 
 
+def _pace(one: Mapping[str, Any]) -> tuple[str, str]:
+    """Learning rate and passes of a fit."""
+    decided = one["decided"]
+    if not decided:
+        return "", ""
+    rates = "/".join(
+        f"{rate:.1e}".replace("e-0", "e-") for rate in decided["learning_rate"].values()
+    )
+    return rates.replace(".0e", "e"), f"{decided['num_train_epochs']:g}"
+
+
 def _with(one: Mapping[str, Any]) -> str:
-    """The options that differ from the defaults, and the rate and passes that are used."""
+    """The options that differ from the defaults."""
     short = {
         "per_device_train_batch_size": "batch",
-        "gradient_accumulation_steps": "accumulation",
+        "gradient_accumulation_steps": "accumulate",
         "gradient_checkpointing": "checkpointing",
+        "num_virtual_tokens": "virtual tokens",
     }
+    shown = one["options"] if one["fits"] else {}
     told = [
         short.get(name, name) if value is True else f"{short.get(name, name)} {value}"
-        for name, value in one["options"].items()
+        for name, value in shown.items()
     ]
-    if one["decided"]:
-        rates = "/".join(f"{rate:.2g}" for rate in one["decided"]["learning_rate"].values())
-        told.append(f"rate {rates}, {one['decided']['num_train_epochs']:g} passes")
     return ", ".join(told)
 
 

@@ -7,11 +7,11 @@ takes seconds (tokens, counts, timed steps) is kept in the user's cache folder.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -70,9 +70,7 @@ class Proposal:
     def command(self, one: Proposed) -> str:
         """What to type to train by a proposed method."""
         given = {"model": self.job.model.model, **self.job.given, "method": one.method}
-        for name in ("device", "bf16"):  # of the machine that is meant, not of the job
-            if not self.facts.hardware.here:
-                given.pop(name, None)
+        given.pop("budget", None)  # of a race, which a named method does not run
         given |= one.options
         job = replace(self.job, given=given)
         return job.command
@@ -164,29 +162,61 @@ def propose(path: str, given: Mapping[str, Any]) -> Proposal:
         FewtuneError: no such model, or no method could learn from these rows.
     """
     given = {name: value for name, value in given.items() if value is not None}
-    (options,) = build([PlanOptions], take(PlanOptions, given))
-    assert isinstance(options, PlanOptions)
-    needs = needs_of(options.need)
-    budget = seconds_of(options.budget) if options.budget else None
-    memory = bytes_of(options.memory) if options.memory else None
-    first = make_job(path, {k: v for k, v in given.items() if k not in PlanOptions.model_fields})
+    first, wanted = _asked(path, given)
     _refuse_endpoint(first)
     job = with_task(first)
     data = with_valid_rows(load(job.path, reads(job), job.data, job.run.seed), job)
-    hardware = hardware_of(job.model, memory)
-    facts, source = facts_of(job, data, hardware, needs, budget, options.again)
-    facts = _timed(facts, source, options.again)
+    hardware = hardware_of(job.model, wanted.memory)
+    facts, source = facts_of(job, data, hardware, wanted)
+    facts = timed(facts, source, wanted.again)
     asked = first.task != AUTO
     return Proposal(job, asked, data, facts, rank(facts), _notes(facts))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user says of a plan: needs, seconds, bytes, and whether to time anew."""
+
+    needs: frozenset[str] = frozenset()
+    budget: float | None = None
+    memory: int | None = None
+    again: bool = False
+
+
+def _asked(path: str, given: Mapping[str, Any]) -> tuple[Job, Wanted]:
+    """The job, and what is wanted besides.
+
+    Raises:
+        UsageError: every mistake at once, one a line.
+    """
+    wrong: list[str] = []
+
+    def tried(read: Callable[..., Any], *words: Any) -> Any:
+        try:
+            return read(*words)
+        except UsageError as error:
+            wrong.append(str(error))
+
+    own = take(PlanOptions, given)
+    job = tried(make_job, path, {name: v for name, v in given.items() if name not in own})
+    built = tried(build, [PlanOptions], own)
+    options = cast(PlanOptions, built[0]) if built else PlanOptions()
+    wanted = Wanted(
+        tried(needs_of, options.need) or frozenset(),
+        tried(seconds_of, job.trials.budget) if job and job.trials.budget else None,
+        tried(bytes_of, options.memory) if options.memory else None,
+        options.again,
+    )
+    if wrong:
+        raise UsageError("\n".join(wrong))
+    return cast(Job, job), wanted
 
 
 def facts_of(
     job: Job,
     data: Dataset,
     hardware: Hardware,
-    needs: frozenset[str] = frozenset(),
-    budget: float | None = None,
-    again: bool = False,
+    wanted: Wanted | None = None,
 ) -> tuple[Facts, Source]:
     """What the ranking rests on, without timings.
 
@@ -195,6 +225,8 @@ def facts_of(
     """
     from fewtune.models.load import find
 
+    wanted = wanted or Wanted()
+    again = wanted.again
     source = find(job.model, weights=False)
     shape = shape_of(source.config)
     if job.task == "generate" and not shape.causal:
@@ -218,8 +250,8 @@ def facts_of(
         hardware=hardware,
         methods={name: way() for name, way in WAYS.items()},
         counts={},
-        needs=needs,
-        budget=budget,
+        needs=wanted.needs,
+        budget=wanted.budget,
         train=job.train,
         has_valid=watchable_rows(data),
     )
@@ -338,7 +370,7 @@ def _ngrams(texts: list[str]) -> int:
     return sum(len(CountVectorizer(**how).fit(texts).vocabulary_) for how in KINDS.values())
 
 
-def _timed(facts: Facts, source: Source, again: bool) -> Facts:
+def timed(facts: Facts, source: Source, again: bool) -> Facts:
     """The facts with what passes cost."""
     from fewtune.trials.timing import time_steps
 
@@ -378,4 +410,4 @@ def _weights(facts: Facts) -> list[Path]:
     return [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
 
 
-__all__ = ["Proposal", "facts_of", "propose"]
+__all__ = ["Proposal", "Wanted", "facts_of", "propose"]

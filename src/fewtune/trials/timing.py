@@ -19,6 +19,7 @@ import numpy as np
 from fewtune.choose.cost import (
     ADDED,
     ALL,
+    FORWARD,
     Timings,
     computed,
     fitted_curve,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 GRID = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 STEPS = 3  # timed at each length, after one that warms up
 CLASSES = 16
-LONGEST_STEP = 1.0  # seconds; larger steps are timed on fewer rows
+LONGEST_STEP = 0.4  # seconds; what takes longer is timed on fewer rows, then shorter ones
 FEW = 12_000_000  # numbers in the matrices of the blocks that are built, where there are many
 MOST = 160_000_000  # numbers in one block; above, nothing is built
 BANDWIDTH = 1.5e10  # bytes a second of main memory, where no step was timed
@@ -73,7 +74,7 @@ class Rehearsal:
         """The shape of what is built."""
         return replace(self.shape, layers=self.depth, vocabulary=1000)
 
-    def work(self, length: int, passes: int) -> float:
+    def work(self, length: int, passes: float) -> float:
         """Operations of a step."""
         return passes * float(operations(self.slice, np.array(self.rows), np.array(length)))
 
@@ -121,7 +122,7 @@ def measured_rate(machine: Machine) -> float:
 
 
 def rehearsed(plan: Rehearsal) -> dict[str, Any]:
-    """Seconds of steps: `full` and `added` by length, `forward` by length, and the optimiser's."""
+    """Seconds by length of steps of three methods and of a forward pass, and the optimiser's."""
     import torch
 
     from fewtune.models.device import keep_freed_memory, threads
@@ -130,15 +131,14 @@ def rehearsed(plan: Rehearsal) -> dict[str, Any]:
     torch.set_num_threads(threads())
     torch.manual_seed(0)
     found: dict[str, Any] = {"optimiser": _optimiser(plan.machine)}
-    for kind, method in (("full", "full"), ("added", "lora")):
-        bench = Bench(plan, parse(method, {}))
-        if kind == "full":
+    for name in ("full", "adapter", "lora"):
+        bench = Bench(plan, parse(name, {}))
+        if "attention" not in found:
             found["attention"] = bench.choose_attention()
             found["forward"] = bench.forward()
-        else:
-            bench.use(found["attention"])
-        found[kind] = bench.steps()
-        found[f"{kind}_trained"] = bench.trained
+        bench.use(found["attention"])
+        found[name] = bench.steps()
+        found[f"{name}_trained"] = bench.trained
     return found
 
 
@@ -264,8 +264,13 @@ def _planned(
     depth = max(min(2, shape.layers), FEW // shape.block_matrices)
     chosen = grid_lengths(lengths)
     plan = Rehearsal(source, shape, speaks, hardware, min(depth, shape.layers), 16, chosen)
-    while plan.rows > 1 and plan.work(chosen[-1], ALL) / (EFFICIENCY * rate) > LONGEST_STEP:
-        plan = replace(plan, rows=plan.rows // 2)
+    while plan.work(plan.lengths[-1], ALL) / (EFFICIENCY * rate) > LONGEST_STEP:
+        if plan.rows > 1:
+            plan = replace(plan, rows=plan.rows // 2)
+        elif plan.lengths[0] > GRID[1]:
+            plan = replace(plan, lengths=(plan.lengths[0] // 2, plan.lengths[1] // 2))
+        else:
+            break
     return plan
 
 
@@ -285,7 +290,7 @@ def _timings(plan: Rehearsal, found: dict[str, Any]) -> Timings:
     """Curves of the whole model from the seconds of its slice."""
     scale = plan.shape.layers / plan.depth
 
-    def curve(kind: str, passes: int, aside: float = 0.0) -> Any:
+    def curve(kind: str, passes: float, aside: float = 0.0) -> Any:
         points = [
             (plan.work(length, passes), max(1e-6, seconds - aside))
             for length, seconds in zip(plan.lengths, found[kind], strict=True)
@@ -296,13 +301,15 @@ def _timings(plan: Rehearsal, found: dict[str, Any]) -> Timings:
     each = found["optimiser"]
     blocks = "its blocks" if plan.depth == plan.shape.layers else f"{plan.depth} of its blocks"
     note = (
-        f"from steps timed on this machine: {plan.rows} rows of {plan.lengths[0]} and "
-        f"{plan.lengths[1]} tokens through {blocks}, {found['attention']} attention."
+        f"from steps timed on this machine (batches of {plan.rows} by {plan.lengths[0]} and "
+        f"{plan.lengths[1]} tokens through {blocks}, {found['attention']} attention); --again "
+        "times anew."
     )
     return Timings(
-        forward=curve("forward", 1),
+        forward=curve("forward", FORWARD),
         full=curve("full", ALL, each * found["full_trained"]),
-        added=curve("added", ADDED, each * found["added_trained"]),
+        adapter=curve("adapter", ADDED - 1 / plan.depth, each * found["adapter_trained"]),
+        lora=curve("lora", ADDED, each * found["lora_trained"]),
         optimiser=each,
         how="measured",
         note=note,
