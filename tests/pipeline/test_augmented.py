@@ -1,8 +1,40 @@
 """Augmentation in a run: made from training rows, told, tried on folds where asked."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from fewtune.base.errors import UsageError
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tiny_models import build_speaker
+
+from serving import running
+
+
+@pytest.fixture(scope="module")
+def process():
+    with running() as found:
+        yield found
+
+
+@pytest.fixture
+def server(process, tmp_path, monkeypatch):
+    """A server that writes paraphrases; what it answered to other tests is not kept."""
+    monkeypatch.setenv("FEWTUNE_CACHE", str(tmp_path / "cache"))
+    process.forget()
+    return process
+
+
+def warned(run) -> list[str]:
+    return [event["message"] for event in run.folder.events if event.name == "warned"]
+
+
+def augmented(run):
+    (told,) = [event for event in run.folder.events if event.name == "augmented"]
+    return told
 
 
 def test_new_rows_name_their_parents_and_are_learned(train):
@@ -11,8 +43,8 @@ def test_new_rows_name_their_parents_and_are_learned(train):
     assert {one["recipe"] for one in learned} == {"delete", "typing"}
     lines = {line for one in run.folder.data["parts"]["train"].values() for line in one}
     assert {one["origin"]["line"] for one in learned} <= lines, "of training rows only"
-    (told,) = [event for event in run.folder.events if event.name == "augmented"]
-    assert told["made"] == len(learned) > 20
+    assert augmented(run)["made"] == len(learned) > 20
+    assert "calls" not in augmented(run).fields, "no model was asked"
     assert run.scores["rows"]["train"] == 48, "rows that were read, not made"
 
 
@@ -45,3 +77,94 @@ def test_what_cannot_be_made_is_said_before_there_is_a_folder(train, tmp_path, o
     with pytest.raises(UsageError, match=said):
         train(**options)
     assert not (tmp_path / "run").exists()
+
+
+# --- recipes that make nothing -------------------------------------------------------------------
+
+
+def test_a_recipe_that_makes_nothing_is_told_with_the_reason(train, tmp_path):
+    lexicon = tmp_path / "words.txt"
+    lexicon.write_text("Wasser,Nass\n", encoding="utf-8")
+    run = train(augment="synonym,delete", lexicon=str(lexicon), max_steps=1)
+    (idle,) = [told for told in warned(run) if told.startswith("augment: synonym made no row")]
+    assert "is it of another language?" in idle
+    assert idle in run.scores["warnings"]
+    assert {one["recipe"] for one in run.folder.learned} == {"delete"}
+
+
+def test_auto_does_not_fit_folds_for_a_recipe_that_made_no_row(train, tmp_path):
+    lexicon = tmp_path / "words.txt"
+    lexicon.write_text("Wasser,Nass\n", encoding="utf-8")
+    run = train(augment="auto", lexicon=str(lexicon), folds=2, max_steps=1)
+    (trial,) = run.folder.plan["chosen"]["trials"]
+    names = [line["name"] for line in trial["table"]]
+    assert "synonym" not in names
+    assert "delete" in names
+    fitted = {event["trial"] for event in run.folder.events if event.name == "trial"}
+    assert fitted == set(names)
+    assert sum(told.startswith("augment: synonym made no row") for told in warned(run)) == 1
+
+
+# --- a model that writes -------------------------------------------------------------------------
+
+
+def test_paraphrases_of_a_server_are_learned_and_counted(train, server):
+    given = {"augment": "paraphrase", "augment_endpoint": f"{server.url}#tiny-writer"}
+    run = train(**given, max_steps=1)
+    learned = list(run.folder.learned)
+    known = {line for lines in run.folder.data["parts"]["train"].values() for line in lines}
+    assert {one["recipe"] for one in learned} == {"paraphrase"}
+    assert {one["origin"]["line"] for one in learned} <= known
+    asked = {one["body"]["messages"][0]["content"] for one in server.asked}
+    told = augmented(run)
+    assert told["calls"] == len(asked) == run.scores["rows"]["train"] == 48
+    assert told["made"] == len(learned) == 48 - sum(told["dropped"].values())
+    assert len(learned) > 20
+    assert not any("augment" in one for one in warned(run))
+    tests = {one["text"] for one in run.folder.predictions}
+    assert not any(text in prompt for text in tests for prompt in asked), "test rows are not sent"
+
+
+def test_a_spent_budget_is_told(train, server):
+    given = {"augment": "paraphrase", "augment_endpoint": f"{server.url}#tiny-writer"}
+    run = train(**given, augment_calls=10, max_steps=1)
+    assert len(server.asked) == augmented(run)["calls"] == 10
+    assert 0 < len(list(run.folder.learned)) <= 10
+    (told,) = [one for one in warned(run) if one.startswith("augment: ")]
+    assert "asked for 10 texts, which is all that --augment_calls allows" in told
+
+
+def test_auto_tries_what_a_writer_makes_and_asks_about_each_row_once(train, server, monkeypatch):
+    from fewtune.pipeline import extra
+
+    only = ("paraphrase", "invent")
+    monkeypatch.setattr(
+        extra, "candidates", lambda given: extra.parse(",".join(only)) if "writer" in given else ()
+    )
+    given = {"augment": "auto", "augment_endpoint": f"{server.url}#tiny-writer"}
+    run = train(**given, augment_calls=1000, folds=2, max_steps=1)
+    (trial,) = run.folder.plan["chosen"]["trials"]
+    others = trial["table"][1:]
+    assert [line["name"] for line in others] == [*only]
+    assert all(line["rows"] > 5 for line in others)
+    texts = [one["body"]["messages"][0]["content"] for one in server.asked]
+    paraphrases = [one for one in texts if one.startswith("Say this text in other words")]
+    # each fold's rows are the other's: the answers of the first are not asked for again
+    assert len(paraphrases) == len(set(paraphrases)) == 48
+    assert augmented(run)["calls"] == len(texts)
+    server.forget()
+    assert train(**given, augment_calls=1000, folds=2, max_steps=1, again=True).verdict
+    assert server.asked == [], "a run that goes on replays what it learned"
+
+
+def test_a_small_model_of_this_machine_writes_too(train, server, tmp_path):
+    """A random one: what it says is no paraphrase, and every reason to drop it is told."""
+    build_speaker("qwen2", tmp_path / "writer", max_position_embeddings=512)
+    run = train(
+        augment="paraphrase", augment_model=str(tmp_path / "writer"), augment_calls=6, max_steps=1
+    )
+    told = augmented(run)
+    assert told["calls"] == 6
+    assert told["made"] == len(list(run.folder.learned))
+    assert told["made"] + sum(told["dropped"].values()) == 48
+    assert any("all that --augment_calls allows" in one for one in warned(run))

@@ -45,6 +45,11 @@ class Writer(Protocol):
         """Prompts that the model was asked so far; those answered from the cache cost nothing."""
         ...
 
+    @property
+    def left(self) -> int:
+        """Prompts that it may still be asked."""
+        ...
+
 
 @dataclass(frozen=True)
 class Context:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SHOWN = {
     "classify": ("accuracy", "macro_f1", "log_loss"),
-    "multilabel": ("micro_f1", "macro_f1", "subset_accuracy", "log_loss"),
+    "multilabel": ("micro_f1", "macro_f1", "subset_accuracy"),  # four are wider than 80 letters
     "generate": ("loss", "token_accuracy", "exact_match", "number_match", "rougeL",
                  "rougeL_characters", "chrf", "stops"),
 }  # fmt: skip
@@ -157,6 +157,8 @@ class Screen:
 
     def _on_augmented(self, event: Event) -> None:
         said = f"{event['made']:,} new rows"
+        if "calls" in event.fields:
+            said += f", {event['calls']:,} texts asked of the model"
         if event["dropped"]:
             why = ", ".join(f"{count:,} {reason}" for reason, count in event["dropped"].items())
             said += f"; dropped: {why}"

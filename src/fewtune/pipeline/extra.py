@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewtune.augment import candidates, parse
-from fewtune.augment.apply import augment, refuse_kind
-from fewtune.augment.base import Recipe
+from fewtune.augment.apply import Augmented, augment, refuse_kind
+from fewtune.augment.base import Context, Recipe
 from fewtune.augment.context import context_of, parts_given
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
@@ -32,8 +32,8 @@ def refuse_extra(job: Job, method: Method, rows: Sequence[Row]) -> None:
     Raises:
         UsageError: in a sentence.
     """
-    asked = {"unlabelled": job.trials.unlabelled, "augment": job.augment.augment}
-    for option in (name for name, value in asked.items() if value):
+    wanted = {"unlabelled": job.trials.unlabelled, "augment": job.augment.augment}
+    for option in (name for name, value in wanted.items() if value):
         if not method.needs_model:
             raise UsageError(
                 f"{option}: `{method.spell()}` has no pretrained model to learn more rows with; "
@@ -47,10 +47,10 @@ def refuse_extra(job: Job, method: Method, rows: Sequence[Row]) -> None:
 
 def recipes_of(job: Job) -> tuple[Recipe, ...]:
     """The recipes asked for; those to try where the user leaves it to us."""
-    asked = job.augment.augment
-    if asked == AUTO:
+    wanted = job.augment.augment
+    if wanted == AUTO:
         return candidates(parts_given(job.augment))
-    return parse(asked or ())
+    return parse(wanted or ())
 
 
 def extra_rows(
@@ -78,30 +78,65 @@ def extra_rows(
 
 def _augmented(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, list[Row]]:
     """New rows by the recipes asked for, or by those of all that folds show a gain for."""
-    from fewtune.trials.recipes import still_true, try_recipes
+    from fewtune.trials.recipes import still_true
 
     job = run.job
     recipes = recipes_of(job)
     context = context_of(job.augment, recipes)
     held = [*run.data.valid, *run.data.test]
-
-    def make(recipe: Recipe, rows: Sequence[Row], avoid: Sequence[Row]) -> Sequence[Row]:
-        copies = job.augment.augment_copies
-        return augment(rows, (recipe,), context, run.seed, copies, [*avoid, *held]).rows
-
     if job.augment.augment == AUTO:
-        on_trial = {recipe.name: partial(make, recipe) for recipe in recipes}
-        outcome = yield from try_recipes(setting_of(run, bench, examples), run.data.train, on_trial)
-        run.tried("augmentation", outcome.table, bool(outcome.kept))
-        recipes = tuple(recipe for recipe in recipes if recipe.name in outcome.kept)
+        recipes = yield from _helpful(run, bench, examples, recipes, context)
     made = augment(run.data.train, recipes, context, run.seed, job.augment.augment_copies, held)
     probe = bench.probe_at(examples, run.chosen["probe_c"], run.chosen["probe_temperature"])
     kept = still_true(bench, probe, run.data.train, made.rows)
     dropped = dict(made.dropped)
     if contradicted := len(made.rows) - len(kept):
         dropped["the probe contradicts the label"] = contradicted
-    yield tell("augmented", made=len(kept), dropped=dropped)
+    yield from told(made, context)
+    yield tell("augmented", made=len(kept), dropped=dropped, **calls_of(context))
     return kept
+
+
+def _helpful(
+    run: Run, bench: Bench, examples: Examples, recipes: Sequence[Recipe], context: Context
+) -> Generator[Event, None, tuple[Recipe, ...]]:
+    """Those of the recipes that folds show a gain for."""
+    from fewtune.trials.recipes import try_recipes
+
+    held = [*run.data.valid, *run.data.test]
+    idle: dict[str, Sequence[str]] = {}
+
+    def make(recipe: Recipe, rows: Sequence[Row], avoid: Sequence[Row]) -> Sequence[Row]:
+        copies = run.job.augment.augment_copies
+        made = augment(rows, (recipe,), context, run.seed, copies, [*avoid, *held])
+        idle[recipe.name] = made.idle
+        return made.rows
+
+    on_trial = {recipe.name: partial(make, recipe) for recipe in recipes}
+    outcome = yield from try_recipes(setting_of(run, bench, examples), run.data.train, on_trial)
+    for name in outcome.without:
+        reason = idle[name] or [f"{name} made no row that the probe does not contradict."]
+        yield tell("warned", message=f"augment: {' '.join(reason)}")
+    run.tried("augmentation", outcome.table, bool(outcome.kept))
+    return tuple(recipe for recipe in recipes if recipe.name in outcome.kept)
+
+
+def told(made: Augmented, context: Context) -> Iterator[Event]:
+    """Recipes that made nothing, and a budget that ended before the rows did."""
+    for reason in made.idle:
+        yield tell("warned", message=f"augment: {reason}")
+    writer = context.writer
+    if writer and not writer.left:
+        yield tell(
+            "warned",
+            message=f"augment: the model was asked for {writer.spent:,} texts, which is all that "
+            "--augment_calls allows; a row that it was not asked about has no new one from it.",
+        )
+
+
+def calls_of(context: Context) -> dict[str, int]:
+    """How many texts a model was asked to write, where there is one."""
+    return {"calls": context.writer.spent} if context.writer else {}
 
 
 def setting_of(run: Run, bench: Bench, examples: Examples) -> Setting:
@@ -127,10 +162,10 @@ def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event
     yield tell("warned", message=note)
     if not rows:
         return []
-    asked = bench.examples([row.with_fields(**bench.task.fields(None)) for row in rows])
+    unknown = bench.examples([row.with_fields(**bench.task.fields(None)) for row in rows])
     outcome = yield from self_train(
         setting_of(run, bench, examples),
-        asked,
+        unknown,
         options.self_training_rounds,
         options.self_training_confidence,
     )

@@ -22,7 +22,7 @@ from fewtune.data.read import read_any
 from fewtune.data.row import Row
 from fewtune.data.shapes import SHAPES
 from fewtune.models.decoding import DecodingOptions
-from fewtune.pipeline.extra import recipes_of
+from fewtune.pipeline.extra import calls_of, recipes_of, told
 from fewtune.pipeline.job import Job
 from fewtune.pipeline.run import Run
 from fewtune.tasks.generate import Encoding, Generate, asked
@@ -151,7 +151,8 @@ def _augmented(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event, N
     made = augment(run.data.train, recipes, context, run.seed, job.augment.augment_copies, held)
     more = bench.encode(made.rows).rows
     more = more.take(np.flatnonzero(more.learned)) if len(more) else more
-    yield tell("augmented", made=len(more), dropped=dict(made.dropped))
+    yield from told(made, context)
+    yield tell("augmented", made=len(more), dropped=dict(made.dropped), **calls_of(context))
     return rows.and_also(more)
 
 

@@ -24,10 +24,12 @@ class Outcome:
     Attributes:
         table: a line a recipe, as `compared` has them; the first is without augmentation.
         kept: recipes with a gain beyond noise.
+        without: recipes that made no row on any fold, and so could not be tried.
     """
 
     table: list[Line]
     kept: list[str]
+    without: list[str]
 
 
 def try_recipes(
@@ -40,7 +42,7 @@ def try_recipes(
         recipes: by name.
     """
     trials = [(yield from on_folds(setting, "without augmentation"))]
-    counts = [0]
+    counts, without = [0], []
     for name, make in recipes.items():
         extra, count = [], 0
         for held in setting.folds:
@@ -49,14 +51,19 @@ def try_recipes(
             made = make(learned, [rows[k] for k in held])
             probe = probe_of(setting, setting.examples.take(train))
             kept = still_true(setting.bench, probe, learned, made)
-            extra.append(setting.bench.examples(kept))
+            # no row is not asked about: tokenizers do not take an empty list
+            none = setting.examples.take(train[:0])
+            extra.append(setting.bench.examples(kept) if kept else none)
             count += len(kept)
+        if not count:
+            without.append(name)
+            continue
         trials.append((yield from on_folds(setting, name, extra)))
         counts.append(round(count / len(setting.folds)))
     table = compared(trials, counts)
     kept_names = [line["name"] for line in table if line["better"]]
     yield tell("tried", what="augmentation", table=table, kept=kept_names)
-    return Outcome(table, kept_names)
+    return Outcome(table, kept_names, without)
 
 
 def still_true(
