@@ -317,8 +317,24 @@ def test_a_gain_tells_from_where_to_where_and_what_else_moved():
     assert said == (
         "`lora` lowers the loss per token from 2.000 (1.900 to 2.100) to 1.200 (1.100 to 1.300) on "
         "1,200 test rows, 0.800 (0.750 to 0.850; p = 0.0005) better than the untouched model; "
-        "ROUGE-L rose from 0.300 to 0.500; the share of answers that end by themselves fell from "
+        "ROUGE-L rose from 30.0 % to 50.0 %; the share of answers that end by themselves fell from "
         "90.0 % to 40.0 %."
+    )
+
+
+def test_what_beats_another_baseline_stands_before_what_else_moved():
+    scores = {"rougeL_characters": told(0.8, 0.05), "rougeL": told(0.8, 0.05)}
+    scores["exact_match"] = told(0.6, 0.05)
+    before = {name: told(0.1, 0.05) for name in scores}
+    found = compared(0.5, 0.1, 0.01, "nearest", before=compared(0.7, 0.1, 0.001)["all"]["before"])
+    said = generation_verdict(
+        "text-prompt", 90, scores, before, found, "rougeL_characters", base="the first prompt"
+    )
+    assert said == (
+        "`text-prompt` raises ROUGE-L by characters from 10.0 % (5.0 % to 15.0 %) to 80.0 % (75.0 "
+        "% to 85.0 %) on 90 test rows, 70.0 points (60.0 to 80.0; p = 0.001) better than the "
+        "first prompt, and 50.0 points (40.0 to 60.0; p = 0.01) better than the answer of the "
+        "nearest training row; the share of exact answers rose from 10.0 % to 60.0 %."
     )
 
 
@@ -367,8 +383,8 @@ def test_no_difference_shown_says_do_not_use_and_how_many_rows_would_tell():
     assert said == (
         "`lora` moves the share of exact answers from 40.0 % (30.0 % to 50.0 %) to 42.0 % (32.0 % "
         "to 52.0 %) on 90 test rows, which shows no difference to the untouched model: p = 0.6, "
-        "and 90 rows could have shown 5.0 %, about 570 the 2.0 % seen; do not use this model on "
-        "this evidence."
+        "and 90 rows could have shown 5.0 points, about 570 the 2.0 points seen; do not use this "
+        "model on this evidence."
     )
 
 

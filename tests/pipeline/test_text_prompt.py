@@ -357,7 +357,7 @@ def test_single_calls_that_fail_count_as_wrong_and_are_told(server, at_once, tmp
         ({"calls": 1}, "greater than or equal to 20; got 1."),
         ({"learning_rate": 0.1}, "learning_rate: `text-prompt` trains nothing"),
         ({"augment": "typing"}, "augment: `text-prompt` trains nothing"),
-        ({"temperature": 0.5}, "always takes the likeliest answer"),
+        ({"temperature": 0.5}, "temperature: `text-prompt` always takes the likeliest answer"),
         ({"instructions": "none.txt"}, "there is no file none.txt"),
         ({"method": "full", "model": "minilm", "calls": 50}, "it belongs to text-prompt"),
     ],
@@ -367,6 +367,45 @@ def test_an_impossible_job_is_refused_before_anything_is_asked(server, tmp_path,
         train(server, reviews(tmp_path / "a.csv"), tmp_path / "run", **options)
     assert words in str(told.value)
     assert not (tmp_path / "run").exists()
+    assert server.asked == []
+
+
+def test_what_a_prompt_cannot_take_is_told(server, tmp_path, capsys):
+    data = questions(tmp_path / "q.jsonl")
+    run = train(server, data, tmp_path / "run")
+    path = run.folder.path
+    for words, said in (
+        (("generate", path, "what is x", "--min_p", "0.1"), "min_p:"),
+        (("evaluate", path, data, "--temperature", "1"), "temperature: `text-prompt` always"),
+        (("evaluate", path, data, "--adapter_scale", "0.5"), "has learned no weights"),
+    ):
+        assert code_of(*words) == 2
+        assert said in capsys.readouterr().err
+    assert code_of("generate", path, "what is x", "--decoding", "balanced") == 0
+    server.forget()
+    run.evaluate(data, max_new_tokens=7, answered_rows=3)
+    asked = [one["body"]["max_tokens"] for one in server.asked if one["path"] == CHAT]
+    assert asked == [7] * 3
+
+
+def test_a_stop_text_ends_an_answer_whatever_the_server_does(server, tmp_path):
+    run = train(server, questions(tmp_path / "q.jsonl"), tmp_path / "run")
+    whole = run.generate("what fails in machine 3 is abcd")[0]["prediction"]
+    server.then(
+        {"body": {"choices": [{"message": {"content": "abcd"}, "finish_reason": "length"}]}}
+    )
+    (cut,) = run.generate("what fails in machine 3 is abcd", stop="c")
+    assert whole == "abcd"
+    assert (cut["prediction"], cut["stopped"]) == ("ab", True)
+
+
+def test_a_metric_that_fails_is_tried_before_anything_is_asked(server, tmp_path, monkeypatch):
+    (tmp_path / "failing_metric.py").write_text("def half(answer, reference): return 1 / 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(FewtuneError, match="raised ZeroDivisionError"):
+        train(
+            server, questions(tmp_path / "q.jsonl"), tmp_path / "run", metric="failing_metric.half"
+        )
     assert server.asked == []
 
 

@@ -24,13 +24,17 @@ WORDS = {
     "stops": "the share of answers that end by themselves",
     "repetition": "the share of repeated phrases",
 }
-PERCENT = {"token_accuracy", "exact_match", "number_match", "stops", "repetition"}
+PERCENT = {
+    "token_accuracy", "exact_match", "number_match", "stops", "repetition",
+    "rouge1", "rouge2", "rougeL",
+}  # fmt: skip
 HUNDRED = {"bleu", "chrf"}
 FALLING = {"loss", "perplexity", "repetition"}  # better the lower
 #: Told beside the metric that decides, where the intervals before and after lie apart, the first
 #: MOST of them; one metric of a kind, for ROUGE-1 seldom says more than ROUGE-L.
 BESIDE = ("exact_match", "number_match", "rougeL", "stops", "repetition", "bleu", "loss")
 MOST = 2
+POINTS = " points"
 UNTOUCHED = "the untouched model"
 #: How the other baselines of answers are called in a sentence.
 NAMES = {
@@ -87,7 +91,7 @@ def generation_verdict(
         return (
             f"`{method}` {_verb(primary, True)} {_word(primary)} {moved}, "
             f"{_lead(change, primary)} better than {base}"
-            f"{_beside(scores, before, primary)}{_others(gain, primary)}{_beaten(gains or {})}."
+            f"{_others(gain, primary)}{_beside(scores, before, primary)}{_beaten(gains or {})}."
         )
     if _clearly(change) < 0:
         worse = {"value": -change["value"], "low": -change["high"], "high": -change["low"]}
@@ -147,7 +151,8 @@ def _listed(words: Sequence[str]) -> str:
 
 def _beside(scores: Scores, before: Scores, primary: str) -> str:
     """Other metrics whose intervals before and after lie apart."""
-    both = [name for name in BESIDE if name in scores and name in before and name != primary]
+    own = primary.removesuffix(OF_CHARACTERS)
+    both = [name for name in BESIDE if name in scores and name in before and name != own]
     told = []
     for name in both:
         old, new = before[name], scores[name]
@@ -164,11 +169,11 @@ def _unseen(change: Mapping[str, float], rows: int, primary: str) -> str:
     if abs(change["value"]) >= change["detectable"]:  # a few rows far from the others hide it
         return f"{p_words(change['p'])}, for the rows differ too much among themselves"
     said = f"{p_words(change['p'])}, and {rows:,} rows could have shown "
-    said += _number(change["detectable"], primary)
+    said += _apart(change["detectable"], primary)
     if not change["value"]:
         return said
     needed = rounded(rows * max(change["detectable"] / abs(change["value"]), 1.0) ** 2)
-    return said + f", about {needed:,} the {_number(abs(change['value']), primary)} seen"
+    return said + f", about {needed:,} the {_apart(abs(change['value']), primary)} seen"
 
 
 def _verb(primary: str, better: bool) -> str:
@@ -182,8 +187,14 @@ def _word(name: str) -> str:
 
 
 def _lead(change: Mapping[str, float], primary: str) -> str:
-    low, high = _number(change["low"], primary), _number(change["high"], primary)
-    return f"{_number(change['value'], primary)} ({low} to {high}; {p_words(change['p'])})"
+    low, high = (_apart(change[end], primary).removesuffix(POINTS) for end in ("low", "high"))
+    return f"{_apart(change['value'], primary)} ({low} to {high}; {p_words(change['p'])})"
+
+
+def _apart(difference: float, name: str) -> str:
+    """A difference: between two percentages it is one of points."""
+    number = _number(difference, name)
+    return number.removesuffix(" %") + POINTS if number.endswith("%") else number
 
 
 def _score(score: Mapping[str, float], name: str) -> str:
@@ -192,6 +203,6 @@ def _score(score: Mapping[str, float], name: str) -> str:
 
 
 def _number(value: float, name: str) -> str:
-    if name in PERCENT:
+    if name.removesuffix(OF_CHARACTERS) in PERCENT:
         return f"{100 * value:.1f} %"
     return f"{value:.1f}" if name in HUNDRED else f"{value:.3f}"

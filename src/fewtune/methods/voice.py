@@ -93,11 +93,11 @@ class Voice:
         told = ""
         for token in self._speaker().stream(self._prompt(turns, decoding, None), decoding, seed):
             ids.append(token)
-            text = _before_stop(self.tokenizer.decode(ids, skip_special_tokens=True), decoding)
+            text = before_stop(self.tokenizer.decode(ids, skip_special_tokens=True), decoding)
             if not text.endswith(_HALF) and len(text) > len(told):
                 yield text[len(told) :]
                 told = text
-        whole = _before_stop(self.tokenizer.decode(ids, skip_special_tokens=True), decoding)
+        whole = before_stop(self.tokenizer.decode(ids, skip_special_tokens=True), decoding)
         if len(whole) > len(told):
             yield whole[len(told) :]  # half a letter at the end, as the model left it
 
@@ -113,10 +113,10 @@ class Voice:
 
     def _reply(self, said: Said, decoding: DecodingOptions) -> Reply:
         text = self.tokenizer.decode(said.ids, skip_special_tokens=True)
-        return Reply(_before_stop(text, decoding).strip(), len(said.ids), said.stopped)
+        return Reply(before_stop(text, decoding).strip(), len(said.ids), said.stopped)
 
 
-def _before_stop(text: str, decoding: DecodingOptions) -> str:
+def before_stop(text: str, decoding: DecodingOptions) -> str:
     """What stands before the first of the texts at which an answer ends."""
     ends = [at for stop in decoding.stops if (at := text.find(stop)) >= 0]
     return text[: min(ends)] if ends else text

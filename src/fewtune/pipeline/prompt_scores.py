@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fewtune.base.errors import UsageError
 from fewtune.base.files import at
 from fewtune.base.options import build
 from fewtune.data.load import unknown_labels
@@ -26,12 +27,13 @@ from fewtune.evaluate.named import resolve_metrics
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.overlap import OF_CHARACTERS, mostly_chinese
 from fewtune.evaluate.verdict import verdict
+from fewtune.models.decoding import DecodingOptions
 from fewtune.models.nearest import Nearest
 from fewtune.record.options import RunOptions
 from fewtune.tasks.classify import Classify
 from fewtune.tasks.options import ScaleOptions
 from fewtune.trials.prompt import Example, example_of
-from fewtune.trials.prompted import Prompted
+from fewtune.trials.prompted import Prompted, writer_of
 
 if TYPE_CHECKING:
     from fewtune.pipeline.run import Run
@@ -230,6 +232,26 @@ def some_of(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
     return [rows[k] for k in sorted(draw.choice(len(rows), count, replace=False).tolist())]
 
 
+def refuse_heat(given: Collection[str], method: str, labels: bool = False) -> None:
+    """What a prompt that is scored cannot take.
+
+    Args:
+        given: names of the user's options.
+        labels: whether it is answered with labels.
+
+    Raises:
+        UsageError: some of them are for models that are trained, or for answers that are drawn.
+    """
+    if "adapter_scale" in given:
+        raise UsageError(f"adapter_scale: `{method}` has learned no weights; leave it out.")
+    allowed = () if labels else ("max_new_tokens",)
+    if heat := [n for n in given if n in DecodingOptions.model_fields and n not in allowed]:
+        raise UsageError(
+            f"{', '.join(heat)}: `{method}` always takes the likeliest answer here; leave it out, "
+            "and give it to `fewtune generate`."
+        )
+
+
 def evaluate_prompt(
     prompted: Prompted, folder: str, path: str, given: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -239,15 +261,19 @@ def evaluate_prompt(
         UsageError: wrong options or columns.
         FewtuneError: no usable rows, or the model cannot be asked.
     """
-    kinds: list[Any] = [DataOptions, EvaluateOptions, ScaleOptions, RunOptions]
-    built: list[Any] = build(kinds, {k: v for k, v in given.items() if v is not None})
-    reading, options, asked, run = built
+    kinds: list[Any] = [DataOptions, EvaluateOptions, DecodingOptions, ScaleOptions, RunOptions]
+    given = {name: value for name, value in given.items() if value is not None}
+    built: list[Any] = build(kinds, given)
+    reading, options, decoding, asked, run = built
     labels, about = prompted.prompt.labels, prompted.about
+    refuse_heat(given, about.method, bool(labels))
     table = read_rows(at(path), Classify.reads, reading) if labels else read_any(at(path), reading)
     most = len(table.rows) if labels else asked.answered_rows
     rows = some_of([row for row in table.rows if usable(row)], most, run.seed)
     examples = [example_of(row) for row in rows]
-    read = [said for said, _ in prompted.answers([one.asked for one in examples])]
+    most_tokens = None if labels else decoding.max_new_tokens
+    writer = writer_of(prompted.model, len(examples), most_tokens)
+    read = [said for said, _ in prompted.answers([one.asked for one in examples], writer)]
     told = {
         "run": folder,
         "data": path,

@@ -15,11 +15,10 @@ from fewtune.base.files import fingerprint, found
 from fewtune.data.holdout import folds_of, stratum
 from fewtune.data.load import Dataset
 from fewtune.data.row import Row
-from fewtune.evaluate.named import resolve_metrics
+from fewtune.evaluate.named import resolve_metrics, try_out
 from fewtune.evaluate.overlap import rouge
 from fewtune.evaluate.texts import characters, words
 from fewtune.methods.base import Method
-from fewtune.models.decoding import DecodingOptions
 from fewtune.models.options import is_endpoint
 from fewtune.models.writer import Writer
 from fewtune.pipeline.job import Job, method_of
@@ -27,6 +26,7 @@ from fewtune.pipeline.prompt_scores import (
     Said,
     by_characters,
     primary_of,
+    refuse_heat,
     scored_labels,
     scored_texts,
     some_of,
@@ -34,7 +34,7 @@ from fewtune.pipeline.prompt_scores import (
 )
 from fewtune.pipeline.run import Run
 from fewtune.tasks.classify import Classify
-from fewtune.tasks.generate import Generate
+from fewtune.tasks.generate import Generate, asked
 from fewtune.train.options import TrainOptions
 from fewtune.trials.options import TextPrompt
 from fewtune.trials.prompt import Example, Prompt, as_json, example_of, first_prompt
@@ -95,21 +95,18 @@ def refuse_prompt(job: Job, data: Dataset, method: Method) -> None:
             f"task: `{method.spell()}` is for {Classify.name} and {Generate.name}; got {job.task}."
         )
     trained = [name for name in job.given if name in TrainOptions.model_fields]
-    heat = [n for n in job.given if n in DecodingOptions.model_fields if n != "max_new_tokens"]
     if trained or job.augment.augment or job.trials.unlabelled:
         more = [n for n in ("augment", "unlabelled") if n in job.given]
         raise UsageError(
             f"{', '.join([*trained, *more])}: `{method.spell()}` trains nothing; leave it out."
         )
-    if heat:
-        raise UsageError(
-            f"{', '.join(heat)}: `{method.spell()}` always takes the likeliest answer; leave it "
-            "out, and give it to `fewtune generate`."
-        )
+    refuse_heat(job.given, method.spell())
     if job.task == Generate.name:
-        resolve_metrics(job.evaluate.metric)
-        if not any("messages" in row.fields for row in data.train):
+        metrics = resolve_metrics(job.evaluate.metric)
+        talks = [row for row in data.train if "messages" in row.fields]
+        if not talks:
             raise UsageError(f"task: {job.path} holds no questions with answers to learn from.")
+        try_out(metrics, asked(talks[0])[1])
     _given_instructions(method)
 
 

@@ -14,7 +14,7 @@ from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.files import at, write_atomic
 from fewtune.data.dialogue import Message
 from fewtune.methods.artefact import About
-from fewtune.methods.voice import Reply
+from fewtune.methods.voice import Reply, before_stop
 from fewtune.models.chat import OWN
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.endpoint import Answer, Endpoint
@@ -35,6 +35,8 @@ from fewtune.trials.prompt import Example, Prompt, as_json, question_of
 
 SHEET = "prompt.md"
 ROWS = "demonstrations.jsonl"
+#: Options of decoding that no standard server knows; the preset's `top_k` is passed over there.
+DEAF = ("top_k", "min_p", "repetition_penalty")
 SEED = 0  # the likeliest answer needs no dice; servers that throw them all the same get this one
 
 
@@ -146,18 +148,20 @@ class PromptedVoice:
         """The next turn of every dialogue.
 
         Raises:
+            UsageError: options that such a model does not know.
             FewtuneError: the model cannot be asked, or a dialogue is too long for it.
         """
+        usual = DecodingOptions(decoding=decoding.decoding)
+        deaf = [name for name in DEAF if getattr(decoding, name) != getattr(usual, name)]
+        if deaf:
+            raise UsageError(
+                f"{', '.join(deaf)}: {self.model} is asked through its prompt and takes "
+                "temperature, top_p, max_new_tokens and stop; leave it out."
+            )
         questions = [question_of(turns) for turns in dialogues]
         prompts = self.prompted.write(questions) if self.prompted else questions
-        return [
-            Reply(
-                without_thoughts(one.text),
-                int(one.usage.get("completion_tokens") or 0),
-                one.finish_reason != "length",
-            )
-            for one in self._said(prompts, decoding, seed)
-        ]
+        said = self._said(prompts, decoding, seed)
+        return [_reply(one, decoding) for one in said]
 
     def stream(
         self, turns: Sequence[Message], decoding: DecodingOptions, seed: int = 0
@@ -191,6 +195,14 @@ class PromptedVoice:
                 "something shorter, or choose a model with more positions."
             )
         return [told[prompt] for prompt in prompts]
+
+
+def _reply(said: Answer, how: DecodingOptions) -> Reply:
+    """What was said up to a stop text, which not every model heeds, without thoughts."""
+    whole = without_thoughts(said.text)
+    text = before_stop(whole, how)
+    stopped = said.finish_reason != "length" or text != whole
+    return Reply(text.strip(), int(said.usage.get("completion_tokens") or 0), stopped)
 
 
 # ---- on disk
