@@ -128,11 +128,12 @@ def candidates(ranked: Sequence[Proposed], most: int = MOST) -> list[Proposed]:
         ranked: as `rank` gives them.
         most: how many.
     """
-    usable = [one for one in ranked if not one.refused and one.fits and one.seconds is not None]
+    usable = [one for one in ranked if not one.refused and one.seconds is not None]
     cheap = [one for one in usable if one.method in ALWAYS]
-    tuned = [one for one in usable if one.decided and one.score > -1][: most - len(cheap) - 2]
-    if not tuned:
-        tuned = [one for one in usable if one.decided][:1]
+    fits = [one for one in usable if one.decided and one.fits]
+    tuned = [one for one in fits if one.score > -1][: most - len(cheap) - 2]
+    if not tuned:  # what is predicted not to fit may do so all the same
+        tuned = (fits or [one for one in usable if one.decided])[:1]
     room = most - len(cheap) - len(tuned)
     return cheap + tuned + [_other_rate(one) for one in tuned[: min(2, room)]]
 

@@ -273,9 +273,9 @@ WANTED: tuple[Rule, ...] = (
         "switch",
         lambda f: "switch" in f.needs,
         {
-            "prefix": 6,
-            "ptuning": 5.8,
-            "prompt": 5,
+            "prefix": 8.5,
+            "ptuning": 8,
+            "prompt": 7,
             "lora": 3,
             "ia3": 3,
             "adapter": 2,

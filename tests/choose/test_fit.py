@@ -1,0 +1,147 @@
+"""A memory that is told is obeyed: the same effective batch, and a sentence where nothing fits."""
+
+from dataclasses import replace
+
+import pytest
+from plans import MINILM, QWEN, QWEN_7B, facts
+
+from fewtune.base.amounts import bytes_of, seconds_of
+from fewtune.base.errors import UsageError
+from fewtune.choose.fit import fitted, freezing_depth, frozen_count, gib, quantised, step_of
+from fewtune.choose.memory import predict
+from fewtune.methods import parse
+from fewtune.train.options import TrainOptions
+
+TRAIN = TrainOptions(max_steps=10)
+SMALLEST = TrainOptions(
+    max_steps=10,
+    per_device_train_batch_size=1,
+    gradient_accumulation_steps=16,
+    gradient_checkpointing=True,
+)
+
+
+def fit(case, name, train=TRAIN):
+    return fitted(case, case.methods[name], case.counts[name], train, 0)
+
+
+def tightened(case, name, share):
+    """The case with a share of the memory that the method would take."""
+    need = fit(replace(case, hardware=replace(case.hardware, memory=2**50)), name).bytes
+    memory = int(need * share)
+    return replace(case, hardware=replace(case.hardware, memory=memory)), need
+
+
+def test_what_fits_is_left_alone():
+    found = fit(facts(memory=16), "full")
+    assert found.fits
+    assert found.train == {}
+    assert found.told == ()
+
+
+def test_the_batch_is_halved_first_and_the_effective_batch_kept():
+    long = facts(QWEN, rows=200, bf16=True)
+    long = replace(long, lengths=long.lengths * 20)
+    case, need = tightened(long, "lora", 0.8)
+    found = fit(case, "lora")
+    assert found.fits
+    assert found.bytes <= case.hardware.memory < need
+    rows = found.train["per_device_train_batch_size"]
+    assert rows < 16
+    assert rows * found.train["gradient_accumulation_steps"] == 16
+    assert "gradient_checkpointing" not in found.train
+    assert "same batch of 16" in found.told[0]
+
+
+def test_checkpointing_comes_after_the_batch():
+    long = facts(QWEN, rows=200, bf16=True)
+    long = replace(long, lengths=long.lengths * 40)
+    one = TRAIN.model_copy(update={"per_device_train_batch_size": 1})
+    alone = fit(replace(long, hardware=replace(long.hardware, memory=2**50)), "lora", one).bytes
+    case = replace(long, hardware=replace(long.hardware, memory=int(alone * 0.97)))
+    found = fit(case, "lora")
+    assert found.fits
+    assert found.train["per_device_train_batch_size"] == 1
+    assert found.train["gradient_checkpointing"]
+    assert "computed twice" in found.told[0]
+
+
+def least(case, depth):
+    """What training the last blocks takes in passes of one row."""
+    method = parse("freeze", {"layers": depth})
+    step = step_of(case, method, frozen_count(case, depth), SMALLEST)
+    return predict(case.shape, step).total
+
+
+def with_memory(case, memory):
+    return replace(case, hardware=replace(case.hardware, memory=memory))
+
+
+def test_freeze_trains_fewer_blocks_where_two_are_too_many():
+    case = facts(QWEN, rows=200)
+    case = with_memory(case, (least(case, 1) + least(case, 2)) // 2)
+    found = fit(case, "freeze")
+    assert found.fits
+    assert found.layers == 1
+    assert "last block of 24" in found.told[0]
+
+
+def test_where_full_does_not_fit_the_depth_that_does_is_named():
+    case = facts(QWEN, rows=200)
+    case = with_memory(case, (least(case, 3) + least(case, 4)) // 2)
+    found = fit(case, "full")
+    assert not found.fits
+    assert "`freeze` with --layers 3" in found.told[-1]
+    assert gib(found.bytes) in found.told[0]
+    assert freezing_depth(with_memory(case, least(case, 1) // 2), SMALLEST) == 0
+
+
+def test_where_only_a_quantised_base_would_fit_the_plan_says_so_with_the_number():
+    case = facts(QWEN_7B, rows=1_000, memory=16, bf16=True)
+    found = fit(case, "lora")
+    assert not found.fits
+    step = step_of(case, case.methods["lora"], case.counts["lora"], SMALLEST)
+    needed = quantised(case, step)
+    assert needed < case.hardware.memory < found.bytes
+    assert gib(needed) in " ".join(found.told)
+    assert "only such a one fits" in " ".join(found.told)
+    tiny = fit(facts(QWEN_7B, rows=1_000, memory=4, bf16=True), "lora")
+    assert "does not fit either" in " ".join(tiny.told)
+
+
+def test_small_models_are_not_told_of_quantised_bases():
+    found = fit(facts(MINILM, memory=0.3), "lora")
+    assert not found.fits
+    assert "quantised" not in " ".join(found.told)
+
+
+def test_the_factor_of_past_runs_counts():
+    case = facts(memory=16)
+    more = replace(case, hardware=replace(case.hardware, factor=1.5))
+    assert fit(more, "full").bytes > 1.2 * fit(case, "full").bytes
+
+
+def test_a_gpu_does_not_hold_the_process():
+    case = facts(memory=16)
+    gpu = replace(case, hardware=replace(case.hardware, device="cuda"))
+    assert fit(gpu, "lora").bytes < fit(case, "lora").bytes
+
+
+@pytest.mark.parametrize("told", ["", "much", "12", "-1GB", "0GB", "5ib", "24 GBB", "GB"])
+def test_a_size_that_is_none_is_refused(told):
+    with pytest.raises(UsageError, match="a size such as 24GB"):
+        bytes_of(told)
+
+
+@pytest.mark.parametrize(
+    ("told", "size"),
+    [("24GB", 24 * 10**9), ("24gib", 24 * 2**30), ("800 MB", 8 * 10**8), ("１６ＧＢ", 16 * 10**9)],
+)
+def test_sizes_are_read_as_people_write_them(told, size):
+    assert bytes_of(told) == size
+
+
+@pytest.mark.parametrize("told", ["", "soon", "0", "10x", "-5m"])
+def test_a_time_that_is_none_is_refused(told):
+    with pytest.raises(UsageError, match="a time such as 90s"):
+        seconds_of(told)
