@@ -277,6 +277,23 @@ def test_damaged_weights_are_noticed_before_training(teach, speaker, tmp_path):
         teach(model=str(folder))
 
 
+def test_a_learned_prompt_is_read_back_in_words(speaker, reports, tmp_path, capsys):
+    output = tmp_path / "run"
+    quick = [word for name, value in SPOKEN.items() if name != "bf16"
+             for word in (f"--{name}", str(value))]  # fmt: skip
+    words = ("train", reports, "--model", speaker, "--method", "prompt", "--output", output)
+    assert code_of(*words, "--num_virtual_tokens", "4", "--no-bf16", *quick) == 0
+    nearest = fewtune.load(output).folder.virtual_tokens
+    assert len(nearest) == 4
+    said = " ".join(one[0]["word"] for one in nearest)
+    told = capsys.readouterr().out
+    assert f"nearest to the words: {said}" in " ".join(told.split())
+    assert "on 12 test rows, 6 answered" in told
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "The learned prompt, read back" in page
+    assert "4 learned vectors stand before each text" in page
+
+
 # --- at the terminal -----------------------------------------------------------------------------
 
 

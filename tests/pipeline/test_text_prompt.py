@@ -370,6 +370,27 @@ def test_an_impossible_job_is_refused_before_anything_is_asked(server, tmp_path,
     assert server.asked == []
 
 
+@pytest.mark.parametrize("task", ["generate", "classify"])
+def test_page_and_card_tell_of_a_prompt_and_not_of_a_model(server, tmp_path, task):
+    written = questions(tmp_path / "q.jsonl") if task == "generate" else reviews(tmp_path / "a.csv")
+    run = train(server, written, tmp_path / "run")
+    page = (run.folder.path / "report.html").read_text(encoding="utf-8")
+    card = (run.path / "README.md").read_text(encoding="utf-8")
+    assert "<h2>The prompt</h2>" in page
+    assert run.folder.plan["chosen"]["prompt"]["instruction"] in page
+    assert "As it is sent" in page
+    assert "rows asked" in page
+    assert "What the prompt gained" in page
+    assert "the first prompt" in page
+    assert "A prompt: an instruction" in card
+    assert "were searched on" in card
+    assert "another one, or another version" in card
+    for wrong in ("0 classes", "untouched base model", "always answers with one", "The loss is"):
+        assert wrong not in card
+    for wrong in ("untouched base model", "log-loss over the first line", "fine-tuning gained"):
+        assert wrong not in page
+
+
 def test_what_a_prompt_cannot_take_is_told(server, tmp_path, capsys):
     data = questions(tmp_path / "q.jsonl")
     run = train(server, data, tmp_path / "run")

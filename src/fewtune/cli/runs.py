@@ -65,7 +65,7 @@ def _show(words: list[str], root: Path, screen: Screen) -> None:
     from fewtune.report.markdown import markdown
 
     folder = open_run(words[0], root)
-    nearest = _nearest(folder)
+    nearest = folder.virtual_tokens
     if screen.json:
         found = {"plan": folder.plan, "scores": folder.scores, "state": folder.state}
         print(json.dumps(found | {"virtual_tokens": nearest}, ensure_ascii=False, default=str))
@@ -78,13 +78,6 @@ def _show(words: list[str], root: Path, screen: Screen) -> None:
         for number, words_near in enumerate(nearest, 1):
             told = ", ".join(f"{one['word']} {one['cosine']:.2f}" for one in words_near)
             print(f"  {number:>3}  {told}")
-
-
-def _nearest(folder: RunFolder) -> list[list[dict[str, Any]]]:
-    from fewtune.methods.soft_prompt import NEAREST
-
-    path = folder.model / NEAREST
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
 def _diff(words: list[str], root: Path, screen: Screen) -> None:

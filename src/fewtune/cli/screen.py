@@ -153,6 +153,8 @@ class Screen:
                 )
             self.line("", said, style="dim")
         kept = "used" if event["kept"] else "no gain beyond noise, so it is not used"
+        if event["what"] == "prompts":  # one of them is always taken
+            kept = f"taken is `{event['kept'][0]}`"
         self.line("trial", f"{event['what']}: {kept}")
 
     def _on_augmented(self, event: Event) -> None:
@@ -295,6 +297,10 @@ class Screen:
         self.out.print(self._table(scores))
         self.out.print(scores["verdict"], markup=False, soft_wrap=False)
         self.out.print()
+        if nearest := run.folder.virtual_tokens:
+            said = " ".join(one[0]["word"] for one in nearest)
+            self.out.print(f"the learned prompt is nearest to the words: {said}", markup=False)
+            self.out.print()
         path = run.folder.path
         for what, where in (
             ("report", path / "report.html"),
@@ -339,7 +345,11 @@ class Screen:
         from rich.table import Table
 
         table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
-        table.add_column(f"on {scores['rows']['test']:,} test rows", no_wrap=self.out.width < 64)
+        rows = scores["rows"]
+        asked = rows.get("answered", rows["test"])
+        some = f", {asked:,} answered" if 0 < asked < rows["test"] else ""
+        head = f"on {rows['test']:,} test rows{some}"
+        table.add_column(head, no_wrap=self.out.width < 64)
         return table
 
     def show_evaluation(self, found: Mapping[str, Any]) -> None:

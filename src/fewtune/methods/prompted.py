@@ -60,8 +60,14 @@ def nearest_words(backbone: SoftPrompted, tokenizer: Any, count: int = 3) -> lis
     values, ids = cosine.topk(count, dim=1)  # (virtual tokens, count)
     return [
         [
-            {"word": tokenizer.convert_ids_to_tokens(i), "cosine": round(v, 3)}
+            {"word": _word(tokenizer, i), "cosine": round(v, 3)}
             for i, v in zip(row_ids, row_values, strict=True)
         ]
         for row_ids, row_values in zip(ids.tolist(), values.tolist(), strict=True)
     ]
+
+
+def _word(tokenizer: Any, number: int) -> str:
+    """A token as people read it; by its own name where it is a blank, or half a letter."""
+    said = tokenizer.decode([number]).strip()
+    return said if said and "\ufffd" not in said else str(tokenizer.convert_ids_to_tokens(number))

@@ -170,6 +170,20 @@ class RunFolder:
         return (one for line in self._lines(LEARNED) if (one := _object(line)))
 
     @property
+    def virtual_tokens(self) -> list[list[dict[str, Any]]]:
+        """Of a learned prompt, for each vector the nearest words, each `word` and `cosine`.
+
+        Nothing where the artefact has none, or a file of them that cannot be read.
+        """
+        from fewtune.methods.soft_prompt import NEAREST
+
+        try:
+            found = json.loads((self.model / NEAREST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return [one for one in found if one] if isinstance(found, list) else []
+
+    @property
     def last_event(self) -> Event | None:
         """The event that was written last, found without reading the others."""
         try:

@@ -44,6 +44,7 @@ def everything(facts: Facts) -> dict[str, Any]:
         "recall": recall(facts),
         "learned": learned(facts),
         "untouched": untouched(facts),
+        "virtual": virtual(facts),
     }
 
 
@@ -89,6 +90,14 @@ def untouched(facts: Facts) -> dict[str, Any]:
         "stops": words.number("stops", event.get("stops")),
         "answers": [(_short(one), _short(two)) for one, two in zip(asked, answers, strict=False)],
     }
+
+
+def virtual(facts: Facts) -> list[list[tuple[str, str]]]:
+    """Of a learned prompt, for each vector the words nearest to it, with their cosines."""
+    return [
+        [(str(one.get("word")), f"{one.get('cosine') or 0:.2f}") for one in nearest]
+        for nearest in facts.folder.virtual_tokens
+    ]
 
 
 # ---- before and after
@@ -305,15 +314,15 @@ def decoded(facts: Facts) -> str:
         return ""
     heat = decoding.get("temperature")
     how = "the likeliest token each time" if not heat else f"temperature {heat:g}"
-    return (
-        f"The loss is of all test rows; {rows:,} of them {'was' if rows == 1 else 'were'} answered "
-        f"({how})."
-    )
+    were = "was" if rows == 1 else "were"
+    if "loss" not in part(facts.scores, "test"):
+        return f"{words.several(rows, 'test row')} {were} answered ({how})."
+    return f"The loss is of all test rows; {rows:,} of them {were} answered ({how})."
 
 
 def limits(facts: Facts) -> list[str]:
     """What follows from the numbers of a model that writes; nothing for another."""
-    if not described(facts):
+    if facts.task != "generate":
         return []
     scores, rows = part(facts.scores, "test"), told.counts(facts).get("answered")
     values = {name: part(scores, name).get("value") for name in scores}

@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
+from fewtune.models.options import is_endpoint
 from fewtune.record.folder import RunFolder
-from fewtune.report import answers, evidence, words
+from fewtune.report import answers, evidence, prompts, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
 from fewtune.report.markdown import cell, plain, scores_table, table
@@ -86,7 +87,8 @@ def _hub_name(facts: Facts) -> str | None:
 
 
 def _about(facts: Facts) -> str:
-    given = Path(str(part(facts.plan, "model").get("model") or "a pretrained model")).name
+    given = str(part(facts.plan, "model").get("model") or "a pretrained model")
+    given = given if is_endpoint(given) else Path(given).name
     base = "no pretrained model" if facts.method in WITHOUT_MODEL else _hub_name(facts) or given
     trained, total = facts.scores.get("trainable_parameters"), facts.scores.get("total_parameters")
     share = ""
@@ -94,9 +96,10 @@ def _about(facts: Facts) -> str:
         share = f" {words.count(trained)} of {words.count(total)} parameters were trained."
     version = facts.plan.get("fewtune")
     made = f"fewtune {version}" if version else "fewtune"
-    what = plain(answers.described(facts)) or _classifier(facts)
+    what = plain(answers.described(facts) or prompts.described(facts)) or _classifier(facts)
+    made_for = "Made for" if facts.method == prompts.METHOD else "Made from"
     return (
-        f"{what}.\n\nMade from {plain(base)} with the method "
+        f"{what}.\n\n{made_for} {plain(base)} with the method "
         f"{plain(facts.method)} by {made}.{share}"
     )
 
@@ -122,7 +125,7 @@ def _data(facts: Facts) -> str:
     used = [
         f"{words.count(rows[name])} {purpose}"
         for name, purpose in (
-            ("train", "trained it"),
+            ("train", "were searched on" if facts.method == prompts.METHOD else "trained it"),
             ("valid", "validated it"),
             ("test", "tested it"),
         )
@@ -171,7 +174,8 @@ def _limits(facts: Facts) -> list[str]:
         over = told.baseline(facts, str(gain.get("over")))
         limits.append(f"It was not shown to be better than this much cheaper way: {plain(over)}.")
     limits.append("Texts in other languages, from other sources or of later times were not tested.")
-    limits += [plain(one) for one in answers.limits(facts)] or _of_classes(facts)
+    own = [*answers.limits(facts), *prompts.limits(facts)]
+    limits += [plain(one) for one in own] or _of_classes(facts)
     return limits + [plain(one) for one in told.notes(facts)]
 
 

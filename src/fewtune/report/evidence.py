@@ -165,7 +165,7 @@ def trials(facts: Facts) -> list[dict[str, Any]]:
     return [
         {"what": one.get("what"), "kept": one.get("kept"), "rows": [*map(_tried, one["table"])]}
         for one in found
-        if isinstance(one.get("table"), list)
+        if isinstance(one.get("table"), list) and one.get("what") != "prompts"  # has its own part
     ]
 
 

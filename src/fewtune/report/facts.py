@@ -78,6 +78,8 @@ def happened(facts: Facts, name: str) -> Iterable[Event]:
 
 def baseline(facts: Facts, name: str) -> str:
     """A baseline's name in a sentence, with the numbers of this run."""
+    if name == "before" and facts.method == "text-prompt":
+        return "the first prompt"
     known, examples = words.baseline_name(name), part(facts.plan, "generate").get("examples")
     return known.replace("examples", words.several(examples, "example")) if examples else known
 
@@ -122,7 +124,8 @@ def key_numbers(facts: Facts) -> list[tuple[str, str, str]]:
         told.append((words.metric_name(key), value, ends))
     if gain:
         over = str(gain.get("over", "the baseline"))
-        over = f"over {words.BRIEFLY.get(over, over)}"
+        short = baseline(facts, over) if over == "before" else over
+        over = f"over {words.BRIEFLY.get(short, short)}"
         told.append(("gain", words.points(key, gain.get("value")), over))
     if rows := part(scores, "rows"):
         split = (
@@ -130,7 +133,8 @@ def key_numbers(facts: Facts) -> list[tuple[str, str, str]]:
         )
         told.append(("rows", words.count(rows.get("kept")), split))
     if seconds := part(scores, "seconds"):
-        trained = f"{words.duration(seconds.get('train'))} of training"
+        doing = "searching" if facts.method == "text-prompt" else "training"
+        trained = f"{words.duration(seconds.get('train'))} of {doing}"
         told.append(("time", words.duration(seconds.get("total")), trained))
     return told
 

@@ -9,7 +9,7 @@ from typing import Any
 from fewtune.base.files import write_atomic
 from fewtune.record.folder import RunFolder, State
 from fewtune.record.trouble import writing
-from fewtune.report import answers, evidence, pictures, words
+from fewtune.report import answers, evidence, pictures, prompts, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
 
@@ -52,6 +52,7 @@ def _everything(facts: Facts) -> dict[str, Any]:
         **_head(facts),
         **_evidence(facts),
         **answers.everything(facts),
+        **prompts.everything(facts),
         **_errors(facts),
         **_origins(facts),
     }

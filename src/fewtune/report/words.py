@@ -85,7 +85,7 @@ BASELINES = {
     "nearest": "the nearest training row's answer",
 }
 #: Where there is little room.
-BRIEFLY = {"before": "the untouched model"}
+BRIEFLY = {"the untouched base model": "the untouched model"}
 
 NONE = "–"  # what stands where there is no number
 
