@@ -85,12 +85,8 @@ class Proposed:
             "share": self.trained / self.total if self.trained and self.total else None,
             "memory": self._memory(),
             "fits": self.fits,
-            "seconds": None if self.seconds is None else round(self.seconds, 2),
-            "time": {
-                part: round(getattr(self.time, part), 2) for part in ("probe", "trunk", "steps")
-            }
-            if self.time
-            else None,
+            "seconds": None if self.seconds is None else float(f"{self.seconds:.4g}"),
+            "time": self._time(),
             "options": self.options,
             "decided": self.decided,
             "refused": self.refused,
@@ -98,6 +94,13 @@ class Proposed:
             "room": list(self.room),
             "rules": {name: round(points, 2) for name, points in self.rules.items()},
         }
+
+    def _time(self) -> dict[str, float] | None:
+        """By part, to four digits."""
+        if self.time is None:
+            return None
+        parts = {part: getattr(self.time, part) for part in ("probe", "trunk", "steps")}
+        return {part: float(f"{seconds:.4g}") for part, seconds in parts.items()}
 
     def _memory(self) -> dict[str, int] | None:
         if self.memory is None:

@@ -24,8 +24,8 @@ def config_for(source: Source) -> Any:
         return transformers.AutoConfig.from_pretrained(source.folder)
 
 
-def shallow(config: Any, blocks: int) -> Any:
-    """The configuration with fewer blocks and a vocabulary of 1,000: for timing steps."""
+def shallow(config: Any, blocks: int, vocabulary: int) -> Any:
+    """The configuration with fewer blocks and tokens: for timing steps."""
     from copy import deepcopy
 
     cut = deepcopy(config)
@@ -34,7 +34,7 @@ def shallow(config: Any, blocks: int) -> Any:
         cut.layer_types = cut.layer_types[:blocks]
     if getattr(cut, "max_window_layers", None):
         cut.max_window_layers = min(cut.max_window_layers, blocks)
-    cut.vocab_size = min(cut.vocab_size, 1000)
+    cut.vocab_size = min(cut.vocab_size, vocabulary)
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         if isinstance(number := getattr(cut, name, None), int):
             setattr(cut, name, min(number, cut.vocab_size - 1))

@@ -100,7 +100,10 @@ class Proposal:
                 "blocks": facts.shape.layers,
                 "width": facts.shape.width,
             },
-            "hardware": asdict(facts.hardware),
+            "hardware": {
+                name: [*value] if isinstance(value, tuple) else value
+                for name, value in asdict(facts.hardware).items()
+            },
             "needs": sorted(facts.needs),
             "budget": facts.budget,
             "timing": {"how": facts.timings.how, "note": facts.timings.note}

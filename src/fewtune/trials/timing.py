@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # of what is kept; another one is timed anew
 GRID = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+VOCABULARY = 1000  # tokens of what is built
 STEPS = 3  # timed at each length, after one that warms up
 CLASSES = 16
 LONGEST_STEP = 0.4  # seconds; what takes longer is timed on fewer rows, then shorter ones
@@ -73,7 +74,7 @@ class Rehearsal:
     @property
     def slice(self) -> Shape:
         """The shape of what is built."""
-        return replace(self.shape, layers=self.depth, vocabulary=1000)
+        return replace(self.shape, layers=self.depth)
 
     def work(self, length: int, passes: float) -> float:
         """Operations of a step."""
@@ -158,7 +159,7 @@ class Bench:
         from fewtune.models.modes import set_dropout
 
         plan = self.plan
-        config = shallow(config_for(plan.source), plan.depth)
+        config = shallow(config_for(plan.source), plan.depth, VOCABULARY)
         model = build(config, plan.source, None if plan.speaks else CLASSES)
         set_dropout(model, 0.0)
         self.prepared = prepare(model, self.method)
@@ -232,7 +233,8 @@ class Bench:
         from fewtune.models.batches import Encoded, Marked
 
         draw = np.random.Generator(np.random.PCG64(0))
-        ids = [draw.integers(5, 99, length) for _ in range(rows)]
+        known = min(VOCABULARY, self.plan.shape.vocabulary)
+        ids = [draw.integers(0, known, length) for _ in range(rows)]
         if self.plan.speaks:
             from fewtune.train.answers import AnswerRows
 
@@ -264,6 +266,8 @@ def _planned(
         return None
     depth = max(min(2, shape.layers), FEW // shape.block_matrices)
     chosen = grid_lengths(lengths)
+    if chosen[1] > source.positions:
+        chosen = (min(chosen[0], source.positions // 2), source.positions)
     plan = Rehearsal(source, shape, speaks, hardware, min(depth, shape.layers), 16, chosen)
     while plan.work(plan.lengths[-1], ALL) / (EFFICIENCY * rate) > LONGEST_STEP:
         if plan.rows > 1:

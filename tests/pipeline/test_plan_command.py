@@ -1,0 +1,311 @@
+"""`fewtune plan`: every method with exact counts and no weight read, in the terminal and JSON."""
+
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from jobs import dialogues, jsonl, rows, write_csv
+from tiny_models import TINY, build, tokenizer_of
+
+import fewtune
+from fewtune.base.errors import UsageError
+from fewtune.choose.fit import frozen_count
+from fewtune.cli import main
+from fewtune.methods import METHODS, parse
+from fewtune.methods.base import prepare
+from fewtune.methods.count import count
+from fewtune.models.empty import empty
+from fewtune.models.load import find, load_pooled
+from fewtune.models.options import ModelOptions
+from fewtune.pipeline.job import WAYS
+from fewtune.pipeline.machine import hardware_of
+from fewtune.pipeline.proposal import propose
+from fewtune.trials import kept
+
+NEURAL = [name for name, method in METHODS.items() if method.needs_model]
+SMALL = {"freeze": {"layers": 1}, "prefix": {"num_virtual_tokens": 4}, "lora": {"lora_r": 2}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory):
+    """Nothing of this machine's is read or left behind."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def planned(files):
+    return fewtune.plan(files["train"], model=files["model"])
+
+
+@pytest.fixture(scope="module")
+def qwen_7b(tmp_path_factory):
+    """config.json and a tokenizer, and no weights."""
+    import transformers
+
+    folder = tmp_path_factory.mktemp("qwen-7b")
+    transformers.Qwen2Config(
+        hidden_size=3584,
+        intermediate_size=18944,
+        num_hidden_layers=28,
+        num_attention_heads=28,
+        num_key_value_heads=4,
+        vocab_size=152064,
+        max_position_embeddings=32768,
+        tie_word_embeddings=False,
+    ).save_pretrained(folder)
+    tokenizer_of(TINY["qwen2"]).save_pretrained(folder)
+    return str(folder)
+
+
+def by_name(told):
+    return {one["method"]: one for one in told["methods"]}
+
+
+# ---- counts
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Every family's tiny model."""
+    root = tmp_path_factory.mktemp("tiny")
+    for family in TINY:
+        build(TINY[family], root / family)
+    return root
+
+
+@pytest.mark.parametrize("family", TINY)
+def test_counts_are_those_of_a_really_prepared_model(family, folders):
+    options = ModelOptions(model=str(folders / family))
+    source = find(options)
+    checked = 0
+    for name in NEURAL:
+        method = parse(name, SMALL.get(name, {}))
+        found = count(partial(empty, source, 3), method)
+        model = load_pooled(source, 3, options)
+        if reason := method.refuses(model):
+            assert found.refusal == reason
+            continue
+        every = list(prepare(model, method).model.parameters())
+        assert found.total == sum(p.numel() for p in every), name
+        assert found.trained == sum(p.numel() for p in every if p.requires_grad), name
+        checked += 1
+    assert checked >= len(NEURAL) - 2
+
+
+def test_what_freeze_trains_at_other_depths_is_computed_exactly(files):
+    facts = propose(files["train"], {"model": files["model"]}).facts
+    source = find(ModelOptions(model=files["model"]))
+    for depth in (1, 2):
+        found = count(partial(empty, source, facts.classes), parse("freeze", {"layers": depth}))
+        assert frozen_count(facts, depth).trained == found.trained
+
+
+# ---- the plan
+
+
+def test_every_method_is_in_the_plan_with_its_price(planned):
+    assert by_name(planned).keys() == WAYS.keys()
+    for one in planned["methods"]:
+        if one["refused"]:
+            assert one["rank"] == 0
+            continue
+        assert one["trainable_parameters"] > 0
+        assert one["seconds"] > 0
+        assert one["reasons"]
+        assert one["command"].startswith("fewtune train ")
+        assert f"--method {one['method']}" in one["command"]
+        if one["method"] != "tfidf":
+            assert one["memory"]["predicted"] > one["memory"]["weights"] > 0
+    assert json.loads(json.dumps(planned)) == planned
+
+
+def test_the_plan_tells_what_it_rests_on(planned):
+    assert planned["task"]["name"] == "classify"
+    assert "label is `label`" in planned["task"]["why"]
+    assert planned["size"] == "small"
+    assert planned["rows"]["train"] == 48
+    assert planned["rows_per_class"]["classes"] == 3
+    assert planned["hardware"]["memory"] > 0
+    assert planned["timing"]["how"] == "measured"
+    assert planned["rules"]
+
+
+def test_a_proposed_command_trains(planned, tmp_path, capsys):
+    words = by_name(planned)["lora"]["command"].split()[1:]
+    quick = ["--max_steps", "2", "--bootstrap", "100", "--output", str(tmp_path / "run")]
+    with pytest.raises(SystemExit) as left:
+        main([*words, *quick, "--json"])
+    assert left.value.code == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["trainable_parameters"] == by_name(planned)["lora"]["trainable_parameters"]
+
+
+def test_the_second_time_nothing_is_measured_and_torch_stays_away(files, planned):
+    code = (
+        "import sys, fewtune\n"
+        f"told = fewtune.plan({files['train']!r}, model={files['model']!r})\n"
+        "print(told['methods'][0]['method'], 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [planned["methods"][0]["method"], "False"]
+
+
+def test_a_cache_that_cannot_be_written_or_read_is_done_without(tmp_path, monkeypatch):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    assert kept.kept("kind", ("key",), lambda: 5) == 5
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert kept.kept("kind", ("key",), lambda: 6) == 6
+    (path,) = (tmp_path / "fewtune" / "kind").iterdir()
+    path.write_text('{"value"')
+    assert kept.kept("kind", ("key",), lambda: 7) == 7
+    assert kept.kept("kind", ("key",), lambda: 8) == 7
+    assert kept.kept("kind", ("key",), lambda: 9, again=True) == 9
+
+
+# ---- models without weights
+
+
+def test_a_7b_configuration_and_a_tokenizer_will_do(qwen_7b, tmp_path):
+    assert not list(Path(qwen_7b).glob("*.safetensors"))
+    data = jsonl(tmp_path / "rows.jsonl", dialogues(60))
+    told = fewtune.plan(data, model=qwen_7b, device="cuda", memory="24GB")
+    found = by_name(told)
+    assert told["model"]["parameters"] == 7_615_616_512
+    assert found["full"]["trainable_parameters"] == 7_615_616_512
+    assert found["lora"]["options"]["lora_r"] == 16
+    assert found["lora"]["trainable_parameters"] == 2 * 20_185_088  # rank 8 has half
+    assert told["timing"]["how"] == "assumed"
+    assert {"tfidf", "probe"} == {name for name, one in found.items() if one["refused"]}
+    assert not found["full"]["fits"]
+    assert any("no weights here" in note for note in told["notes"])
+
+
+def test_memory_that_is_too_small_names_what_would_fit(qwen_7b, tmp_path):
+    data = jsonl(tmp_path / "rows.jsonl", dialogues(60))
+    told = by_name(fewtune.plan(data, model=qwen_7b, device="cuda", memory="16GB"))
+    said = " ".join(told["lora"]["room"])
+    assert "14.9 GiB may be used" in said
+    assert "It would fit into 29 GiB" in said
+    assert "quantised to 4 bits" in said
+
+
+def test_memory_is_obeyed_and_the_plan_says_how(files):
+    whole = by_name(fewtune.plan(files["train"], model=files["model"]))["full"]
+    less = whole["memory"]["predicted"] - 100_000
+    found = by_name(fewtune.plan(files["train"], model=files["model"], memory=f"{less}B"))["full"]
+    assert found["fits"]
+    assert found["memory"]["predicted"] <= less
+    rows, times = (
+        found["options"][name]
+        for name in ("per_device_train_batch_size", "gradient_accumulation_steps")
+    )
+    assert (rows < 16, rows * times) == (True, 16)
+    assert f"--gradient_accumulation_steps {times}" in found["command"]
+    assert "in a pass" in found["room"][0]
+
+
+# ---- needs, mistakes, texts that the model does not read
+
+
+def test_needs_change_the_ranks_with_a_reason(files, planned):
+    told = fewtune.plan(files["train"], model=files["model"], need="modular")
+    assert told["methods"][0]["method"] == "adapter" != planned["methods"][0]["method"]
+    assert any("parts to exchange" in one for one in told["methods"][0]["reasons"])
+    assert told["needs"] == ["modular"]
+
+
+def test_all_mistakes_are_told_at_once(files):
+    with pytest.raises(UsageError) as caught:
+        fewtune.plan(
+            files["train"], need="modulr", memory="12", budget="soon", task="clasify", speed=1
+        )
+    said = str(caught.value)
+    assert "one of modular, switch, edge, input-only; got 'modulr'. Did you mean 'modular'?" in said
+    for start in ("memory: ", "task: ", "speed: "):
+        assert any(line.startswith(start) for line in said.splitlines()), start
+
+
+def test_a_gpu_that_is_not_here_needs_its_memory_told(files, monkeypatch):
+    if torch.cuda.is_available():
+        pytest.skip("there is one here")
+    with pytest.raises(UsageError, match="--memory 24GB"):
+        fewtune.plan(files["train"], model=files["model"], device="cuda")
+    found = hardware_of(ModelOptions(device="cuda"), 10**9)
+    assert (found.device, found.here, found.bf16) == ("cuda", False, True)
+
+
+def test_what_answers_behind_an_address_is_not_planned(files):
+    with pytest.raises(UsageError, match="nothing to weigh"):
+        fewtune.plan(files["train"], model="endpoint:http://127.0.0.1:1#x")
+
+
+def test_dialogues_and_an_encoder_do_not_go_together(files, tmp_path):
+    data = jsonl(tmp_path / "rows.jsonl", dialogues(60))
+    with pytest.raises(UsageError, match="reads and does not write"):
+        fewtune.plan(data, model=files["model"])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="steps would be timed on the GPU")
+def test_chinese_texts_on_an_english_model_are_told(tmp_path):
+    pairs = [
+        (f"{part}{what}，编号{k}，{how}", what)
+        for k in range(8)
+        for part, how in (("水泵", "已停机检查"), ("车门", "需要更换零件"))
+        for what in ("漏油", "异响", "过热")
+    ]
+    data = write_csv(tmp_path / "故障.csv", pairs)
+    told = fewtune.plan(data, model="minilm", device="cuda", memory="8GB")  # nothing is timed
+    assert told["tokens"]["unknown"] > 0.2
+    assert told["methods"][0]["method"] == "tfidf"
+    assert any("are unknown to minilm" in note and "bge-small-zh" in note for note in told["notes"])
+    assert any("unknown" in reason for reason in told["methods"][0]["reasons"])
+
+
+# ---- the terminal
+
+
+def shown(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    with pytest.raises(SystemExit) as left:
+        main(["plan", *words])
+    assert left.value.code in (0, None)
+    return capsys.readouterr().out
+
+
+def test_the_table_is_read_at_100_columns(files, planned, capsys, monkeypatch):
+    out = shown([files["train"], "--model", files["model"]], capsys, monkeypatch)
+    table = [line for line in out.splitlines() if "--" not in line]
+    assert max(map(len, table)) <= 100
+    for name in WAYS:
+        assert name in out
+    assert planned["methods"][0]["command"] in out
+
+
+def test_json_is_one_object_and_nothing_else(files, capsys, monkeypatch):
+    out = shown([files["train"], "--model", files["model"], "--json"], capsys, monkeypatch)
+    assert json.loads(out)["task"]["name"] == "classify"
+
+
+def test_all_reasons_are_shown_when_asked_for(files, capsys, monkeypatch):
+    words = [files["train"], "--model", files["model"]]
+    less, more = (shown([*words, *all], capsys, monkeypatch) for all in ([], ["--all"]))
+    assert more.count("fewtune train") > less.count("fewtune train") == 3
+    assert "weights " in more
+
+
+def test_widths_of_chinese_texts_are_counted(tmp_path, files, capsys, monkeypatch):
+    from rich.cells import cell_len
+
+    data = write_csv(tmp_path / "故障报告与维修记录汇总表.csv", rows(60))
+    out = shown([data, "--model", files["model"], "--need", "edge，switch"], capsys, monkeypatch)
+    assert "edge, switch" in out
+    assert max(cell_len(line) for line in out.splitlines() if "fewtune train" not in line) <= 100

@@ -1,0 +1,108 @@
+"""What is timed: a slice of the model on short batches, scaled to the whole."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fewtune.choose.cost import ALL, operations
+from fewtune.choose.facts import Hardware
+from fewtune.models.shape import shape_of
+from fewtune.trials import timing
+from fewtune.trials.timing import FEW, LONGEST_STEP, Rehearsal, grid_lengths, time_steps
+
+HERE = Hardware("cpu", cores=2, bf16=False, memory=2**34, cpu="a processor")
+BERT = {"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12,
+        "num_attention_heads": 12, "intermediate_size": 3072, "vocab_size": 30522}  # fmt: skip
+LARGE = BERT | {"hidden_size": 8192, "num_attention_heads": 64, "intermediate_size": 32768}
+LENGTHS = np.array([11, 14, 16, 18, 30])
+
+
+@pytest.fixture
+def source(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    return SimpleNamespace(folder=tmp_path, positions=512)
+
+
+@pytest.fixture
+def timed(source, tmp_path, monkeypatch):
+    """Timings from made-up seconds; the plans that were rehearsed are in `.seen`."""
+    seen: list[Rehearsal] = []
+
+    def rehearsed(plan):
+        seen.append(plan)
+        work = {"full": ALL, "adapter": 2 - 1 / plan.depth, "lora": 2, "forward": 1}
+        seconds = {
+            kind: [0.01 * plan.depth + 1e-11 * plan.work(length, passes) for length in plan.lengths]
+            for kind, passes in work.items()
+        }
+        trained = {f"{kind}_trained": 0 for kind in work}
+        return {"optimiser": 1e-9, "attention": "eager", **seconds, **trained}
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(timing, "measured_rate", lambda machine: 4e11)
+    monkeypatch.setattr(timing, "_machine", lambda hardware: None)
+    monkeypatch.setattr(timing, "rehearsed", rehearsed)
+
+    def call(config=BERT, lengths=LENGTHS, hardware=HERE, **more):
+        return time_steps(source, shape_of(config), False, hardware, lengths, **more)
+
+    call.seen = seen
+    return call
+
+
+def test_a_few_blocks_stand_for_all(timed):
+    found, (plan,) = timed(), timed.seen
+    assert plan.depth * plan.slice.block_matrices <= max(FEW, 2 * plan.slice.block_matrices)
+    assert plan.depth < 12
+    assert found.full.fixed == pytest.approx(0.12, rel=1e-6)  # twelve blocks of 10 ms
+    assert found.full.each == pytest.approx(1e-11, rel=1e-6)
+    assert found.lora == pytest.approx(found.adapter)
+    whole = operations(shape_of(BERT), np.array([16]), np.array([16]))
+    assert found.forward(whole)[0] == pytest.approx(0.12 + 1e-11 * whole[0])
+    assert f"{plan.depth} of its blocks" in found.note
+
+
+def test_what_was_timed_is_kept_and_timed_anew_when_asked(timed):
+    first = timed()
+    assert timed() == first
+    assert len(timed.seen) == 1
+    timed(again=True)
+    timed(lengths=LENGTHS * 8)
+    assert len(timed.seen) == 3
+    timed(hardware=Hardware("cpu", cores=2, bf16=True, memory=2**34, cpu="a processor"))
+    assert len(timed.seen) == 4
+
+
+def test_a_step_that_is_timed_is_short(timed):
+    timed(lengths=LENGTHS * 10)
+    (plan,) = timed.seen
+    assert plan.rows < 16
+    assert plan.work(plan.lengths[-1], ALL) / (0.4 * 4e11) <= LONGEST_STEP
+
+
+def test_blocks_that_are_too_large_are_computed_and_said_to_be(timed):
+    found = timed(LARGE)
+    assert timed.seen == []
+    assert found.how == "computed"
+    assert "400 GFLOP/s" in found.note
+
+
+def test_a_device_that_is_not_here_is_assumed_and_said_to_be(timed):
+    gpu = Hardware("cuda", cores=2, bf16=True, memory=2**34, here=False)
+    found = timed(hardware=gpu)
+    assert (timed.seen, found.how) == ([], "assumed")
+    assert "not in this machine" in found.note
+
+
+def test_nothing_longer_than_the_model_reads_is_timed(timed, source):
+    source.positions = 24
+    timed()
+    assert timed.seen[0].lengths == (8, 24)
+
+
+@pytest.mark.parametrize("low", [1, 9, 100, 5000])
+@pytest.mark.parametrize("spread", [0, 3, 300])
+def test_two_lengths_of_the_grid_are_about_those_of_the_rows(low, spread):
+    short, long = grid_lengths(np.array([low, low + spread]))
+    assert 8 <= short < long
