@@ -4,7 +4,7 @@
 
 Activations are let go block by block while gradients come, so the two are not there together;
 `held` is what of the gradients is there during the forward pass all the same. What a block keeps
-for the backward pass is counted tensor by tensor in KEPT.
+is counted in kept.py.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fewtune.choose.kept import KINDS, fused, kept_by_block
 from fewtune.models.shape import Shape
 
 Dtype = Literal["float32", "bfloat16"]
 
-#: Bytes of a number.
-BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2}
-#: Imports, the allocator and the library's own buffers, apart from any model; resident bytes of
-#: `import torch, transformers, peft` on the CPU build, docs/log.md.
-PROCESS = 450 * 2**20
+#: Imports, the allocator and the library's own buffers, apart from any model: resident bytes after
+#: a fit of a tiny model (420 to 445 million over five kinds, benchmarks/memory).
+PROCESS = 440_000_000
 CHUNK = 2**24  # logits held at once, as models/answer_loss.py has it
-TABLE = 1_000_000  # numbers in an embedding table from which its gradient has a buffer of its own
+TABLE = 1_000_000  # numbers in an embedding table from which train/tables.py gives it a buffer
+READ_TOKENS = 4096  # of a batch without gradients: models/batches.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,11 @@ class Step:
         copies: of the trained weights beside them (running mean, best step, start).
         cached_tokens: of all training rows, where the blocks below `lowest_trained_block` run once
             and are cached; 0 where they run at every step.
-        virtual_tokens: that the method puts before each row.
-        rank: of LoRA; `bottleneck`: width inside an adapter.
-        lora_dropout: LoRA's own dropout.
+        virtual_tokens: that the method puts before each row, or before its keys.
+        rank: of LoRA; `lora_dropout` its own.
+        bottleneck: width inside an adapter; `adapters` of them in a block.
+        read_rows: most rows in a batch without gradients, of evaluation or to fill the cache; the
+            64 of models/infer.py, or how many there are; 0 where none are read.
         device: where it runs.
     """
 
@@ -70,13 +72,35 @@ class Step:
     virtual_tokens: int = 0
     rank: int = 8
     bottleneck: int = 0
+    adapters: int = 1
     lora_dropout: float = 0.0
+    read_rows: int = 64
     device: Literal["cpu", "cuda"] = "cpu"
 
     @property
+    def bytes(self) -> int:
+        """Of a number that matrix products make."""
+        return 2 if self.dtype == "bfloat16" else 4
+
+    @property
+    def keys(self) -> int:
+        """Positions that attention looks at; a prefix stands among them."""
+        return self.length + self.virtual_tokens
+
+    @property
+    def positions(self) -> int:
+        """Positions of a row that run through the blocks."""
+        return self.length if "prefix" in self.parts else self.keys
+
+    @property
     def tokens(self) -> int:
-        """Of one forward pass, padding and virtual ones with them."""
-        return self.rows * (self.length + self.virtual_tokens)
+        """Positions of one forward pass, padding and virtual ones with them."""
+        return self.rows * self.positions
+
+    @property
+    def trains_base(self) -> bool:
+        """Whether matrices of the pretrained model train."""
+        return not {"full", "freeze"}.isdisjoint(self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +108,15 @@ class Memory:
     """Bytes of a training step, by what they are for.
 
     Attributes:
-        weights: parameters, with the rounded copies that are computed with.
+        weights: parameters, with the rounded copies of frozen ones.
         gradients: of what trains.
         optimiser: AdamW's two moments.
         activations: kept for the backward pass, and what the pass itself needs for a moment.
-        logits: of a language model's head, with its gradients.
+        logits: of a language model's head, with the head's own gradient.
         cache: states of the frozen trunk.
         kept: copies of the trained weights.
         held: part of the gradients that is there during the forward pass too.
+        reading: a batch without gradients, of evaluation or to fill the cache.
         loading: the least that loading the model takes, in float32.
         process: what the process holds without any model; not in `peak`.
     """
@@ -104,6 +129,7 @@ class Memory:
     cache: int = 0
     kept: int = 0
     held: int = 0
+    reading: int = 0
     loading: int = 0
     process: int = PROCESS
 
@@ -112,7 +138,7 @@ class Memory:
         """Most bytes at once, beyond the process's own."""
         steady = self.weights + self.optimiser + self.cache + self.kept
         passes = max(self.held + self.activations + self.logits, self.gradients)
-        return max(steady + passes, self.loading)
+        return max(steady + passes, self.weights + self.cache + self.reading, self.loading)
 
     @property
     def total(self) -> int:
@@ -131,75 +157,81 @@ def predict(shape: Shape, step: Step) -> Memory:
         shape: of the pretrained model.
         step: what is trained, on what batch, and how.
     """
+    every = shape.backbone_parameters + shape.head_parameters
     return Memory(
-        weights=_weights(shape, step),
+        weights=_weights(shape, step, every),
         gradients=4 * step.trained,
         optimiser=8 * step.trained,
-        activations=_activations(shape, step),
+        activations=int(_activations(shape, step)),
         logits=_logits(shape, step),
-        cache=step.cached_tokens * shape.width * BYTES[step.dtype],
+        cache=step.cached_tokens * shape.width * step.bytes,
         kept=4 * step.trained * step.copies,
-        held=4 * step.trained if step.accumulation > 1 else _tables(shape, step),
-        loading=4 * (shape.backbone_parameters + shape.head_parameters),
+        held=4 * step.trained if step.accumulation > 1 else _table(shape, step),
+        reading=int(_reading(shape, step)),
+        loading=4 * every,
     )
 
 
-def trains_weights(step: Step) -> bool:
-    """Whether the base's own matrices train."""
-    return not {"full", "freeze"}.isdisjoint(step.parts)
-
-
-def trains_embeddings(step: Step) -> bool:
-    """Whether the word embeddings train."""
-    return "full" in step.parts
-
-
-def _weights(shape: Shape, step: Step) -> int:
-    every = shape.backbone_parameters + shape.head_parameters
-    frozen_blocks = step.lowest_trained_block if trains_weights(step) else shape.layers
-    frozen = frozen_blocks * shape.block_matrices
-    added = max(0, step.trained - every) if trains_weights(step) else step.trained
+def _weights(shape: Shape, step: Step, every: int) -> int:
+    """Parameters in float32, frozen matrices as they are held."""
+    added = step.trained if not step.trains_base else max(0, step.trained - every)
     total = 4 * (every + added)
-    if step.dtype == "bfloat16":
-        total += (2 - 4 if step.base_dtype == "bfloat16" else 2) * frozen
-        total += 2 * (shape.layers * shape.block_matrices - frozen)  # autocast's copies
-        if step.answers:
-            total += 2 * shape.table  # the head's
+    if step.dtype == "float32":
+        return total
+    frozen = step.lowest_trained_block if step.trains_base else shape.layers
+    matrices = frozen * shape.block_matrices
+    total += (-2 if step.base_dtype == "bfloat16" else 2) * matrices
+    if step.answers and "full" not in step.parts:
+        total += 2 * shape.table  # the head's copy
     return total
 
 
-def _activations(shape: Shape, step: Step) -> int:
-    running = shape.layers - (step.lowest_trained_block if step.cached_tokens else 0)
-    keeping = min(running, shape.layers - step.lowest_trained_block)
-    number = BYTES[step.dtype]
-    block = step.tokens * (_per_token(shape, step) + _attention(shape, step))
-    moment = step.tokens * (2 * shape.inner + 2 * shape.width) * number
-    if step.checkpointing and keeping:
-        return int(4 * keeping * step.tokens * shape.width + block + moment)
-    return int(keeping * block + moment)
+def _activations(shape: Shape, step: Step) -> float:
+    """What all blocks keep, and a pass's own needs in the block where it is."""
+    running = shape.layers - step.lowest_trained_block
+    block = step.tokens * kept_by_block(shape, step)
+    moment = step.tokens * _moment(shape, step)
+    ends = step.tokens * (8 * shape.width + 4 * shape.patch)  # what goes in, and the last states
+    casts = 2 * running * shape.block_matrices if step.trains_base and step.bytes == 2 else 0
+    if step.checkpointing and running:
+        return 4 * running * step.tokens * shape.width + block + moment + ends
+    return (running - _untouched(step)) * block + moment + ends + casts
 
 
-def _per_token(shape: Shape, step: Step) -> float:
-    """Bytes a block keeps of a token, first guess."""
-    if step.dtype == "bfloat16":
-        return 24 * shape.width + 6 * shape.inner
-    return 32 * shape.width + 12 * shape.inner
+def _untouched(step: Step) -> float:
+    """Of the lowest block, the share below its first trained part: no gradient goes there."""
+    if set(step.parts) != {"adapter"}:
+        return 0.0
+    return 0.5 if step.adapters > 1 else 0.9
 
 
-def _attention(shape: Shape, step: Step) -> float:
-    if step.attention == "sdpa":
-        return 0
-    return shape.heads * (step.length + step.virtual_tokens) * 2 * BYTES[step.dtype]
+def _moment(shape: Shape, step: Step) -> float:
+    """Bytes of a token that one operation and its gradient need beside what is kept."""
+    wide = 2 * shape.inner * step.bytes
+    products = 0 if fused(step, KINDS[shape.family]) else 8 * shape.heads * step.keys
+    return max(wide, products)
+
+
+def _reading(shape: Shape, step: Step) -> float:
+    """A batch without gradients: nothing is kept beyond a block."""
+    tokens = min(step.read_rows * step.positions, max(READ_TOKENS, step.positions))
+    return tokens * (12 * shape.width + _moment(shape, step))
 
 
 def _logits(shape: Shape, step: Step) -> int:
+    """A chunk of logits with its softmax, and the head's gradient where the head trains."""
     if not step.answers:
         return 0
-    size = min(CHUNK, step.answers * shape.vocabulary)
-    own = 4 * shape.table if trains_embeddings(step) else 0
-    return 8 * size + own
+    chunk = min(step.answers, max(1, CHUNK // shape.vocabulary)) * shape.vocabulary
+    if "full" not in step.parts:
+        return 8 * chunk
+    head = shape.table * step.bytes
+    cast = head if step.bytes == 2 else 0
+    return cast + head + max(8 * chunk, 6 * chunk * (step.bytes == 2) + head)
 
 
-def _tables(shape: Shape, step: Step) -> int:
-    large = shape.table >= TABLE and step.device == "cpu" and trains_embeddings(step)
-    return 4 * shape.table if large else 0
+def _table(shape: Shape, step: Step) -> int:
+    """The buffer that a large table's gradient is spread into, and that stays."""
+    dense = shape.causal and shape.tied  # then the head's gradient is written into it anyway
+    large = shape.table >= TABLE and step.device == "cpu" and "full" in step.parts
+    return 4 * shape.table if large and not dense else 0
