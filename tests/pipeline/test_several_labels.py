@@ -238,6 +238,23 @@ def test_suggestions_train_once_they_are_right(trained, tmp_path):
     assert again.scores["rows"]["read"] == 30
 
 
+def test_a_suggestion_of_no_label_is_read_again_as_none(fit, tmp_path):
+    from fewtune.cli.labelling import as_csv
+
+    bare = [{"text": f"new and cold {k} day", "labels": []} for k in range(30)]
+    data = write_jsonl(tmp_path / "a.jsonl", [*several(30), *bare])
+    run = fit("none", data, method="tfidf", thresholds="half")
+    new = write_jsonl(tmp_path / "new.jsonl", [*bare, *several(10, seed=5)])
+    found = fewtune.label(run, new, rows=40)
+    none = sum(one["labels"] == [] for one in found)
+    assert none > 10
+    (tmp_path / "out.csv").write_text(as_csv(found), encoding="utf-8")
+    again = fit("again", str(tmp_path / "out.csv"), method="tfidf", task="multilabel")
+    assert again.scores["rows"]["kept"] == len(found) + 30, "with the test rows"
+    learned = again.folder.data["labels"]
+    assert set(learned) <= set(LABELS)
+
+
 def test_self_training_learns_sets_of_labels(fit, tmp_path, monkeypatch):
     compared = self_training.compared
 

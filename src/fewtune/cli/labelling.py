@@ -38,9 +38,11 @@ def label_file(run: str, source: str, screen: Screen, options: Mapping[str, Any]
     if place:
         with writing(place):
             write_atomic(place, as_csv(rows))
-        said = f"{len(rows):,} rows, the most useful first: {output}; correct its label column."
-        if rows and "labels" in rows[0]:
-            said += " It trains with --task multilabel."
+        several = bool(rows) and "labels" in rows[0]
+        said = f"{len(rows):,} rows, the most useful first: {output}; correct its "
+        said += "column of labels." if several else "label column."
+        if several:
+            said += " It trains with --task multilabel; [] says that a row has no label."
         screen.say({"output": output, "rows": len(rows), **told}, said)
     elif screen.json:
         screen.say({"rows": rows, **told}, "")
@@ -62,5 +64,6 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+    for row in rows:  # no label is [], for an empty cell is a row that nobody labelled
+        writer.writerow({k: "[]" if value == [] else cell(value) for k, value in row.items()})
     return text.getvalue()

@@ -126,6 +126,14 @@ def asked_columns(options: DataOptions) -> dict[str, str]:
     return {**options.map, **{role: column for role, column in plain.items() if column}}
 
 
+def columns_asked(options: DataOptions, roles: Sequence[Role]) -> dict[str, str]:
+    """As `asked_columns`; where rows may have several labels, `--label` names their column."""
+    asked, names = asked_columns(options), {role.name for role in roles}
+    if "labels" in names and "label" not in names and "label" in asked:
+        asked.setdefault("labels", asked.pop("label"))
+    return asked
+
+
 def find_columns(
     sheet: Sheet,
     file: str,
@@ -148,7 +156,7 @@ def find_columns(
     Raises:
         UsageError: a named column is not there, or none was found for a required role.
     """
-    asked = asked_columns(options)
+    asked = columns_asked(options, roles)
     for unknown in asked.keys() - {r.name for r in roles} - ALIASES.keys():
         raise UsageError(one_of("map", unknown, [r.name for r in roles]))
     chosen = {r.name: _asked(sheet, file, r.name, asked[r.name]) for r in roles if r.name in asked}

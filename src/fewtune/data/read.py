@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +10,13 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from fewtune.base.errors import FewtuneError, UsageError, did_you_mean
+from fewtune.base.errors import FewtuneError, UsageError, did_you_mean, shortened
 from fewtune.base.files import at
 from fewtune.data.columns import Role, asked_columns, find_columns
 from fewtune.data.folders import is_by_class, read_folder
 from fewtune.data.formats import FORMATS, read_sheet
 from fewtune.data.images import image_path, image_paths
+from fewtune.data.joined import split_labels
 from fewtune.data.ledger import Entry, Ledger, Unusable
 from fewtune.data.options import DataOptions
 from fewtune.data.row import Origin, Row
@@ -26,7 +26,6 @@ from fewtune.data.sheet import Broken, Record, Sheet, Source
 _BLANK = "\ufeff\u200b\u2060"  # invisible, and no white space to str.strip
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\ud800-\udfff]")
 _WHOLE_FLOAT = re.compile(r"(-?\d+)\.0")
-_BETWEEN_LABELS = re.compile(r"[,;|，；、]")
 
 
 @dataclass(frozen=True)
@@ -232,7 +231,8 @@ def _losses(name: str, ledger: Ledger) -> list[str]:
 class _Cleaner:
     """Turns records into rows and keeps the ledger.
 
-    `home` is where paths start from, `told` what happened to the row at hand.
+    `home` is where paths start from, `told` what happened to the row at hand, `several` are cells
+    that hold several labels.
     """
 
     roles: Sequence[Role]
@@ -243,6 +243,7 @@ class _Cleaner:
     ledger: Ledger = field(default_factory=Ledger)
     told: list[tuple[list[Entry], str, str]] = field(default_factory=list)
     whole_floats: int = 0
+    several: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         read = {
@@ -285,9 +286,17 @@ class _Cleaner:
 
     def notes(self, file: str) -> list[str]:
         """What happened to many rows alike."""
-        if not self.whole_floats:
-            return []
-        return [f"{file}: labels such as '3.0' are read as '3' ({self.whole_floats:,} rows)"]
+        notes = []
+        if self.whole_floats:
+            notes.append(
+                f"{file}: labels such as '3.0' are read as '3' ({self.whole_floats:,} rows)"
+            )
+        if self.several:
+            notes.append(
+                f"{file}: {len(self.several):,} rows have several labels, such as "
+                f"{shortened(self.several[0])}"
+            )
+        return notes
 
     def _why(self, broken: Broken) -> tuple[str, str]:
         """Code and reason; a row that ends before a required role is one without that role."""
@@ -333,7 +342,9 @@ class _Cleaner:
 
     def _labels(self, value: Any, role: Role) -> tuple[str, ...] | None:
         if isinstance(value, str) and value.strip():
-            value = _split_labels(value)
+            cell, value = value.strip(), split_labels(value)
+            if len(value) > 1:
+                self.several.append(cell)
         if not isinstance(value, list | tuple):
             value = None if _plain(value, role) == "" else [value]
         if value is None:
@@ -386,18 +397,6 @@ def _as_is(value: Any, role: Role) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-def _split_labels(value: str) -> list[Any]:
-    """Several labels in one cell: a JSON list, else `a, b`."""
-    if value.strip().startswith("["):
-        try:
-            found = json.loads(value)
-        except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, list):
-            return found
-    return _BETWEEN_LABELS.split(value)
-
-
 #: A role's kind -> the code of a row without it; a code is a rule's, so that it can be looked up.
 _EMPTY = {
     "text": "empty-text", "label": "empty-label", "labels": "empty-label", "path": "empty-image",
@@ -406,4 +405,7 @@ _EMPTY = {
 
 
 def _empty(role: Role, column: str) -> tuple[str, str]:
-    return _EMPTY[role.reads], f"{role.name} (column {column!r}) is empty"
+    said = f"{role.name} (column {column!r}) is empty"
+    if role.reads == "labels":
+        said += "; a row that has no label says []"
+    return _EMPTY[role.reads], said

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fewtune.base.errors import UsageError
-from fewtune.data.columns import Role, asked_columns, normal
+from fewtune.data.columns import Role, asked_columns, columns_asked, find_columns, normal
 from fewtune.data.dialogue import from_instruction, from_turns, open_question, open_turns
 from fewtune.data.images import IMAGES
+from fewtune.data.joined import holds_several, split_labels
 from fewtune.data.options import DataOptions
 from fewtune.data.sheet import Record, Sheet
 
@@ -209,15 +210,17 @@ def find_shape(
     """
     asked = asked_columns(options)
     for shape in shapes:
-        roles = {role.name for role in shape.roles}
-        if not asked.keys() <= roles:
+        named = columns_asked(options, shape.roles)
+        if not named.keys() <= {role.name for role in shape.roles}:
             continue
-        sample = _sample(sheet, shape, asked)
+        sample = _sample(sheet, shape, named)
         if sample is not None and (asked.keys() & {"labels", "messages"} or shape.fits(sample)):
-            return shape, []
+            # beside a text, a column whose name says nothing may hold labels
+            tagged = shape is SHAPES[-1] and _by_cells(sheet, file, options) is TAGGED
+            return TAGGED if tagged else shape, []
     if shapes is SHAPES and (asked or not sheet.named or len(sheet.columns) <= 2):
         # a header is not needed for a text and a label: the columns' values tell them apart
-        return LABELLED, []
+        return _by_cells(sheet, file, options), []
     names = ", ".join(shape.name for shape in shapes)
     raise UsageError(
         f"{file} holds none of the shapes that fewtune reads ({names}); its columns are "
@@ -238,11 +241,30 @@ def _sample(sheet: Sheet, shape: Shape, asked: Mapping[str, str]) -> dict[str, A
                 return None
             continue
         free = {name: one for name, one in free.items() if one != column}
-        found[role.name] = _value(sheet, column)
+        found[role.name] = _value(sheet, column, role.reads == "labels")
     return found
 
 
-def _value(sheet: Sheet, column: str) -> Any:
+def _value(sheet: Sheet, column: str, several: bool) -> Any:
+    """The first value of a column; where several labels may be in a cell and are, a list."""
     records = (record for record in sheet.records[:LOOKED_AT] if isinstance(record, Record))
     values: Sequence[Any] = [record.values.get(column) for record in records]
-    return next((value for value in values if value not in (None, "", [])), None)
+    first = next((value for value in values if value not in (None, "", [])), None)
+    if several and isinstance(first, str) and _several(sheet, column):
+        return split_labels(first)
+    return first
+
+
+def _by_cells(sheet: Sheet, file: str, options: DataOptions) -> Shape:
+    """One label a row or several, where the columns' names say nothing."""
+    try:
+        column = find_columns(sheet, file, LABELLED.roles, options)[0]["label"]
+    except UsageError:
+        return LABELLED  # what reads the rows says what is missing
+    return TAGGED if _several(sheet, column) else LABELLED
+
+
+def _several(sheet: Sheet, column: str) -> bool:
+    return holds_several(
+        record.values.get(column) for record in sheet.records if isinstance(record, Record)
+    )
