@@ -1,4 +1,4 @@
-"""What accelerate's `estimate-memory` says of the same model: four times its weights for training."""
+"""What accelerate's `estimate-memory` says of the same model: a multiple of its weights."""
 
 from __future__ import annotations
 

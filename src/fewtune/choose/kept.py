@@ -66,7 +66,7 @@ KINDS: dict[str, Kind] = {
 def kept_by_block(shape: Shape, step: Step) -> float:
     """Bytes that a block keeps of one token when gradients flow through it."""
     kind, number = KINDS[shape.family], step.bytes
-    own = 8 * shape.width  # what the two norms read
+    own: float = 8 * shape.width  # what the two norms read
     own += kind.inner * shape.inner * number
     if step.dropout:
         own += kind.dropouts * shape.width * number
