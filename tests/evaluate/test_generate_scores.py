@@ -353,8 +353,8 @@ def test_a_baseline_that_is_better_by_another_metric_is_told():
     gains = {"rougeL": worse, "bleu": none, "chrf": worse}
     said = generation_verdict("lora", 90, *block, compared(0.8, 0.05, 0.001), gains=gains)
     assert said.endswith(
-        "better than the untouched model; but by ROUGE-L and chrF the answer of the nearest "
-        "training row is better."
+        "better than the untouched model; but better is the answer of the nearest training row (by "
+        "ROUGE-L and chrF)."
     )
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from jobs import SPOKEN, dialogues, jsonl
-from tiny_models import WORDS
+from tiny_models import WORDS, build_speaker
 
 import fewtune
 from fewtune.cli import main
@@ -219,6 +219,44 @@ def test_a_template_for_one_turn_costs_a_baseline_and_no_run(teach, speaker, tmp
     scores = teach(model=str(folder), data=jsonl(tmp_path / "what.jsonl", rows)).scores
     assert set(scores["baselines"]) == {"before", "nearest"}
     assert any("one turn, and it asks" in one for one in scores["warnings"])
+
+
+def test_texts_alone_could_be_either_and_are_asked_about(teach, tmp_path):
+    texts = tmp_path / "texts.csv"
+    texts.write_text("text\n" + "\n".join(row["instruction"] for row in dialogues(20)) + "\n")
+    with pytest.raises(fewtune.UsageError, match=r"--label COLUMN.*--task generate"):
+        teach(data=str(texts))
+
+
+def test_dialogues_with_images_are_refused_by_name(teach, tmp_path):
+    turns = [{"role": "user", "content": "<image>what?"}, {"role": "assistant", "content": "oil"}]
+    seen = jsonl(tmp_path / "seen.jsonl", [{"messages": turns, "images": ["a.png"]}] * 20)
+    with pytest.raises(fewtune.UsageError, match="does not learn from images"):
+        teach(data=seen)
+
+
+def test_letters_that_the_model_has_no_token_for_are_told(tmp_path, teach):
+    folder = tmp_path / "by-words"
+    build_speaker("llama", folder, max_position_embeddings=256)
+    rows = [{"instruction": f"pump {k}", "output": f"泵{k}"} for k in range(40)]
+    path = tmp_path / "zh.jsonl"
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    warned = teach(data=str(path), model=str(folder)).scores["warnings"]
+    assert any("of the learned tokens are `<unk>`" in one for one in warned)
+
+
+def test_evaluate_says_what_a_file_cannot_answer(taught, tmp_path, capsys):
+    questions = jsonl(tmp_path / "q.jsonl", [{"prompt": "pump?"}])
+    texts = jsonl(tmp_path / "t.jsonl", [{"text": "pump leaks oil"}] * 3)
+    assert code_of("evaluate", taught.folder.path, questions) == 2
+    assert "holds none of the shapes" in capsys.readouterr().err
+    assert code_of("evaluate", taught.folder.path, texts) == 0
+    assert "no row asks anything" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_flag_given_twice_is_told(taught, capsys):
+    assert code_of("generate", taught.folder.path, "pump", "--stop", "a", "--stop", "b") == 2
+    assert "--stop: given more than once" in capsys.readouterr().err
 
 
 def test_files_for_the_end_are_read_at_the_beginning(teach, reports, tmp_path):

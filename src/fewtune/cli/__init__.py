@@ -6,6 +6,7 @@ import codecs
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
@@ -52,6 +53,9 @@ def _run(words: list[str]) -> int | None:
     try:
         return app(words or ["--help"], exit_on_error=False, print_error=False)
     except CycloptsError as error:
+        flags = Counter(word.partition("=")[0] for word in words if word.startswith("--"))
+        if twice := [flag for flag, count in flags.items() if count > 1]:
+            raise UsageError(f"{', '.join(twice)}: given more than once; give it once.") from None
         place = "fewtune" if name.startswith("-") else f"fewtune {name}"
         raise UsageError(f"{_plain(error)} `{place} --help` lists what is.") from None
 

@@ -137,8 +137,9 @@ def _beaten(gains: Mapping[str, Mapping[str, Any]]) -> str:
         for name, change in found.get("all", {}).items():
             if _clearly(change) < 0:
                 better.setdefault(name, []).append(_word(metric))
-    told = (f"; but by {_listed(by)} {_called(name)} is better" for name, by in better.items())
-    return "".join(told)
+    most = sorted(better.items(), key=lambda one: -len(one[1]))[:MOST]
+    told = [f"{_called(name)} (by {_listed(by)})" for name, by in most]
+    return f"; but better {'is' if len(told) == 1 else 'are'} {_listed(told)}" if told else ""
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from fewtune.evaluate.options import EvaluateOptions
 from fewtune.methods.artefact import About
 from fewtune.methods.predictor import Predictor
 from fewtune.models.decoding import DecodingOptions
+from fewtune.pipeline.generate import WRITTEN
 from fewtune.pipeline.judge import judged
 from fewtune.record.options import RunOptions
 from fewtune.tasks.generate import Generate
@@ -39,7 +40,7 @@ def evaluate_answers(folder: Path, path: str, given: Mapping[str, Any]) -> dict[
     kinds: list[Any] = [DataOptions, EvaluateOptions, DecodingOptions, ScaleOptions, RunOptions]
     built: list[Any] = build(kinds, {k: v for k, v in given.items() if v is not None})
     data, options, decoding, asked, run = built
-    table = read_any(at(path), data)
+    table = read_any(at(path), data, shapes=WRITTEN)
     about = About.read(folder)
     voice = load_voice(folder, scale=asked.adapter_scale)
     encoding = voice.encode(table.rows)
@@ -52,6 +53,8 @@ def evaluate_answers(folder: Path, path: str, given: Mapping[str, Any]) -> dict[
         f"{reason}"
         for reason in list(encoding.refused.values())[:1]
     ]
+    if not test.talks:
+        refused.append("no row asks anything, so none is answered: the loss is that of the texts.")
     return {
         "run": str(folder),
         "data": path,

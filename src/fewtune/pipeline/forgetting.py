@@ -193,11 +193,11 @@ def told(scores: dict[str, Any]) -> Iterator[Event]:
     yield tell("recalled", **{k: recall[k] for k in ("passages", "loss", "before", "change")})
     change = recall["change"]
     if forgets(change):
+        other = ", `lora` in place of `full`" if scores.get("method") == "full" else ""
         message = (
             f"the loss on general texts rose by {change['value']:.2f} nats a token "
             f"({change['low']:.2f} to {change['high']:.2f}): the model forgets what it knew. A "
-            "lower learning_rate, fewer epochs, `lora` in place of `full`, or --replay FILE "
-            "forget less."
+            f"lower learning_rate, fewer epochs{other} or --replay FILE forget less."
         )
         scores["warnings"].append(message)
         yield tell("warned", message=message)

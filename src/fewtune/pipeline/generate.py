@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 LOOKED_AT = 16  # training rows that the untouched model is asked about
 ASKED = 3  # of them, those that it answers
+UNREADABLE = 0.01  # share of learned tokens without a word of the tokenizer's that is told
 SHOWN = 2  # rows of the sample of learned tokens
 REPLACED = (
     "the model brings a chat template of its own, which `{}` replaces: what it was taught to "
@@ -41,7 +42,7 @@ REPLACED = (
 UNTRAINED = ("template-untrained", "none of its tokens is learned")
 LONGEST_SHOWN = 400  # characters of a piece in it
 
-#: What can be replayed: whatever is written, answers and texts.
+#: What a model that writes is scored on and replays: answers and texts.
 WRITTEN = tuple(shape for shape in SHAPES if shape.task == "generate")
 #: Replayed rows are read by themselves, whatever the task's file was told to be.
 PLAIN: dict[str, Any] = {"text": None, "label": None, "map": {}, "format": None}
@@ -75,6 +76,7 @@ def generate(run: Run) -> Iterator[Event]:
     if job.generate.replay:
         rows = yield from _replayed(run, bench, rows)
     yield _encoded(bench, encoding, rows)
+    yield from _unreadable(bench, rows)
     yield from _before(run, bench, rows)
     valid = bench.encode(run.data.valid)
     yield from set_aside(run, "valid", run.data.valid, valid)
@@ -122,7 +124,7 @@ def set_aside(run: Run, part: str, rows: Sequence[Row], encoding: Encoding) -> I
         yield tell(
             "warned",
             message=f"{count:,} of {len(rows):,} {part} rows are longer than the model reads "
-            f"here: {CUTS[kind][1]} (--max_length sets the limit) [{CUTS[kind][0]}].",
+            f"here; of each, {CUTS[kind][1]} (--max_length sets the limit) [{CUTS[kind][0]}].",
         )
 
 
@@ -200,6 +202,22 @@ def _encoded(bench: AnswerBench, encoding: Encoding, rows: Marked) -> Event:
         template=bench.template,
         sample=[_pieces(bench.tokenizer, rows, k) for k in range(min(SHOWN, len(rows)))],
     )
+
+
+def _unreadable(bench: AnswerBench, rows: Marked) -> Iterator[Event]:
+    """A warning where the tokenizer has no word for much of what is to be learned."""
+    unknown = bench.tokenizer.unk_token_id
+    if unknown is None:
+        return
+    learned = [ids[weights > 0] for ids, weights in zip(rows.ids, rows.weights, strict=True)]
+    share = sum(int((one == unknown).sum()) for one in learned) / int(rows.learned.sum())
+    if share > UNREADABLE:
+        yield tell(
+            "warned",
+            message=f"{share:.0%} of the learned tokens are `{bench.tokenizer.unk_token}`: the "
+            "model has no tokens for these letters and cannot learn to write them; choose a model "
+            "for the language of the rows.",
+        )
 
 
 def _pieces(tokenizer: Any, rows: Marked, row: int) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import UsageError, one_of
@@ -14,7 +15,7 @@ from fewtune.data.columns import Role
 from fewtune.data.holdout import parted
 from fewtune.data.hub import paths_of
 from fewtune.data.load import Dataset
-from fewtune.data.read import shape_of
+from fewtune.data.read import read_rows, shape_of
 from fewtune.methods.base import Method
 from fewtune.pipeline.extra import refuse_extra
 from fewtune.pipeline.job import AUTO, Job, method_of
@@ -47,6 +48,13 @@ def _inferred(job: Job) -> str:
     if shape.task == "generate" and any(role.name != "text" for role in shape.roles):
         return "generate"
     return shape.task if shape.task in LABELLED else "classify"
+    if shape.task == "generate":
+        _refuse_texts_alone(paths["train"], job)
+    if shape.task == "vision-chat":
+        raise UsageError(
+            f"{job.path} holds dialogues with images, and `fewtune train` does not learn from "
+            "images; `fewtune check` looks at them."
+        )
 
 
 def reads(job: Job) -> Sequence[Role] | None:
@@ -55,6 +63,20 @@ def reads(job: Job) -> Sequence[Role] | None:
 
 
 def choose(job: Job) -> tuple[Method, Source | None, list[str]]:
+def _refuse_texts_alone(path: str | Path, job: Job) -> None:
+    """Say which column is missing, and that texts alone can be learned too.
+
+    Raises:
+        UsageError: no column holds labels.
+    """
+    try:
+        read_rows(path, LABELLED["classify"].reads, job.data)
+    except UsageError as error:
+        raise UsageError(
+            f"{error} To learn to go on from texts without labels, give --task generate."
+        ) from error
+
+
     """The method and the pretrained folder, looked at but not loaded."""
     if job.method == "tfidf":
         return method_of(job), None, []

@@ -26,8 +26,7 @@ def everything(facts: Facts) -> dict[str, Any]:
             "instruction": str(chosen.get("instruction") or ""),
             "shown": shown(chosen),
             "sent": _sent(facts),
-            "calls": words.count(calls.get("sent")) if calls else "",
-            "most": words.count(calls.get("most")),
+            "calls": words.count(calls["search"]) if calls.get("search") else "",
             "metric": words.metric_name(_metric(facts)),
             "rows": [_line(facts, one) for one in _table(facts)],
         }
