@@ -47,7 +47,6 @@ def _inferred(job: Job) -> str:
         return "classify"  # what reads labels says best what it misses
     if shape.task == "generate" and any(role.name != "text" for role in shape.roles):
         return "generate"
-    return shape.task if shape.task in LABELLED else "classify"
     if shape.task == "generate":
         _refuse_texts_alone(paths["train"], job)
     if shape.task == "vision-chat":
@@ -55,6 +54,7 @@ def _inferred(job: Job) -> str:
             f"{job.path} holds dialogues with images, and `fewtune train` does not learn from "
             "images; `fewtune check` looks at them."
         )
+    return shape.task if shape.task in LABELLED else "classify"
 
 
 def reads(job: Job) -> Sequence[Role] | None:
@@ -62,7 +62,6 @@ def reads(job: Job) -> Sequence[Role] | None:
     return LABELLED[job.task].reads if job.task in LABELLED else None
 
 
-def choose(job: Job) -> tuple[Method, Source | None, list[str]]:
 def _refuse_texts_alone(path: str | Path, job: Job) -> None:
     """Say which column is missing, and that texts alone can be learned too.
 
@@ -77,6 +76,7 @@ def _refuse_texts_alone(path: str | Path, job: Job) -> None:
         ) from error
 
 
+def choose(job: Job) -> tuple[Method, Source | None, list[str]]:
     """The method and the pretrained folder, looked at but not loaded."""
     if job.method == "tfidf":
         return method_of(job), None, []
