@@ -24,6 +24,7 @@ EVENTS: dict[str, str] = {
     "baseline": "one baseline is scored: baseline, accuracy on the test rows",
     "cached": "the frozen trunk is in memory or on disk: rows, bytes, seconds",
     "step": "one optimiser step: step, steps, epoch, loss, learning_rate, rows_per_second",
+    "laddered": "memory ran out: step, rows (at once), passes (a step), pieces, recompute",
     "validated": "scores on the validation rows: step, scores",
     "checkpoint": "a checkpoint is on disk: step",
     "stopped": "training ended before its last step: step, reason",
