@@ -5,17 +5,23 @@ import io
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from jobs import QUICK
 from tiny_models import ROWS, WORDS
 
 import fewtune
 from fewtune.base.errors import UsageError
+from fewtune.data.row import Origin, Row
+from fewtune.models.choice import AnyOf
 from fewtune.pipeline import thresholds
 from fewtune.pipeline.job import make_job
 from fewtune.pipeline.plan import with_task
-from fewtune.trials import self_training
+from fewtune.tasks.multilabel import Multilabel
+from fewtune.trials import recipes, self_training
+from fewtune.trials.folds import Trial
 
 INTERVAL = {"value", "low", "high"}
 LABELS = ("door", "lamp", "pump")
@@ -272,6 +278,8 @@ def test_self_training_learns_sets_of_labels(fit, tmp_path, monkeypatch):
     (trial,) = plain.folder.plan["chosen"]["trials"]
     assert trial["what"] == "self-training"
     assert not trial["kept"]
+    fitted = [event["trial"] for event in plain.folder.events if event.name == "trial"]
+    assert set(fitted) == {line["name"] for line in trial["table"]}, "thresholds need no others"
     monkeypatch.setattr(self_training, "compared", praised)
     run = fit("self", **given)
     learned = list(run.folder.learned)
@@ -285,16 +293,112 @@ def test_self_training_learns_sets_of_labels(fit, tmp_path, monkeypatch):
     assert list(again.folder.learned) == learned
 
 
+def balanced(answers, targets, share=1.0, agree=None, least=0):
+    task = Multilabel(("a", "b"), least=least)
+    agree = np.ones(len(answers), dtype=bool) if agree is None else np.array(agree)
+    return self_training._balanced(
+        task, np.array(answers), agree, np.array(targets), confidence=0.8, share=share
+    )
+
+
 def test_a_common_label_does_not_come_along_with_all_others():
-    import numpy as np
-
-    from fewtune.tasks.multilabel import Multilabel
-
-    answers = np.array([[0.9, 0.95], [0.9, 0.9], [0.9, 0.1], [0.95, 0.1], [0.1, 0.1]])
-    targets = np.array([[1, 0], [1, 0], [1, 1], [0, 0], [0, 0]])
-    agree = np.ones(5, dtype=bool)
-    task = Multilabel(("a", "b"))
-    taken = self_training._balanced(task, answers, agree, targets, 0.8, share=1.0)
+    answers = [[0.9, 0.95], [0.9, 0.9], [0.9, 0.1], [0.95, 0.1], [0.1, 0.3]]
+    targets = [[1, 0], [1, 0], [1, 1], [0, 0], [0, 0]]
+    taken = balanced(answers, targets)
     # one row of `b`, the surest; of `a` three in all
     assert taken.rows.tolist() == [0, 2, 3]
     assert taken.targets.tolist() == [[1, 1], [1, 0], [1, 0]]
+    assert taken.confidence == pytest.approx([0.9, 0.9, 0.9])
+
+
+def test_rows_without_a_label_are_taken_in_proportion_where_there_are_such():
+    answers = [[0.05, 0.05], [0.1, 0.1], [0.02, 0.02], [0.9, 0.1]]
+    half = [[1, 0], [0, 0], [0, 1], [0, 0]]
+    taken = balanced(answers, half)
+    assert taken.rows.tolist() == [0, 2, 3]  # two of four, the surest, and the one with a label
+    assert taken.targets.tolist() == [[0, 0], [0, 0], [1, 0]]
+    assert balanced(answers, [[1, 0], [1, 1]], least=1).rows.tolist() == [3]
+
+
+def test_the_share_that_is_taken_grows_and_who_disagrees_is_left_out():
+    answers = [[0.9, 0.1], [0.95, 0.1], [0.99, 0.01], [0.1, 0.9]]
+    targets = [[1, 0], [1, 0], [0, 1]]
+    assert balanced(answers, targets, share=1 / 3).rows.tolist() == [2, 3]
+    assert balanced(answers, targets).rows.tolist() == [0, 1, 2, 3]
+    assert balanced(answers, targets, agree=[True, True, False, True]).rows.tolist() == [0, 1, 3]
+
+
+def out_of_fold(answers, targets, others):
+    folds = (np.arange(0, len(answers), 2), np.arange(1, len(answers), 2))
+    given = tuple(answers[held] for held in folds)
+    return Trial("t", given, folds, targets, others, AnyOf())
+
+
+def test_sets_of_labels_are_taken_at_the_calibrated_confidence():
+    """Answers that are too sure by far lose it, as they did on rows with known labels."""
+    chance = np.random.default_rng(0)
+    shares = chance.random((400, 2))
+    targets = (chance.random((400, 2)) < shares).astype(np.float32)
+    choice = AnyOf()
+    loud = choice.probabilities(4 * choice.logits(shares))
+    trial = out_of_fold(loud, targets, (np.array([[0.9, 0.05]]),) * 2)
+    quiet = self_training._calibrated(trial.others[0], trial, trial.held)
+    wanted = choice.probabilities(choice.logits(trial.others[0]) / 4)
+    np.testing.assert_allclose(quiet, wanted, atol=0.06)
+    assert quiet[0, 0] < 0.8, "not sure enough any more"
+
+
+def test_the_models_of_all_folds_must_answer_the_same_set():
+    chance = np.random.default_rng(0)
+    shares = np.where(chance.random((60, 2)) < 0.5, 0.02, 0.98)
+    targets = (shares > 0.5).astype(np.float32)
+    first = np.array([[0.97, 0.03], [0.97, 0.97], [0.03, 0.97]])
+    second = np.array([[0.97, 0.03], [0.97, 0.03], [0.03, 0.97]])  # one label less of the second
+    trial = out_of_fold(shares, targets, (first, second))
+    examples = SimpleNamespace(targets=targets)
+    setting = SimpleNamespace(bench=SimpleNamespace(task=Multilabel(("a", "b"))), examples=examples)
+    unlabelled = SimpleNamespace()
+    taken = self_training._for_all(setting, trial, unlabelled, confidence=0.8, share=1.0)
+    assert taken.rows.tolist() == [0, 2]
+    assert taken.targets.tolist() == [[1, 0], [0, 1]]
+
+
+# --- augmentation --------------------------------------------------------------------------------
+
+
+def test_auto_is_judged_by_the_log_loss_of_sets(fit):
+    run = fit("auto", augment="auto", folds=2, max_steps=2)
+    (trial,) = run.folder.plan["chosen"]["trials"]
+    assert trial["what"] == "augmentation"
+    names = [line["name"] for line in trial["table"]]
+    assert names == ["without augmentation", "delete", "swap", "typing", "aeda", "spaces", "case"]
+    # of binary answers that know nothing it is ln 2 = 0.693, of three classes ln 3
+    assert all(0.3 < line["log_loss"] < 0.75 for line in trial["table"])
+    kept = {line["name"] for line in trial["table"] if line["better"]}
+    assert {one["recipe"] for one in run.folder.learned} == kept
+    if len(kept) < 2:  # the thresholds are those of the trial
+        fitted = {event["trial"] for event in run.folder.events if event.name == "trial"}
+        assert fitted == set(names)
+
+
+def test_new_rows_keep_the_labels_of_their_parents(fit):
+    run = fit("made", augment="delete,typing", max_steps=2)
+    own = {k: row["labels"] for k, row in enumerate(several(), 1)}
+    learned = list(run.folder.learned)
+    assert len(learned) > 40
+    assert all(one["labels"] == own[one["origin"]["line"]] for one in learned)
+
+
+def test_a_new_row_is_dropped_where_the_probe_newly_contradicts_one_of_its_labels():
+    """The probe is wrong of some parents too, and that is no reason."""
+    parents = [Row(Origin("a", k), {"text": str(k), "labels": ("a",)}) for k in range(5)]
+    made = [Row(one.origin, {"text": "new", "labels": ("a",)}, "delete") for one in parents]
+    before = [[1, 0], [1, 0], [0, 1], [0, 1], [0, 0]]
+    after = [[1, 0], [0, 0], [0, 1], [1, 1], [0, 1]]
+    task = Multilabel(("a", "b"))
+    bench = SimpleNamespace(task=task, examples=lambda rows: SimpleNamespace(features=None))
+    shares = np.array([*before, *after], dtype=float)
+    probe = SimpleNamespace(probabilities=lambda features: shares)
+    kept = recipes.still_true(bench, probe, parents, made)
+    # right as before; `a` is lost; as wrong as before; `a` is found, `b` as wrong; `b` is new
+    assert [row.origin.line for row in kept] == [0, 2, 3]

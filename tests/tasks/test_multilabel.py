@@ -136,7 +136,8 @@ def test_a_class_with_few_ones_keeps_the_common_threshold():
 
 def test_a_row_is_sure_where_every_class_is():
     shares = np.array([[0.9, 0.05, 0.95], [0.9, 0.5, 0.01], [0.1, 0.1, 0.1]])
-    targets, sure, certain = Multilabel(LABELS).confident(shares, 0.8)
+    targets, sure, certain = Multilabel(LABELS, least=1).confident(shares, 0.8)
     assert targets[0].tolist() == [1, 0, 1]
     assert certain.tolist() == [True, False, False]  # one class is open; no class at all
     assert sure[0] == pytest.approx(0.9)
+    assert Multilabel(LABELS).confident(shares, 0.8)[2].tolist() == [True, False, True]

@@ -20,10 +20,11 @@ from fewtune.data.row import Origin, Row
 from fewtune.methods.base import Method
 from fewtune.pipeline.job import AUTO, Job
 from fewtune.pipeline.run import Run
+from fewtune.pipeline.thresholds import keep
 
 if TYPE_CHECKING:
     from fewtune.train.bench import Bench, Examples
-    from fewtune.trials.folds import Setting
+    from fewtune.trials.folds import Setting, Trial
 
 
 def refuse_extra(job: Job, method: Method, rows: Sequence[Row]) -> None:
@@ -118,6 +119,8 @@ def _helpful(
         reason = idle[name] or [f"{name} made no row that the probe does not contradict."]
         yield tell("warned", message=f"augment: {' '.join(reason)}")
     run.tried("augmentation", outcome.table, bool(outcome.kept))
+    if outcome.best and not run.job.trials.unlabelled:
+        _keep_thresholds(run, bench, outcome.best)
     return tuple(recipe for recipe in recipes if recipe.name in outcome.kept)
 
 
@@ -170,6 +173,8 @@ def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event
         options.self_training_confidence,
     )
     run.tried("self-training", outcome.table, bool(outcome.accepted))
+    if not run.job.augment.augment:
+        _keep_thresholds(run, bench, outcome.best)
     accepted = outcome.accepted
     if accepted is None:
         return []
@@ -183,6 +188,11 @@ def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event
             accepted.rows.tolist(), accepted.targets, accepted.confidence.tolist(), strict=True
         )
     ]
+
+
+def _keep_thresholds(run: Run, bench: Bench, trial: Trial) -> None:
+    """Choose thresholds on a trial of what the final fit learns; no other folds are needed."""
+    keep(run, bench.task, run.method.spell(), trial.probabilities, trial.targets, trial.folds)
 
 
 def _unlabelled(run: Run) -> tuple[list[Row], str]:

@@ -165,10 +165,14 @@ class Multilabel(Labelled):
     def confident(
         self, probabilities: np.ndarray, least: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows with a likely label and all others unlikely; as sure as the least sure class."""
+        """Rows whose every class is likely or unlikely; as sure as the least sure of them.
+
+        A row without a likely one is sure only where rows may have no label.
+        """
         ones = probabilities >= least
         sure = np.where(ones, probabilities, 1 - probabilities).min(axis=1)
-        return ones.astype(np.float32), sure, ones.any(axis=1) & (sure >= least)
+        enough = ones.sum(axis=1) >= self.least
+        return ones.astype(np.float32), sure, enough & (sure >= least)
 
 
 def balanced_ones(targets: np.ndarray) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from fewtune.base.events import Event, tell
 from fewtune.data.row import Row
 from fewtune.models.probe import Probe
 from fewtune.train.bench import Bench
-from fewtune.trials.folds import Line, Setting, compared, on_folds, probe_of
+from fewtune.trials.folds import Line, Setting, Trial, compared, on_folds, probe_of
 
 #: New rows from some rows, none like those to avoid: (rows, avoid) -> made, by origin and recipe.
 Make = Callable[[Sequence[Row], Sequence[Row]], Sequence[Row]]
@@ -25,11 +25,14 @@ class Outcome:
         table: a line a recipe, as `compared` has them; the first is without augmentation.
         kept: recipes with a gain beyond noise.
         without: recipes that made no row on any fold, and so could not be tried.
+        best: the trial of what the final fit learns; None where it learns from several recipes,
+            which were not tried together.
     """
 
     table: list[Line]
     kept: list[str]
     without: list[str]
+    best: Trial | None
 
 
 def try_recipes(
@@ -63,7 +66,8 @@ def try_recipes(
     table = compared(trials, counts)
     kept_names = [line["name"] for line in table if line["better"]]
     yield tell("tried", what="augmentation", table=table, kept=kept_names)
-    return Outcome(table, kept_names, without)
+    learned = [one for one in trials if one.name in kept_names] or trials[:1]
+    return Outcome(table, kept_names, without, learned[0] if len(learned) == 1 else None)
 
 
 def still_true(
@@ -72,8 +76,8 @@ def still_true(
     """The new rows whose label the probe does not contradict.
 
     The probe errs on hard rows, and dropping those would leave the easy ones; so its vote counts
-    only where it changed: the new text is answered with neither the label nor what the parent was
-    answered with.
+    only where it changed: of some class, what it says of the new text is neither what the label
+    says nor what it said of the parent.
     """
     if not made:
         return []
@@ -85,5 +89,5 @@ def still_true(
     return [
         row
         for row, now, ones in zip(made, answers[len(parents) :], truth, strict=True)
-        if (now == ones).all() or (now == before[row.origin]).all()
+        if not ((now != ones) & (now != before[row.origin])).any()
     ]

@@ -45,10 +45,12 @@ class Outcome:
     Attributes:
         table: a line a round, as `compared` has them; the first learned the labelled rows alone.
         accepted: rows for the final fit; None where no round was better beyond noise.
+        best: the trial of what the final fit learns.
     """
 
     table: list[Line]
     accepted: Accepted | None
+    best: Trial
 
 
 def self_train(
@@ -90,7 +92,7 @@ def self_train(
         accepted = _for_all(setting, trials[best - 1], unlabelled, confidence, best / rounds)
     kept = [trials[best].name] if best else []
     yield tell("tried", what="self-training", table=table, kept=kept)
-    return Outcome(table, accepted)
+    return Outcome(table, accepted, trials[best])
 
 
 def _of_fold(
@@ -143,10 +145,11 @@ def _balanced(
     """The surest rows of every class, in the proportions of the labelled rows.
 
     The rarest classes choose first, and a row of several labels is taken only where none of them
-    has its part already: else the commonest label would come along with all others.
+    has its part already: else the commonest label would come along with all others. Rows without a
+    label are a class too.
     """
     given, sure, certain = task.confident(answers, confidence)
-    ones, usual = task.ones(given), task.ones(targets).mean(axis=0)
+    ones, usual = _or_none(task.ones(given)), _or_none(task.ones(targets)).mean(axis=0)
     room = np.ceil(share * usual * len(answers)).astype(np.int64)  # (classes,)
     taken = np.zeros(len(answers), dtype=bool)
     for label in np.argsort(usual, kind="stable"):
@@ -157,6 +160,11 @@ def _balanced(
                 room[ones[row]] -= 1
     chosen = np.flatnonzero(taken)
     return Accepted(chosen, given[chosen], sure[chosen])
+
+
+def _or_none(ones: np.ndarray) -> np.ndarray:
+    """Which classes rows have, and whether they have none, (rows, classes + 1)."""
+    return np.concatenate([ones, ~ones.any(axis=1, keepdims=True)], axis=1)
 
 
 def _labelled(unlabelled: Examples, accepted: Accepted) -> Examples:
