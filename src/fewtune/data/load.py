@@ -75,7 +75,7 @@ def load(
     options: DataOptions,
     seed: int = 0,
     *,
-    hold_out: bool = True,
+    hold_out_from: int | None = 0,
 ) -> Dataset:
     """Read and split a data set.
 
@@ -84,7 +84,8 @@ def load(
         roles: what the task reads; None takes rows of whatever shape the file has.
         options: files, columns, format, and the share to hold out where no test file is given.
         seed: of the split.
-        hold_out: without a test file, hold rows out; False leaves `test` empty (for outer folds).
+        hold_out_from: without a test file, hold rows out where there are at least so many, else
+            leave `test` empty (folds take its place); None never holds any out.
 
     Returns:
         The data set; rows of equal or nearly equal text, or of one group, are on one side of a
@@ -103,7 +104,8 @@ def load(
     _refuse_hopeless(tables["train"], roles, given["train"].name)
     parts = {part: tuple(table.rows) for part, table in tables.items()}
     split: dict[str, Any] = {"how": f"test rows are those of {given.get('test')}"}
-    if "test" not in parts and hold_out:
+    enough = hold_out_from is not None and len(parts["train"]) >= hold_out_from
+    if "test" not in parts and enough:
         parts["train"], parts["test"], split = held_out(parts["train"], options, seed)
         _refuse_untested(parts, options.test_share, given["train"].name)
     elif "test" not in parts:
@@ -137,7 +139,7 @@ def given_back(
     """
     beside = {part: told["files"].get(part, {}).get("path") for part in ("valid", "test")}
     options = options.model_copy(update={"split": None, **beside})
-    whole = load(path, roles, options, hold_out=False)
+    whole = load(path, roles, options, hold_out_from=None)
     for part, file in told["files"].items():
         now = whole.files.get(part, {}).get("fingerprint")
         if now != file["fingerprint"]:

@@ -92,7 +92,7 @@ def fit_ngrams(
 
     Args:
         texts: (rows).
-        targets: (rows,) class indices, every class occurring; or (rows, classes) of 0 and 1.
+        targets: (rows,) class indices; or (rows, classes) of 0 and 1.
         c: inverse strength of the L2 penalty.
         weights: (classes,) class weights: of a class's rows, or of its ones.
     """
@@ -111,7 +111,7 @@ def _one_of(
     """Each class against the rest; of two classes one, mirrored."""
     each_row = None if weights is None else weights[labels]
     against = range(1, 2) if classes == 2 else range(classes)
-    fitted = [_regression(found, labels == k, c, each_row) for k in against]
+    fitted = [_against_rest(found, labels == k, c, each_row) for k in against]
     weight, bias = np.stack([w for w, _ in fitted]), np.array([b for _, b in fitted])
     if classes == 2:
         weight, bias = np.concatenate([-weight, weight]), np.concatenate([-bias, bias])
@@ -125,13 +125,20 @@ def _any_of(
     weight, bias = np.zeros((classes, found.shape[1])), np.zeros(classes)
     for k in range(classes):
         ones = targets[:, k] > 0
-        if ones.any() and not ones.all():
-            each_row = None if weights is None else np.where(ones, weights[k], 1.0)
-            weight[k], bias[k] = _regression(found, ones, c, each_row)
-        else:
-            seen = (ones.sum() + 0.5) / (len(ones) + 1)  # as if half a row more had it
-            bias[k] = np.log(seen / (1 - seen))
+        each_row = None if weights is None else np.where(ones, weights[k], 1.0)
+        weight[k], bias[k] = _against_rest(found, ones, c, each_row)
     return weight, bias
+
+
+def _against_rest(
+    found: Any, ones: np.ndarray, c: float, each_row: np.ndarray | None
+) -> tuple[np.ndarray, float]:
+    """Weight and bias of one class; one that all rows have, or none (in a fold, say), is as
+    likely as it is frequent."""
+    if ones.any() and not ones.all():
+        return _regression(found, ones, c, each_row)
+    seen = (ones.sum() + 0.5) / (len(ones) + 1)  # as if half a row more had it
+    return np.zeros(found.shape[1]), float(np.log(seen / (1 - seen)))
 
 
 def _regression(

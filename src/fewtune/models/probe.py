@@ -51,8 +51,8 @@ def fit_probe(
 
     Args:
         features: (rows, width).
-        targets: as `choice` has them: (rows,) class indices, every class occurring; or (rows,
-            classes) of 0 and 1.
+        targets: as `choice` has them: (rows,) class indices; or (rows, classes) of 0 and 1. A class
+            that no row has, in a fold say, becomes as unlikely as any class is for any row.
         weights: (classes,) class weights.
     """
     from threadpoolctl import threadpool_limits
@@ -64,9 +64,31 @@ def fit_probe(
     # One thread: the problem is small, and BLAS threads that wait for one another spin.
     with threadpool_limits(limits=1, user_api="blas"):
         found = (features - shift) / scale
-        weight, bias = choice.regression(found, targets, classes, c, weights)
+        weight, bias = _regression(found, targets, classes, c, weights, choice)
     weight = weight / scale
     return Probe(weight, bias - weight @ shift, c, choice)
+
+
+def _regression(
+    found: np.ndarray,
+    targets: np.ndarray,
+    classes: int,
+    c: float,
+    weights: np.ndarray | None,
+    choice: Choice,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (classes, width) and bias, of all classes though some may be missing."""
+    present, learned = choice.told_apart(targets, classes)
+    by_class = None if weights is None else weights[present]
+    if len(present) == classes:
+        return choice.regression(found, learned, classes, c, by_class)
+    weight, bias = np.zeros((classes, found.shape[1])), np.zeros(classes)
+    if len(present) > 1:
+        seen = choice.regression(found, learned, len(present), c, by_class)
+        weight[present], bias[present] = seen
+    absent = np.setdiff1d(np.arange(classes), present)
+    bias[absent] = (found @ weight[present].T + bias[present]).min() - np.log(2 * len(found))
+    return weight, bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +150,8 @@ def _held_out_logits(
     logits = np.zeros((len(targets), classes))
     for held in folds:
         train = np.setdiff1d(np.arange(len(targets)), held)
-        present, learned = choice.told_apart(targets[train], classes)
-        by_class = None if weights is None else weights[present]
-        probe = fit_probe(features[train], learned, len(present), c, by_class, choice)
-        own = features[held] @ probe.weight.T + probe.bias
-        # a class that a fold's training rows lack is as unlikely as its least likely one
-        logits[held] = own.min(axis=1, keepdims=True)
-        logits[np.ix_(held, present)] = own
+        probe = fit_probe(features[train], targets[train], classes, c, weights, choice)
+        logits[held] = features[held] @ probe.weight.T + probe.bias
     return logits
 
 

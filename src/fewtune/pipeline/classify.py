@@ -3,29 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from fewtune.base.events import Event
 from fewtune.methods.artefact import About
 from fewtune.pipeline.baselines import baselines, probe_start
 from fewtune.pipeline.extra import extra_rows
+from fewtune.pipeline.job import races
+from fewtune.pipeline.race import FITS, Raced, race
 from fewtune.pipeline.run import Run
-from fewtune.pipeline.thresholds import decide, decide_ngrams, fit_tfidf
+from fewtune.pipeline.thresholds import decide, decide_ngrams, fit_tfidf, texts
 from fewtune.tasks import LABELLED
 from fewtune.tasks.labelled import Labelled
 
+if TYPE_CHECKING:
+    from fewtune.models.probe import Probe
+    from fewtune.train.bench import Bench, Examples
+
+CHECKED = 64  # training rows that the saved model must answer as the trained one did
+
 
 def classify(run: Run) -> Iterator[Event]:
-    """Plan, fit and save; then everything that is said about the test rows.
+    """Choose, fit and save; then everything that is said about the test rows.
 
     The test rows are read once, after the artefact is saved, by the baselines too: training starts
     seconds earlier, and nothing seen on them can have changed it.
     """
+    from fewtune.pipeline.folded import finish_on_folds
     from fewtune.pipeline.scoring import finish
 
-    task = task_of(run)
-    task = yield from (_neural if run.method.needs_model else _ngrams)(run, task)
+    task, desk, raced = task_of(run), None, None
+    if run.method.needs_model:
+        desk = yield from _set_up(run, task)
+    if desk and races(run.job):
+        raced = yield from race(run, desk.bench, desk.examples)
+    if desk and run.method.needs_model:
+        task = yield from _tune(run, desk, raced)
+    else:
+        task = yield from _count(run, task)
+    if raced and not run.data.test:
+        yield from finish_on_folds(run, task, raced)
+        return
+    yield from baselines(run, task_of(run), *((desk.bench, desk.probe) if desk else ()))
     yield from finish(run, task)
 
 
@@ -40,7 +64,7 @@ def task_of(run: Run) -> Labelled:
     )
 
 
-def _ngrams(run: Run, task: Labelled) -> Generator[Event, None, Labelled]:
+def _count(run: Run, task: Labelled) -> Generator[Event, None, Labelled]:
     """The candidate without a neural model."""
     begun = perf_counter()
     run.seconds["before_first_step"] = begun - run.begun
@@ -48,6 +72,7 @@ def _ngrams(run: Run, task: Labelled) -> Generator[Event, None, Labelled]:
     task = decide_ngrams(run, task)
     run.seconds["train"] = perf_counter() - begun
     run.facts["trainable"] = run.facts["total"] = model.weight.size + model.bias.size
+    run.facts["answers"] = model.probabilities(texts(run.data.train[:CHECKED]))
 
     def write(place: Path) -> About:
         model.save(place)
@@ -56,29 +81,42 @@ def _ngrams(run: Run, task: Labelled) -> Generator[Event, None, Labelled]:
         return about
 
     yield from run.save(write)
-    yield from baselines(run, task)
     return task
 
 
-def _neural(run: Run, task: Labelled) -> Generator[Event, None, Labelled]:
-    """Plan, fit and artefact of a neural candidate."""
+@dataclass
+class Desk:
+    """A neural run's rows on a pretrained encoder, and the probe that heads start from."""
+
+    bench: Bench
+    examples: Examples
+    probe: Probe
+
+
+def _set_up(run: Run, task: Labelled) -> Generator[Event, None, Desk]:
+    """Tokens and features of the training rows, once for all candidates."""
     from fewtune.train.bench import Bench
-    from fewtune.train.classifier import Classifier
 
     assert run.source is not None
-    job, method = run.job, run.method
-    reserved = method.reserved_tokens
+    job, reserved = run.job, run.method.reserved_tokens
     bench = Bench(run.source, task, job.model, job.train, run.seed, reserved, run.chosen)
     examples = bench.examples(run.data.train)
     yield from run.truncated("train", examples.rows.truncated)
-    probe = probe_start(run, bench, examples)
+    return Desk(bench, examples, probe_start(run, bench, examples))
+
+
+def _tune(run: Run, desk: Desk, raced: Raced | None) -> Generator[Event, None, Labelled]:
+    """Plan, fit and artefact of a neural candidate."""
+    from fewtune.train.classifier import Classifier
+
+    job, method, bench, examples = run.job, run.method, desk.bench, desk.examples
     extra = yield from extra_rows(run, bench, examples)
     yield from decide(run, bench, examples)
     if extra is not None:
         examples = examples.and_also(extra)
     candidate = Classifier(bench, method)
     starts_at_zero = job.train.start_head == "zero" and method.needs_steps
-    start = probe if extra is None else probe_start(run, bench, examples)
+    start = desk.probe if extra is None else probe_start(run, bench, examples)
     candidate.start(None if starts_at_zero else method.head_start(start))
     run.facts["trainable"], run.facts["total"] = candidate.counts()
     recipe = run.decide(len(examples))
@@ -92,8 +130,11 @@ def _neural(run: Run, task: Labelled) -> Generator[Event, None, Labelled]:
             if event.name == "trained":
                 run.facts["tokens"] = event["tokens"]
             yield event
+        if raced:
+            candidate.calibrate(run.chosen[FITS]["temperature"])
     run.seconds["train"] = perf_counter() - begun
+    if raced:
+        some = np.arange(min(CHECKED, len(run.data.train)))
+        run.facts["answers"] = candidate.exactly(examples.rows.take(some))
     yield from run.save(candidate.save)
-    del candidate  # what is told from here on is told of the saved model
-    yield from baselines(run, task, bench, probe)
     return bench.task

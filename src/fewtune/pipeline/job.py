@@ -17,6 +17,7 @@ from fewtune.methods.base import Method, options_of
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.options import ModelOptions, is_endpoint
 from fewtune.record.options import RunOptions
+from fewtune.tasks import LABELLED
 from fewtune.tasks.options import GenerateOptions
 from fewtune.train.options import TrainOptions
 from fewtune.trials.options import TextPrompt, TrialOptions
@@ -138,9 +139,27 @@ def job_of_plan(plan: Mapping[str, Any]) -> Job:
     path = data.pop("path")
     method = dict(plan["method"])
     name = method.pop("name")
+    if plan.get("asked") == AUTO:  # what was found is replayed from what was chosen
+        name, method = AUTO, {}
     sections = {"data": data} | {name: plan.get(name) or {} for name in SECTIONS if name != "data"}
     built = [SECTIONS[name](**sections[name]) for name in SECTIONS]
     return Job(path, plan["task"], name, method, plan["options"], *built)  # type: ignore[arg-type]
+
+
+#: What rules out folds as test rows: rows to test on, or a wish about how they are held out.
+HELD_OUT = ("test", "split", "time", "test_share")
+FOLDS_BELOW = 2000  # rows; from here on a fifth of them is enough to score on
+
+
+def races(job: Job) -> bool:
+    """Whether the choice of the method is left to folds of the training rows."""
+    return job.method == AUTO and job.task in LABELLED
+
+
+def held_out_from(job: Job) -> int:
+    """From how many rows on some are held out for the test; below, folds score the choice."""
+    asked = any(job.given.get(name) is not None for name in HELD_OUT)
+    return 0 if asked or not races(job) else FOLDS_BELOW
 
 
 def method_of(job: Job) -> Method:

@@ -22,7 +22,7 @@ from fewtune.methods.base import Method
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.classify import classify
 from fewtune.pipeline.generate import generate
-from fewtune.pipeline.job import Job, job_of_plan
+from fewtune.pipeline.job import AUTO, Job, held_out_from, job_of_plan, races
 from fewtune.pipeline.plan import (
     choose,
     first_plan,
@@ -63,12 +63,12 @@ def start(job: Job) -> tuple[RunFolder, Iterator[Event]]:
     """
     begun = perf_counter()
     job = with_task(job)
-    data = load(job.path, reads(job), job.data, job.run.seed)
-    data = with_valid_rows(data, job)
+    data = _load(job)
     method, source, reasons = choose(job)
     refuse_early(job, data, method)
     mark = mark_of(job, data, method, source)
-    path = Path(job.run.output or RUNS / default_name(job.path, method.spell(), RUNS, mark))
+    spelled = AUTO if races(job) else method.spell()
+    path = Path(job.run.output or RUNS / default_name(job.path, spelled, RUNS, mark))
     folder = RunFolder.create(path, first_plan(job, path.name, method, reasons, mark))
     if folder.state == "finished" and not job.run.again:
         folder.close()
@@ -76,6 +76,12 @@ def start(job: Job) -> tuple[RunFolder, Iterator[Event]]:
     if folder.state != "resumable" or job.run.again:
         folder.start_anew()
     return folder, _told(_run(job, folder, data, method, source, begun))
+
+
+def _load(job: Job) -> Dataset:
+    least = held_out_from(job)
+    data = load(job.path, reads(job), job.data, job.run.seed, hold_out_from=least)
+    return with_valid_rows(data, job)
 
 
 def resume(path: Path) -> tuple[RunFolder, Iterator[Event]]:
@@ -101,10 +107,8 @@ def _taken_up(folder: RunFolder, begun: float) -> Run:
     plan = folder.plan
     job = job_of_plan(plan)
     method, source, _ = choose(job)
-    if folder.data:
-        data = given_back(job.path, reads(job), job.data, folder.data)
-    else:
-        data = with_valid_rows(load(job.path, reads(job), job.data, job.run.seed), job)
+    told = folder.data
+    data = given_back(job.path, reads(job), job.data, told) if told else _load(job)
     if mark_of(job, data, method, source) != plan["fingerprint"]:
         raise UsageError(
             f"{folder.path}: the files or the base model of this run have changed since it was "

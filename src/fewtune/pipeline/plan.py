@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fewtune.base.amounts import seconds_of
 from fewtune.base.errors import UsageError, one_of
 from fewtune.base.files import fingerprint, found
 from fewtune.choose.method import default_method
@@ -18,7 +19,7 @@ from fewtune.data.load import Dataset
 from fewtune.data.read import read_rows, shape_of
 from fewtune.methods.base import Method
 from fewtune.pipeline.extra import refuse_extra
-from fewtune.pipeline.job import AUTO, Job, method_of
+from fewtune.pipeline.job import AUTO, Job, method_of, races
 from fewtune.pipeline.run import watchable_rows
 from fewtune.pipeline.text_prompt import asked_method, marks, refuse_prompt
 from fewtune.tasks import LABELLED
@@ -90,7 +91,8 @@ def choose(job: Job) -> tuple[Method, Source | None, list[str]]:
         source.room(method.reserved_tokens)
         return method, source, []
     name, reason = default_method(count_parameters(source) or 0, job.task)
-    return method_of(replace(job, method=name, method_options={})), source, [reason]
+    method = method_of(replace(job, method=name, method_options={}))
+    return method, source, [] if races(job) else [reason]  # the race has its own
 
 
 def refuse_early(job: Job, data: Dataset, method: Method) -> None:
@@ -101,6 +103,8 @@ def refuse_early(job: Job, data: Dataset, method: Method) -> None:
         _refuse_silent(job, data, method)
     if job.evaluate.metric and job.task != "generate":
         raise UsageError("metric: for generated texts only; classification has its own metrics.")
+    if job.trials.budget:
+        seconds_of(job.trials.budget)
     if method.needs_steps:
         decide(method, job.train, len(data.train), watchable_rows(data))
     refuse_extra(job, method, data.train)
@@ -203,9 +207,8 @@ def mark_of(job: Job, data: Dataset, method: Method, source: Source | None) -> s
     if not method.tunes:
         files += marks(job, method)
     base = fingerprint_of(source.folder) if source else ""
-    return fingerprint(
-        repr(sections), job.task, method.spell(), method.model_dump_json(), base, *files
-    )
+    named = [AUTO] if races(job) else [method.spell(), method.model_dump_json()]
+    return fingerprint(repr(sections), job.task, *named, base, *files)
 
 
 def first_plan(
@@ -222,12 +225,18 @@ def first_plan(
         "task": job.task,
         "command": job.command,
         "options": dict(job.given),
-        "method": {"name": method.spell(), **_own_options(method)},
+        "asked": job.method,
+        "method": _named(job, method),
         **sections,
         "chosen": {},
         "reasons": list(reasons),
         "fingerprint": mark,
     }
+
+
+def _named(job: Job, method: Method) -> dict[str, Any]:
+    """The method with its options; the race names one later."""
+    return {"name": AUTO} if races(job) else {"name": method.spell(), **_own_options(method)}
 
 
 def _own_options(method: Method) -> dict[str, Any]:

@@ -36,7 +36,26 @@ def finish(run: Run, task: Labelled) -> Iterator[Event]:
     )
     probabilities = predictor.probabilities([row["text"] for row in rows])
     run.folder.write_predictions(predictions(rows, probabilities, task))
-    scores = _scores(run, task, probabilities)
+    yield from write_scores(run, task, rows, probabilities, begun)
+
+
+def write_scores(
+    run: Run,
+    task: Labelled,
+    rows: Sequence[Row],
+    probabilities: np.ndarray,
+    begun: float,
+    where: str = "test rows",
+) -> Iterator[Event]:
+    """Scores, verdict, card and report.
+
+    Args:
+        rows: those that were answered.
+        probabilities: (rows, classes).
+        begun: when scoring began.
+        where: what the rows are, in a sentence.
+    """
+    scores = _scores(run, task, rows, probabilities, where)
     run.seconds["evaluate"] = perf_counter() - begun
     yield tell("scored", scores=scores["test"], gain=scores["gain"])
     run.seconds["total"] = perf_counter() - run.begun
@@ -65,9 +84,11 @@ def predictions(
         }
 
 
-def _scores(run: Run, task: Labelled, probabilities: np.ndarray) -> dict[str, Any]:
+def _scores(
+    run: Run, task: Labelled, rows: Sequence[Row], probabilities: np.ndarray, where: str
+) -> dict[str, Any]:
     """The block that `train --json` prints and `scores.json` holds."""
-    own, rows = run.method.spell(), run.data.test
+    own = run.method.spell()
     options = _with_positive(run, task)
     found = judged(task, rows, task.answered(probabilities), run.baselines, own, options, run.seed)
     errors: dict[str, Any] = {k: found[k] for k in ("per_class", "confusion") if k in found}
@@ -76,12 +97,13 @@ def _scores(run: Run, task: Labelled, probabilities: np.ndarray) -> dict[str, An
         "task": task.name,
         "method": own,
         "primary": task.primary,
+        "scored_on": where,
         "rows": run.data.ledger.counts()
         | {part: len(run.data.part(part)) for part in ("train", "valid", "test")},
         "test": found["test"],
         "baselines": found["baselines"],
         "gain": found["gain"],
-        "verdict": verdict(own, len(rows), found["test"], found["gain"], task.primary),
+        "verdict": verdict(own, len(rows), found["test"], found["gain"], task.primary, where),
         "seconds": {},
         "peak_memory_bytes": peak_memory(),
         "trainable_parameters": run.facts["trainable"],

@@ -65,9 +65,26 @@ class Classifier(Candidate):
         known = [row for row in valid if bench.task.known(row)]
         yield from self.train(work, recipe, folder, Validation(self, known) if known else None)
 
+    def calibrate(self, temperature: float) -> None:
+        """Divide the logits: the answers stay, how sure they are becomes what folds have shown.
+
+        Guo et al. 2017, arXiv:1706.04599. It goes into the head's weights, so that every program
+        that loads the model computes it.
+        """
+        import torch
+
+        with torch.no_grad():
+            for parameter in self.model.head.parameters():
+                parameter.div_(temperature)
+
     def probabilities(self, rows: Encoded) -> np.ndarray:
         """The model's answers as it stands, (rows, classes)."""
         found = logits(self.model, rows, self.bench.machine)
+        return self.bench.task.choice.probabilities(found)
+
+    def exactly(self, rows: Encoded) -> np.ndarray:
+        """The same in float32, in which a saved model can be told from another."""
+        found = logits(self.model, rows, self.bench.machine.exactly())
         return self.bench.task.choice.probabilities(found)
 
     def about(self) -> About:

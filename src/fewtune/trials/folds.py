@@ -18,6 +18,7 @@ from fewtune.models.choice import ONE_OF, Choice
 from fewtune.models.probe import Probe
 from fewtune.train.bench import Bench, Examples
 from fewtune.train.classifier import Classifier
+from fewtune.train.options import TrainOptions
 
 #: A fold's fit has no validation rows to watch, and it is repeated, not resumed.
 ALONE = {"early_stopping_patience": None, "load_best_model_at_end": None, "save_steps": 10**9}
@@ -98,6 +99,7 @@ class Setting:
         probe_c, probe_temperature: of the heads' starts, chosen on all training rows. Two numbers
             chosen once for all candidates alike cannot favour one of them.
         folder: for what a fit writes beside the model.
+        train: options of the fits; None for the bench's.
     """
 
     bench: Bench
@@ -107,6 +109,7 @@ class Setting:
     probe_c: float
     probe_temperature: float
     folder: Path
+    train: TrainOptions | None = None
 
 
 def compared(trials: Sequence[Trial], rows: Sequence[int]) -> list[Line]:
@@ -169,7 +172,8 @@ def fitted(setting: Setting, learned: Examples) -> Classifier:
     candidate.start(method.head_start(probe_of(setting, learned)))
     if not method.needs_steps:
         return candidate
-    recipe = decide(method, bench.train.model_copy(update=ALONE), len(learned), has_valid=False)
+    options = (setting.train or bench.train).model_copy(update=ALONE)
+    recipe = decide(method, options, len(learned), has_valid=False)
     candidate.measure(learned.rows.lengths)
     for _ in candidate.fit(learned, recipe, setting.folder):
         pass

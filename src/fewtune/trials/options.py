@@ -28,6 +28,11 @@ class TrialOptions(Options):
 
     folds: int = option(5, "folds of the training rows in a trial", ge=2, le=20)
     repeats: int = option(1, "how many times the folds are dealt anew and tried", ge=1, le=20)
+    budget: str | None = option(
+        None,
+        "time for the race of --method auto, as 90s, 10m or 1h; by default what fifty "
+        "passes of full take here, at least a minute",
+    )
     thresholds: Literal["common", "class", "half"] = option(
         "common",
         "of several labels a row: one threshold for all, one for each, or 0.5; chosen on folds",

@@ -1,0 +1,197 @@
+"""Runs whose method is left to the race: choice, folds as test rows, resume, honesty."""
+
+import json
+
+import numpy as np
+import pytest
+from jobs import rows, write_csv
+
+import fewtune
+from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.methods.predictor import load_predictor
+from fewtune.pipeline import contenders
+from fewtune.pipeline import race as racing
+
+NAMES = ("probe", "tfidf", "full")
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """Three candidates, and a budget that they keep."""
+    found = contenders.candidates
+    monkeypatch.setattr(
+        contenders, "candidates", lambda ranked: [one for one in found(ranked) if one.name in NAMES]
+    )
+
+
+def always(monkeypatch, winner):
+    """Nobody leaves, and this one wins."""
+    monkeypatch.setattr("fewtune.trials.race.LEVEL", 0.0)
+    monkeypatch.setattr("fewtune.trials.race.choose", lambda losses, cost: winner)
+
+
+@pytest.fixture
+def auto(train):
+    def call(output="run", **options):
+        return train(output, method="auto", folds=3, budget="20m", **options)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def raced(files, tmp_path_factory):
+    """A finished run without test rows. Tests leave it as they found it."""
+    with pytest.MonkeyPatch.context() as patched:
+        found = contenders.candidates
+        patched.setattr(
+            contenders, "candidates", lambda some: [one for one in found(some) if one.name in NAMES]
+        )
+        events = []
+        run = fewtune.train(
+            files["train"], model=files["model"], output=str(tmp_path_factory.mktemp("r") / "run"),
+            folds=3, budget="20m", attention="eager", max_steps=6, bootstrap=100,
+            listen=events.append,
+        )  # fmt: skip
+    return run, events
+
+
+def test_every_row_is_a_test_row_of_one_fold_and_the_model_learns_them_all(raced, files):
+    run, events = raced
+    lines = list(run.folder.predictions)
+    data = run.folder.data
+    assert len(lines) == 60 == run.scores["rows"]["train"]
+    assert run.scores["rows"]["test"] == 0
+    assert {line["fold"] for line in lines} == {1, 2, 3}
+    assert {line["by"] for line in lines} <= {*NAMES}
+    assert "60 training rows, each held out in one of 3 folds" in run.scores["verdict"]
+    assert set(run.scores["baselines"]) >= {"majority", "tfidf", "probe"}
+    assert data["split"]["how"] == "no rows are held out"
+    right = np.mean([line["prediction"] == line["label"] for line in lines])
+    assert run.scores["test"]["accuracy"]["value"] == pytest.approx(right)
+    names = [event.name for event in events]
+    assert names.index("tried") < names.index("saved") < names.index("scored")
+    assert names[-1] == "finished"
+
+
+def test_the_plan_says_who_ran_who_won_and_why(raced):
+    run, _ = raced
+    plan = run.folder.plan
+    chosen = plan["chosen"]["race"]
+    assert plan["asked"] == "auto"
+    assert plan["method"]["name"] == run.scores["method"]
+    assert [one["name"] for one in chosen["contenders"]][:2] == ["probe", "tfidf"]
+    assert chosen["winner"] in NAMES
+    (table,) = [one["table"] for one in plan["chosen"]["trials"] if one["what"] == "methods"]
+    assert {line["name"] for line in table} == {*NAMES}
+    assert sum(line["state"] == "chosen" for line in table) == 1
+    assert any(chosen["winner"] in reason for reason in plan["reasons"])
+    page = (run.folder.path / "report.html").read_text(encoding="utf-8")
+    for name in NAMES:
+        assert name in page
+    assert "training rows, each held out in one of 3 folds" in page
+
+
+def test_rows_that_differ_only_in_what_is_tested_choose_the_same(auto, files, tmp_path):
+    other = [(text, {"pump": "door"}.get(label, label)) for text, label in rows(30, seed=9)]
+    first = auto("a", test=files["test"])
+    second = auto("b", test=write_csv(tmp_path / "other.csv", other))
+    plans = [one.folder.plan["chosen"] for one in (first, second)]
+    for chosen in plans:
+        for line in chosen["trials"][0]["table"]:
+            line.pop("seconds")
+        chosen["race"].pop("seconds")
+        for one in chosen["race"]["contenders"]:
+            one.pop("seconds")
+    assert plans[0] == plans[1]
+    weights = [*(one.path / "model.safetensors" for one in (first, second))]
+    if all(path.exists() for path in weights):
+        assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert first.scores["test"] != second.scores["test"]
+    assert first.scores["rows"]["test"] == 30
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+def test_a_race_that_was_killed_goes_on_and_ends_the_same(auto, raced, tmp_path):
+    def listen(event):
+        if event.name == "trial" and event["fold"] == 2 and event["trial"] == "full":
+            raise Killed
+
+    with pytest.raises(Killed):
+        auto(listen=listen)
+    fits = sorted(path.name for path in (tmp_path / "run" / "race").iterdir())
+    stamps = {name: (tmp_path / "run" / "race" / name).stat().st_mtime_ns for name in fits}
+    assert "full.1.safetensors" in fits
+    assert "full.2.safetensors" not in fits
+    run = fewtune.resume(tmp_path / "run")
+    for name, stamp in stamps.items():
+        assert (tmp_path / "run" / "race" / name).stat().st_mtime_ns == stamp
+    whole, _ = raced
+    assert run.scores["method"] == whole.scores["method"]
+    assert list(run.folder.predictions) == list(whole.folder.predictions)
+    assert fewtune.resume(tmp_path / "run").scores == run.scores
+
+
+@pytest.mark.parametrize("winner", NAMES)
+def test_whoever_wins_is_saved_as_it_was_trained(auto, monkeypatch, winner):
+    always(monkeypatch, winner)
+    run = auto()
+    assert run.scores["method"] == winner
+    lines = list(run.folder.predictions)
+    assert {line["by"] for line in lines} == {winner}
+    assert run.predict(lines[0]["text"])[0]["prediction"] in run.labels
+    if winner != "full":
+        others = {**run.scores["baselines"]}
+        assert run.scores["test"]["accuracy"] == others[winner]["accuracy"]
+
+
+def test_a_damaged_artefact_is_not_handed_over(auto, monkeypatch):
+    always(monkeypatch, "full")
+
+    def shaken(path, *args):
+        found = load_predictor(path, *args)
+        answers = found.probabilities
+        found.probabilities = lambda texts: np.roll(answers(texts), 1, axis=1)
+        return found
+
+    monkeypatch.setattr("fewtune.pipeline.folded.load_predictor", shaken)
+    with pytest.raises(FewtuneError, match="must not be used"):
+        auto()
+
+
+def test_the_temperature_of_the_folds_is_in_the_saved_head(auto, monkeypatch):
+    always(monkeypatch, "full")
+    one = auto("one")
+    found = one.folder.plan["chosen"]["race"]["temperature"]
+    monkeypatch.setattr(racing.Raced, "temperature", lambda self, name: 2 * found)
+    two = auto("two")
+    texts = [line["text"] for line in one.folder.predictions][:5]
+    shares = [[[*p["probability"].values()] for p in run.predict(texts)] for run in (one, two)]
+    apart = [found - found.mean(1, keepdims=True) for found in np.log(shares)]
+    assert apart[0] == pytest.approx(2 * apart[1], rel=2e-2, abs=2e-2)
+
+
+def test_a_named_method_a_test_share_or_a_time_holds_rows_out(auto, train):
+    assert auto("a", test_share=0.3).scores["rows"]["test"] == 18
+    assert train("b", method="full").scores["rows"]["test"] == 12
+
+
+def test_a_race_of_rows_with_several_labels(train, tmp_path):
+    lines = [
+        {"text": text, "labels": [label, "all"] if k % 2 else [label]}
+        for k, (text, label) in enumerate(rows(60))
+    ]
+    path = tmp_path / "sets.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    run = train("sets", data=str(path), method="auto", folds=3, budget="20m")
+    assert run.scores["task"] == "multilabel"
+    assert len(list(run.folder.predictions)) == 60
+    assert run.scores["test"]["micro_f1"]["value"] > 0.3
+
+
+def test_a_budget_that_is_no_time_is_refused(train, tmp_path):
+    with pytest.raises(UsageError, match="budget: a time such as"):
+        train(method="auto", budget="soon")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,211 @@
+"""The race between candidates, on losses that are made up."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from fewtune.models.choice import ONE_OF
+from fewtune.trials.entrants import LabelJudge
+from fewtune.trials.fits import FitsOnDisk
+from fewtune.trials.race import Entrant, Fitted, Race, best_of, choose, cross_choices, within
+
+ROWS, FOLDS = 200, 5
+HELD = np.array_split(np.random.default_rng(0).permutation(ROWS), FOLDS)
+
+
+@dataclass
+class Memory:
+    """Fits that are kept, and what each is said to have taken."""
+
+    seconds: dict[str, float]
+    kept: dict[tuple[str, int], Fitted] = field(default_factory=dict)
+
+    def read(self, name, fold):
+        return self.kept.get((name, fold))
+
+    def write(self, name, fold, fitted):
+        # the clock of a test is the one that it is told
+        object.__setattr__(fitted, "seconds", self.seconds[name])
+        self.kept[name, fold] = fitted
+
+
+class Given:
+    """Answers are losses."""
+
+    metric = "log_loss"
+
+    def losses(self, answers, rows):
+        return answers
+
+    def also(self, answers, rows):
+        return {}
+
+
+def losses(mean, noise=0.3, seed=1):
+    """The same hard and easy rows for all, plus the candidate's own chance."""
+    hard = np.random.default_rng(0).gamma(2, 0.3, ROWS)
+    return hard + mean + noise * np.random.default_rng(seed).normal(size=ROWS)
+
+
+def race(entrants, budget=1e9, **kept):
+    """Name -> (losses, seconds, stays); the race, what was fitted, and its events."""
+    asked = []
+
+    def fit(name, found):
+        def one(learned, held):
+            assert not {*learned} & {*held}
+            asked.append((name, len(held)))
+            return found[held]
+
+        return one
+
+    runners = [
+        Entrant(name, fit(name, found), seconds, stays)
+        for name, (found, seconds, stays) in entrants.items()
+    ]
+    memory = Memory({name: one[1] for name, one in entrants.items()}, **kept)
+    one = Race(runners, HELD, ROWS, Given(), memory, budget)
+    return one, asked, memory
+
+
+def held(one):
+    events, running = [], one.run()
+    while True:
+        try:
+            events.append(next(running))
+        except StopIteration as done:
+            return done.value, events
+
+
+THREE = {
+    "probe": (losses(0.5, seed=1), 1.0, True),
+    "bad": (losses(1.5, seed=2), 5.0, False),
+    "good": (losses(0.0, seed=3), 20.0, False),
+}
+
+
+def test_the_best_wins_and_the_worst_leaves_after_the_second_fold():
+    one, asked, _ = race(THREE)
+    outcome, events = held(one)
+    assert outcome.winner == outcome.leader == "good"
+    assert [name for name, _ in asked].count("bad") == 2
+    assert [name for name, _ in asked].count("good") == FOLDS
+    (left,) = [event for event in events if event.name == "left"]
+    assert (left["trial"], left["by"], left["folds"]) == ("bad", "good", 2)
+    states = {line["name"]: line["state"] for line in outcome.table}
+    assert states == {"probe": "behind", "bad": "beaten", "good": "chosen"}
+    assert outcome.table[2]["gain"] == pytest.approx(0.5, abs=0.1)
+    assert outcome.table[2]["better"]
+
+
+def test_cheap_candidates_run_first_and_baselines_never_leave():
+    one, asked, _ = race({"late": (losses(0), 9.0, False), **THREE})
+    held(one)
+    first = [name for name, _ in asked[:4]]
+    assert first == ["probe", "bad", "late", "good"]
+    assert [name for name, _ in asked].count("probe") == FOLDS
+
+
+def test_of_equals_the_cheapest_is_chosen():
+    same, near = losses(0, seed=5), 0.1 * np.random.default_rng(9).normal(size=ROWS)
+    near += 0.003 - near.mean()
+    one, *_ = race({
+        "probe": (losses(1.0), 1.0, True),
+        "dear": (same, 50.0, False),
+        "cheap": (same + near, 5.0, False),
+    })  # fmt: skip
+    outcome, _ = held(one)
+    assert outcome.leader == "dear"
+    assert outcome.winner == "cheap"
+    assert {line["name"]: line["state"] for line in outcome.table}["dear"] == "tied"
+
+
+def test_chance_alone_seldom_sends_the_best_away():
+    sent = 0
+    for seed in range(60):
+        entrants = {"probe": (losses(1.0), 1.0, True)}
+        entrants |= {f"c{k}": (losses(0, seed=100 * seed + k + 7), 5.0, False) for k in range(5)}
+        outcome, _ = held(race(entrants)[0])
+        sent += any(line["state"] == "beaten" for line in outcome.table)
+    assert sent <= 8  # 5 % of 60 are 3; 8 and more would be one chance in a hundred
+
+
+def test_the_budget_is_kept_and_the_promising_are_seen_to_the_end():
+    one, asked, _ = race(THREE, budget=136)  # five folds of `good` and its refit take 125 s
+    outcome, _ = held(one)
+    assert one.spent + 20 * 1.25 <= 136
+    assert outcome.winner == "good"
+    assert [name for name, _ in asked].count("good") == FOLDS
+    assert [name for name, _ in asked].count("bad") == 1  # it was least promising after a fold
+    small, asked, _ = race(THREE, budget=30)
+    outcome, _ = held(small)
+    assert outcome.winner == "probe"
+    assert {line["name"]: line["state"] for line in outcome.table}["good"] == "out of time"
+    assert small.spent <= 30
+
+
+def test_a_race_that_was_killed_fits_nothing_twice_and_ends_the_same():
+    whole, _ = held(race(THREE)[0])
+    one, asked, memory = race(THREE)
+    running = one.run()
+    for _ in range(4):
+        next(running)
+    running.close()
+    before = len(asked)
+    again, asked, _ = race(THREE, kept=memory.kept)
+    outcome, _ = held(again)
+    assert before == 4
+    assert len(asked) + before == len(memory.kept)
+    assert outcome.table == whole.table
+    assert outcome.winner == whole.winner
+
+
+def test_fits_come_back_from_the_disk_and_half_a_file_is_no_fit(tmp_path):
+    kept = FitsOnDisk(tmp_path / "race")
+    assert kept.read("full(learning_rate=0.0001)", 2) is None
+    answers = np.random.default_rng(0).normal(size=(7, 3))
+    kept.write("full(learning_rate=0.0001)", 2, Fitted(answers, 1.5))
+    found = kept.read("full(learning_rate=0.0001)", 2)
+    assert np.array_equal(found.answers, answers)
+    assert found.seconds == 1.5
+    (file,) = (tmp_path / "race").iterdir()
+    file.write_bytes(file.read_bytes()[:40])
+    assert kept.read("full(learning_rate=0.0001)", 2) is None
+
+
+def test_the_choice_for_a_fold_does_not_depend_on_its_rows():
+    found = {"a": losses(0.4, seed=1), "b": losses(0.38, seed=2), "c": losses(0.9, seed=3)}
+    cost = {"a": 1.0, "b": 2.0, "c": 3.0}
+    before = cross_choices(found, cost, HELD)
+    for number, rows in enumerate(HELD):
+        turned = {name: one.copy() for name, one in found.items()}
+        turned["c"][rows] -= 100  # the fold's own rows would make `c` the best of all
+        assert cross_choices(turned, cost, HELD)[number] == before[number]
+    assert choose(turned, cost) == "c"
+
+
+def test_a_candidate_that_did_not_answer_a_fold_is_not_chosen_for_any():
+    some = losses(-1.0)
+    some[HELD[3]] = np.nan
+    chosen = cross_choices({"a": losses(0.5), "b": some}, {"a": 1.0, "b": 2.0}, HELD)
+    assert chosen == ["a"] * FOLDS
+
+
+def test_who_left_early_is_not_chosen_for_easy_rows():
+    gone = losses(0.2)
+    gone[np.argsort(gone)[100:]] = np.nan  # the easy half alone
+    found = {"probe": losses(0.2, seed=2), "gone": gone, "best": losses(0.0, seed=3)}
+    assert np.nanmean(gone) < found["best"].mean()
+    assert best_of(found) == "best"
+    assert within(found, "best") == ["best"]
+
+
+def test_an_overconfident_candidate_is_judged_at_its_own_temperature():
+    draw = np.random.default_rng(0)
+    targets = draw.integers(0, 3, 300)
+    logits = draw.normal(size=(300, 3)) + 2 * np.eye(3)[targets]
+    judge, rows = LabelJudge(ONE_OF, targets), np.arange(300)
+    calm, loud = judge.losses(logits, rows), judge.losses(10 * logits, rows)
+    assert calm.mean() == pytest.approx(loud.mean(), abs=1e-3)
+    assert ONE_OF.losses(ONE_OF.probabilities(10 * logits), targets).mean() > 2 * loud.mean()
