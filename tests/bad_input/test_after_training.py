@@ -104,7 +104,10 @@ DAMAGE = {
     "probe/model/model.safetensors": [(cut, "not a whole safetensors file")],
     "probe/model/fewtune.json": [(edited(labels=["a", "b"]), "cannot be loaded")],
     "probe/model/3_Dense/model.safetensors": [(lambda p: p.unlink(), "cannot be loaded")],
-    "lora/model/adapter_model.safetensors": [(cut, "cannot be loaded")],
+    "lora/model/adapter_model.safetensors": [
+        (cut, "cannot be loaded"),
+        (lambda p: p.unlink(), "lora/model has no adapter_model.safetensors"),
+    ],
     "lora/model/tokenizer.json": [(lambda p: p.unlink(), "has no tokenizer")],
     "lora/model/fewtune.json": [
         (edited(base="/nowhere/base"), "trained on is gone: .*/nowhere/base"),

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from fewtune.base.errors import FewtuneError
 from fewtune.methods.artefact import HEAD, About, load_base, save_tokenizer
 from fewtune.methods.base import Method
 from fewtune.methods.naming import label_lines, named, what
@@ -90,6 +91,9 @@ class PeftMethod(Method):
         """By PEFT itself, as any other program would."""
         from safetensors.torch import load_file
 
+        for name in ("adapter_config.json", "adapter_model.safetensors"):
+            if not (folder / name).is_file():  # PEFT would look for it on the hub
+                raise FewtuneError(f"{folder} has no {name}; copy it there from where it came.")
         model = load_base(about)
         with quiet_peft():
             model = leaving_precision_to_autocast(self.read(model, folder))
