@@ -13,9 +13,6 @@ class PlanOptions(Options):
     need: str | None = option(
         None, f"what is needed besides a good score, by comma: {', '.join(NEEDS)}"
     )
-    memory: str | None = option(
-        None, "what training may use, such as 24GB; default what is free on the device"
-    )
     again: bool = option(False, "time the steps anew, whatever was timed before")
 
 

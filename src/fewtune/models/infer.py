@@ -11,6 +11,7 @@ from torch import Tensor
 from fewtune.models.batches import Encoded, by_length
 from fewtune.models.choice import ONE_OF, Choice
 from fewtune.models.device import Machine, frozen_in_bf16
+from fewtune.models.ladder import in_halves, watched
 from fewtune.models.pooled import PooledModel
 
 
@@ -62,10 +63,14 @@ def _run(
 ) -> np.ndarray:
     model.eval().to(machine.device)
     out: np.ndarray | None = None
-    with frozen_in_bf16(model, machine), machine.autocast():
-        for chosen in by_length(rows.lengths, size):
-            ids, mask = (t.to(machine.device) for t in rows.batch(chosen))
-            values = forward(ids, mask).float().cpu().numpy()
+
+    def values_of(chosen: np.ndarray) -> np.ndarray:
+        ids, mask = (t.to(machine.device) for t in rows.batch(chosen))
+        return forward(ids, mask).float().cpu().numpy()
+
+    with frozen_in_bf16(model, machine), machine.autocast(), watched(model):
+        batches = by_length(rows.lengths, size)
+        for chosen, values in in_halves(batches, values_of, "evaluation"):
             if out is None:
                 out = np.empty((len(rows), values.shape[1]), dtype=np.float32)
             out[chosen] = values

@@ -20,6 +20,7 @@ from fewtune.models.chat import stop_ids
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.device import Machine, frozen_in_bf16
 from fewtune.models.head import head_of
+from fewtune.models.ladder import in_halves, watched
 
 ROWS = 64  # in a batch of short prompts
 TOKENS = 16_384  # in a batch, answers not counted
@@ -72,11 +73,17 @@ class Speaker:
         """
         found: dict[int, Said] = {}
         lengths = np.array([len(one) for one in prompts])
-        for rows in by_length(lengths, ROWS, TOKENS):
+
+        def said_by(rows: np.ndarray) -> dict[int, Said]:
             batch = _Batch.of(self, [prompts[k] for k in rows], decoding, seed, rows.tolist())
             for _ in batch.steps():
                 pass
-            found |= batch.said()
+            return batch.said()
+
+        with watched(self.model):
+            batches = by_length(lengths, ROWS, TOKENS)
+            for _, said in in_halves(batches, said_by, "generation"):
+                found |= said
         return [found[k] for k in range(len(prompts))]
 
     def stream(self, prompt: np.ndarray, decoding: DecodingOptions, seed: int = 0) -> Iterator[int]:
@@ -312,14 +319,18 @@ def answer_losses(
     model.to(machine.device).eval()
     head = head_of(model, machine)
     loss, count, right = (np.zeros(len(rows)) for _ in range(3))
-    with frozen_in_bf16(model, machine), machine.autocast():
-        for chosen in by_length(rows.lengths, size):
-            ids, mask = (t.to(machine.device) for t in rows.batch(chosen))
-            at, targets, _ = rows.targets(chosen)
-            states = model.features(ids, mask)[at[:, 0], at[:, 1]]
-            each, hit = answer_scores(head, states, targets.to(machine.device))
-            owner = chosen[at[:, 0].numpy()]
-            np.add.at(loss, owner, each.double().cpu().numpy())
-            np.add.at(right, owner, hit.cpu().numpy())
+
+    def scored(chosen: np.ndarray) -> tuple[np.ndarray, Tensor, Tensor]:
+        ids, mask = (t.to(machine.device) for t in rows.batch(chosen))
+        at, targets, _ = rows.targets(chosen)
+        states = model.features(ids, mask)[at[:, 0], at[:, 1]]
+        each, hit = answer_scores(head, states, targets.to(machine.device))
+        return chosen[at[:, 0].numpy()], each.double().cpu(), hit.cpu()
+
+    with frozen_in_bf16(model, machine), machine.autocast(), watched(model):
+        batches = by_length(rows.lengths, size)
+        for _, (owner, each, hit) in in_halves(batches, scored, "evaluation"):
+            np.add.at(loss, owner, each.numpy())
+            np.add.at(right, owner, hit.numpy())
             np.add.at(count, owner, 1)
     return loss, count, right

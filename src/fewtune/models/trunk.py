@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from fewtune.models.batches import Encoded, by_length
 from fewtune.models.device import Machine, frozen_in_bf16
+from fewtune.models.ladder import in_halves, watched
 from fewtune.models.parts import blocks_of, config_of
 from fewtune.models.tunable import Tunable
 
@@ -99,11 +100,21 @@ def fill_trunk(model: Tunable, rows: Encoded, first: int, machine: Machine, fold
     trunk = Trunk(first, lengths, states)
     model.eval().to(machine.device)
     block = blocks_of(model.backbone)[first - 1]
-    with frozen_in_bf16(model, machine), machine.autocast(), _catching(block) as caught:
-        for chosen in by_length(lengths, 64):
+    with (
+        frozen_in_bf16(model, machine),
+        machine.autocast(),
+        watched(model),
+        _catching(block) as caught,
+    ):
+
+        def states_of(chosen: np.ndarray) -> Tensor:
+            caught.clear()  # a pass cut short leaves its own
             ids, mask = (t.to(machine.device) for t in rows.batch(chosen))
             model(ids, mask)
-            for row, one in zip(chosen, caught.pop(), strict=True):
+            return caught.pop()
+
+        for chosen, found in in_halves(by_length(lengths, 64), states_of, "the cached trunk"):
+            for row, one in zip(chosen, found, strict=True):
                 at = slice(trunk.starts[row], trunk.starts[row + 1])
                 states[at] = one[: lengths[row]].to(dtype).cpu()
     return trunk

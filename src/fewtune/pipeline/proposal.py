@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from fewtune.base.amounts import bytes_of, seconds_of
+from fewtune.base.amounts import seconds_of
 from fewtune.base.errors import UsageError
 from fewtune.base.options import build, take
 from fewtune.choose.facts import Facts, Hardware
@@ -207,7 +207,7 @@ def _asked(path: str, given: Mapping[str, Any]) -> tuple[Job, Wanted]:
     wanted = Wanted(
         tried(needs_of, options.need) or frozenset(),
         tried(seconds_of, job.trials.budget) if job and job.trials.budget else None,
-        tried(bytes_of, options.memory) if options.memory else None,
+        job.model.budget if job else None,
         options.again,
     )
     if wrong:

@@ -13,6 +13,7 @@ from fewtune.base.events import Event, tell
 from fewtune.methods.artefact import About, fingerprint_of
 from fewtune.methods.base import Method, Prepared, prepare
 from fewtune.models.attention import choose_attention, set_attention
+from fewtune.models.ladder import Ladder
 from fewtune.models.load import MINILM
 from fewtune.models.modes import recompute_activations, set_dropout
 from fewtune.models.tunable import Tunable
@@ -91,8 +92,12 @@ class Candidate:
             folder=folder,
             validate=validate,
             better=1 if bench.train.metric_for_best_model == "accuracy" else -1,
+            ladder=Ladder.at(bench.chosen.get("ladder")),
         )
-        yield from run_fit(fit)
+        for event in run_fit(fit):
+            if event.name == "laddered":  # a resumed run begins there
+                bench.chosen["ladder"] = fit.ladder.rung
+            yield event
 
     def about(self) -> About:
         """What the artefact tells about itself."""

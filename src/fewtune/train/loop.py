@@ -9,7 +9,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -21,6 +22,7 @@ from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.events import Event, tell
 from fewtune.methods.base import Prepared
 from fewtune.models.device import Machine, frozen_in_bf16
+from fewtune.models.ladder import Ladder, attempt, look, watched
 from fewtune.models.parts import blocks_of, lowest_trained_block
 from fewtune.models.weights import put_trained, trained_tensors
 from fewtune.train.average import snapshot_steps, towards
@@ -55,6 +57,7 @@ class Fit:
         validate: scores on validation rows by metric name; None without such rows.
         better: +1 where the watched metric should rise, -1 where it should fall.
         folder: of the checkpoints.
+        ladder: how far passes are cut because memory ran out.
     """
 
     prepared: Prepared
@@ -67,6 +70,7 @@ class Fit:
     folder: Path
     validate: Validate | None = None
     better: int = -1
+    ladder: Ladder = field(default_factory=Ladder)
 
     @property
     def model(self) -> nn.Module:
@@ -93,6 +97,7 @@ def run_fit(fit: Fit) -> Iterator[Event]:
     """
     model, options = fit.model, fit.options
     model.to(fit.machine.device)
+    fit.ladder.start(fit.prepared.model)
     start = trained_tensors(model) if (options.wise_ft_alpha or 1) < 1 else {}
     optimiser = make_optimiser(fit.prepared, fit.rates, options, fit.machine.device)
     tables = Tables(model, fit.machine.device)
@@ -100,10 +105,11 @@ def run_fit(fit: Fit) -> Iterator[Event]:
     begun = saved = perf_counter()
     with (
         frozen_in_bf16(model, fit.machine),
+        watched(fit.prepared.model),
         interruptions() as asked_to_stop,
     ):
         for batch in _batches(fit, progress):
-            yield _step(fit, optimiser, tables, progress, batch)
+            yield from _step(fit, optimiser, tables, progress, batch)
             if fit.validate and _due(fit, progress.step):
                 yield from _validated(fit, progress)
             if asked_to_stop() or _save_now(fit, progress.step, saved):
@@ -133,19 +139,17 @@ def _step(
     tables: Tables,
     progress: Progress,
     batches: list[np.ndarray],
-) -> Event:
-    """One optimiser step over the rows of several passes."""
+) -> Iterator[Event]:
+    """One optimiser step over the rows of several passes; in smaller ones where memory runs out."""
     begun, options, step = perf_counter(), fit.options, progress.step
     warmup = math.ceil(options.warmup_ratio * fit.steps)
     rate = factor(options.lr_scheduler_type, step, fit.steps, warmup)
     set_rates(optimiser, rate)
     _train_mode(fit)
-    _seed_noise(fit.seed, step)
-    total, weight = 0.0, 0.0
-    for rows in batches:
-        loss, row_weight = fit.work.loss(rows)
-        loss.backward()
-        total, weight = total + loss.detach().item(), weight + row_weight.item()
+    while not (summed := attempt(partial(_sum_gradients, fit, step, batches))):
+        optimiser.zero_grad(set_to_none=True)
+        yield from fit.ladder.down(fit.prepared.model, batches, step + 1)
+    total, weight = summed[0]
     if not math.isfinite(total):
         _not_a_number(fit, step)
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
@@ -161,7 +165,7 @@ def _step(
     if progress.step in snapshot_steps(fit.steps, options.average_last or 0):
         progress.average.add(fit.model)
     rows_done = sum(len(rows) for rows in batches)
-    return tell(
+    yield tell(
         "step",
         step=progress.step,
         steps=fit.steps,
@@ -171,6 +175,18 @@ def _step(
         learning_rate=rate * max(group["peak"] for group in optimiser.param_groups),
         rows_per_second=rows_done / (perf_counter() - begun),
     )
+
+
+def _sum_gradients(fit: Fit, step: int, batches: list[np.ndarray]) -> tuple[float, float]:
+    """Gradients of the rows' summed loss; gives that loss and the rows' summed weight."""
+    _seed_noise(fit.seed, step)
+    total, weight = 0.0, 0.0
+    for rows in fit.ladder.cut(batches):
+        loss, row_weight = fit.work.loss(rows)
+        loss.backward()
+        look()
+        total, weight = total + loss.detach().item(), weight + row_weight.item()
+    return total, weight
 
 
 def _batches(fit: Fit, progress: Progress) -> Iterator[list[np.ndarray]]:

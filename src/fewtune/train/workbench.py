@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from fewtune.models.device import Machine, find_machine, keep_freed_memory, threads
+from fewtune.models.device import Machine, find_machine, threads
+from fewtune.models.ladder import begin
 from fewtune.models.load import Source, load_tokenizer
 from fewtune.models.options import ModelOptions
 from fewtune.models.tunable import Tunable
@@ -38,11 +39,11 @@ class Workbench(Generic[Model]):
     def __post_init__(self) -> None:
         import torch
 
-        keep_freed_memory()
         torch.set_num_threads(int(self.chosen.setdefault("threads", threads())))
         self.machine: Machine = find_machine(
             self.chosen.get("device", self.model.device), self.chosen.get("bf16", self.model.bf16)
         )
+        begin(self.model.budget, self.machine.device)
         self.chosen |= {"device": self.machine.device, "bf16": self.machine.bf16}
         self.tokenizer = load_tokenizer(self.source)
         self.max_length = self.source.room(self.reserved)

@@ -1,0 +1,274 @@
+"""What happens when memory runs out: the same work in smaller pieces, step by step down a ladder.
+
+On a GPU the allocator says so. On a CPU nobody does before the system ends the process; so where
+the user gave a budget, the process's resident bytes are looked at behind every block.
+
+Training sums losses and weights over its rows, so a pass may be cut anywhere and the step stays
+the same. Evaluation and generation treat every row as if it were alone.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.base.events import Event, tell
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fewtune.models.tunable import Tunable
+
+Found = TypeVar("Found")
+
+STATM = Path("/proc/self/statm")
+
+
+class OverBudget(MemoryError):
+    """The process holds more than the user allows it."""
+
+
+@dataclass
+class _Process:
+    """What this process may use, and what has been learned of it.
+
+    Attributes:
+        budget: resident bytes on a CPU; None without a limit.
+        limits: most rows at once, by what is done with them.
+        news: sentences that nobody has told yet.
+    """
+
+    budget: int | None = None
+    limits: dict[str, int] = field(default_factory=dict)
+    news: list[str] = field(default_factory=list)
+
+
+_process = _Process()
+
+
+def begin(budget: int | None, device: str) -> None:
+    """Set what may be used from here on, and forget what was learned of another model.
+
+    Args:
+        budget: bytes; resident ones on a CPU, allocated ones on a GPU. None is no limit.
+    """
+    import torch
+
+    from fewtune.models.device import give_freed_memory_back, keep_freed_memory
+
+    _process.budget = budget if device == "cpu" else None
+    _process.limits.clear()
+    _process.news.clear()
+    if device == "cuda":
+        whole = torch.cuda.get_device_properties(0).total_memory
+        share = min(1.0, budget / whole) if budget else 1.0
+        torch.cuda.set_per_process_memory_fraction(share)
+    (give_freed_memory_back if budget else keep_freed_memory)()
+
+
+def news() -> list[str]:
+    """Sentences that are to be told, each once."""
+    told = list(dict.fromkeys(_process.news))
+    _process.news.clear()
+    return told
+
+
+def resident() -> int:
+    """Bytes that this process holds in memory; 0 where the system does not tell."""
+    import resource
+
+    try:
+        pages = int(STATM.read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * resource.getpagesize()
+
+
+def look() -> None:
+    """Compare what is held with what is allowed.
+
+    Raises:
+        OverBudget: it is more.
+    """
+    if _process.budget is not None and (held := resident()) > _process.budget:
+        raise OverBudget(f"{held} bytes are held, {_process.budget} are allowed")
+
+
+@contextmanager
+def watched(model: Tunable) -> Iterator[None]:
+    """Within, every block of the model looks at the budget; without a budget nothing happens."""
+    if _process.budget is None:
+        yield
+        return
+    from fewtune.models.parts import blocks_of
+
+    def after(_module: Any, _inputs: Any, _output: Any) -> None:
+        look()
+
+    hooks = [block.register_forward_hook(after) for block in blocks_of(model.backbone)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, on whatever device."""
+    import torch
+
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def attempt(work: Callable[[], Found]) -> tuple[Found] | None:
+    """The work's result in a tuple, or None where memory ran out."""
+    try:
+        return (work(),)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+    _let_go()  # not above: there the error's traceback still holds the tensors
+    return None
+
+
+def _let_go() -> None:
+    import torch
+
+    from fewtune.models.device import give_freed_memory_back
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    give_freed_memory_back()
+
+
+@dataclass
+class Ladder:
+    """How far down a fit has gone.
+
+    Attributes:
+        pieces: that the rows of a pass are cut into.
+        recompute: whether activations are computed again for the gradients.
+    """
+
+    pieces: int = 1
+    recompute: bool = False
+
+    @classmethod
+    def at(cls, rung: dict[str, Any] | None) -> Ladder:
+        """The rung that a plan has written down."""
+        return cls(**rung) if rung else cls()
+
+    @property
+    def rung(self) -> dict[str, Any]:
+        """Where it stands, for the plan."""
+        return {"pieces": self.pieces, "recompute": self.recompute}
+
+    def start(self, model: Tunable) -> None:
+        """Put a fresh model onto the rung."""
+        if self.recompute:
+            from fewtune.models.modes import recompute_activations
+
+            recompute_activations(model)
+
+    def cut(self, passes: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The rows of every pass, piece by piece."""
+        import numpy as np
+
+        for rows in passes:
+            yield from np.array_split(rows, min(self.pieces, len(rows)))
+
+    def down(self, model: Tunable, passes: Sequence[np.ndarray], step: int) -> Iterator[Event]:
+        """One rung further: half the rows in a piece; at one row, activations computed twice.
+
+        Args:
+            passes: the rows of the step that did not fit.
+            step: its number, from 1.
+
+        Raises:
+            FewtuneError: there is no further rung.
+        """
+        most = max(len(rows) for rows in passes)
+        if self.pieces < most:
+            self.pieces = min(2 * self.pieces, most)
+        elif not self.recompute:
+            self.recompute = True
+            try:
+                self.start(model)
+            except UsageError as error:
+                raise FewtuneError(f"{_nothing_left(step)} ({error})") from error
+        else:
+            raise FewtuneError(_nothing_left(step))
+        rows = -(-most // self.pieces)
+        count = sum(min(self.pieces, len(one)) for one in passes)
+        whole = sum(len(one) for one in passes)
+        yield tell("laddered", step=step, rows=rows, passes=count, **self.rung)
+        said = f"memory ran out at step {step}: from here on {_rows(rows)} at once and {count} "
+        said += f"passes a step, so that the batch of {whole} stays as it was"
+        said += "; activations are computed twice." if self.recompute else "."
+        yield tell("warned", message=said)
+
+
+def in_halves(
+    batches: Iterable[np.ndarray], work: Callable[[np.ndarray], Found], what: str
+) -> Iterator[tuple[np.ndarray, Found]]:
+    """Each batch with what `work` makes of it; where memory runs out, its halves instead.
+
+    Args:
+        batches: row numbers.
+        work: of rows that do not depend on one another; it is done again after a failure.
+        what: is done, for the sentence: `evaluation`.
+
+    Raises:
+        FewtuneError: a single row does not fit.
+    """
+    for batch in batches:
+        waiting = [batch]
+        while waiting:
+            rows = waiting.pop(0)
+            most = _process.limits.get(what, len(rows))
+            if len(rows) > most:
+                waiting[:0] = [rows[i : i + most] for i in range(0, len(rows), most)]
+                continue
+            if found := attempt(partial(work, rows)):
+                yield rows, found[0]
+                continue
+            if len(rows) == 1:
+                raise FewtuneError(
+                    f"memory ran out in {what} with a single row at once; {_ways_out()}."
+                )
+            _process.limits[what] = half = (len(rows) + 1) // 2
+            _process.news.append(
+                f"memory ran out in {what}: from here on {_rows(half)} at once, with the same "
+                "result."
+            )
+            waiting.insert(0, rows)
+
+
+def _nothing_left(step: int) -> str:
+    held = f"{resident() / 2**30:.1f} GiB are held"
+    if _process.budget is not None:
+        held += f" and --memory allows {_process.budget / 2**30:.1f} GiB"
+    return (
+        f"memory ran out at step {step} with one row at once and activations computed twice: "
+        f"{held}; {_ways_out()}."
+    )
+
+
+def _ways_out() -> str:
+    return (
+        "give more memory, a smaller --max_length or a smaller model, or train less of it "
+        "(`lora`, `freeze`)"
+    )
+
+
+def _rows(count: int) -> str:
+    return "1 row goes through" if count == 1 else f"{count:,} rows go through"
