@@ -1,5 +1,6 @@
 """What is timed: a slice of the model on short batches, scaled to the whole."""
 
+from time import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +10,8 @@ from fewtune.choose.cost import ALL, operations
 from fewtune.choose.facts import Hardware
 from fewtune.models.shape import shape_of
 from fewtune.trials import timing
-from fewtune.trials.timing import FEW, LONGEST_STEP, Rehearsal, grid_lengths, time_steps
+from fewtune.trials.kept import kept
+from fewtune.trials.timing import FEW, LARGEST, Rehearsal, Watch, grid_lengths, time_steps
 
 HERE = Hardware("cpu", cores=2, bf16=False, memory=2**34, cpu="a processor")
 BERT = {"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12,
@@ -28,6 +30,7 @@ def source(tmp_path):
 def timed(source, tmp_path, monkeypatch):
     """Timings from made-up seconds; the plans that were rehearsed are in `.seen`."""
     seen: list[Rehearsal] = []
+    others = [0.0]
 
     def rehearsed(plan):
         seen.append(plan)
@@ -43,11 +46,12 @@ def timed(source, tmp_path, monkeypatch):
     monkeypatch.setattr(timing, "measured_rate", lambda machine: 4e11)
     monkeypatch.setattr(timing, "_machine", lambda hardware: None)
     monkeypatch.setattr(timing, "rehearsed", rehearsed)
+    monkeypatch.setattr(Watch, "others", lambda self: others[0])
 
     def call(config=BERT, lengths=LENGTHS, hardware=HERE, **more):
         return time_steps(source, shape_of(config), False, hardware, lengths, **more)
 
-    call.seen = seen
+    call.seen, call.others = seen, others
     return call
 
 
@@ -78,7 +82,7 @@ def test_a_step_that_is_timed_is_short(timed):
     timed(lengths=LENGTHS * 10)
     (plan,) = timed.seen
     assert plan.rows < 16
-    assert plan.work(plan.lengths[-1], ALL) / (0.4 * 4e11) <= LONGEST_STEP
+    assert plan.work(plan.lengths[-1], ALL) <= LARGEST["cpu"]
 
 
 def test_blocks_that_are_too_large_are_computed_and_said_to_be(timed):
@@ -106,3 +110,26 @@ def test_nothing_longer_than_the_model_reads_is_timed(timed, source):
 def test_two_lengths_of_the_grid_are_about_those_of_the_rows(low, spread):
     short, long = grid_lengths(np.array([low, low + spread]))
     assert 8 <= short < long
+
+
+def test_timings_of_a_busy_machine_are_told_and_not_kept_for_long(timed, monkeypatch):
+    timed.others[0] = 0.6
+    assert "Other programs used 60%" in timed().note
+    timed()
+    assert len(timed.seen) == 1
+    now = time()
+    monkeypatch.setattr("fewtune.trials.kept.time", lambda: now + 3600)
+    timed.others[0] = 0.0
+    assert "Other programs" not in timed().note
+    assert len(timed.seen) == 2
+
+
+def test_a_value_lasts_as_long_as_it_is_said_to(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert kept("kind", ("key",), lambda: 1, lasts=lambda value: -1.0) == 1
+    assert kept("kind", ("key",), lambda: 2) == 2
+    assert kept("kind", ("key",), lambda: 3) == 2
+
+
+def test_what_others_use_is_a_share():
+    assert 0 <= Watch().others() <= 1.5

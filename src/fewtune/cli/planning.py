@@ -134,9 +134,11 @@ class Printed:
 
     def _why(self) -> None:
         for rule in self.told["rules"]:
-            up, down = ", ".join(rule["raises"]), ", ".join(rule["lowers"])
-            who = "; ".join([*([f"up: {up}"] if up else []), *([f"down: {down}"] if down else [])])
-            self._line("why", f"{rule['says']} [{rule['source']}]. {who}.")
+            self._line("why", f"{rule['says']} [{rule['source']}].")
+            for way, methods in (("up", rule["raises"]), ("down", rule["lowers"])):
+                if methods:
+                    told = ", ".join(_with_number(name, rule["numbers"]) for name in methods)
+                    self._line("", f"{way}: {told}", style="dim")
         for one in self.usable if self.every else ():
             self.out.print()
             self._line(one["method"], f"memory {_parts(one)}" if one["memory"] else "")

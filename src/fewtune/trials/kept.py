@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from time import time
 from typing import TypeVar
 
 from fewtune.base.files import fingerprint, write_atomic
@@ -24,7 +25,11 @@ def cache_folder() -> Path:
 
 
 def kept(
-    kind: str, key: tuple[object, ...], find: Callable[[], Value], again: bool = False
+    kind: str,
+    key: tuple[object, ...],
+    find: Callable[[], Value],
+    again: bool = False,
+    lasts: Callable[[Value], float | None] = lambda value: None,
 ) -> Value:
     """A value from the cache, else found out and kept.
 
@@ -33,17 +38,22 @@ def kept(
         key: all that it depends on.
         find: finds it out; plain JSON values.
         again: find it out whatever is kept.
+        lasts: for how many seconds a value is worth keeping; None for good.
     """
     path = cache_folder() / kind / f"{fingerprint(*map(repr, key))}.json"
     if not again:
         try:
-            return json.loads(path.read_text(encoding="utf-8"))["value"]
+            told = json.loads(path.read_text(encoding="utf-8"))
+            if told["until"] is None or time() < told["until"]:
+                return told["value"]
         except (OSError, ValueError, KeyError, TypeError):
             pass  # never found out, or cut short
     value = find()
+    until = None if (seconds := lasts(value)) is None else time() + seconds
+    told = {"key": [repr(one) for one in key], "until": until, "value": value}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, json.dumps({"key": [repr(one) for one in key], "value": value}))
+        write_atomic(path, json.dumps(told))
     except OSError:
         pass
     return value

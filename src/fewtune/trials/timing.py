@@ -37,12 +37,15 @@ if TYPE_CHECKING:
     from fewtune.models.load import Source
     from fewtune.models.shape import Shape
 
-FORMAT = 2  # of what is kept; another one is timed anew
+FORMAT = 3  # of what is kept; another one is timed anew
 GRID = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 VOCABULARY = 1000  # tokens of what is built
 STEPS = 3  # timed at each length, after one that warms up
 CLASSES = 16
-LONGEST_STEP = 0.4  # seconds; what takes longer is timed on fewer rows, then shorter ones
+#: Operations of the largest step that is timed; more is timed on fewer rows, then shorter ones.
+LARGEST = {"cpu": 8e10, "cuda": 4e12}
+BUSY = 0.25  # share of the machine that others use, from which timings are theirs too
+BUSY_LASTS = 600.0  # seconds that such timings are kept
 FEW = 12_000_000  # numbers in the matrices of the blocks that are built, where there are many
 MOST = 160_000_000  # numbers in one block; above, nothing is built
 BANDWIDTH = 1.5e10  # bytes a second of main memory, where no step was timed
@@ -100,16 +103,26 @@ def time_steps(
     if not hardware.here:
         return computed(ASSUMED, ASSUMED_BANDWIDTH, "assumed", ASSUMPTION)
     where = _where(hardware)
-    rate = kept("rates", where, lambda: measured_rate(_machine(hardware)), again)
-    plan = _planned(source, shape, speaks, hardware, lengths, rate)
+    plan = _planned(source, shape, speaks, hardware, lengths)
     if plan is None:
+        rate = kept("rates", where, lambda: measured_rate(_machine(hardware)), again)
         note = (
             f"computed from this machine's {rate / 1e9:,.0f} GFLOP/s in matrix products, of which "
             f"training reaches about {EFFICIENCY:.0%}: a block of this model is too large to time."
         )
         return computed(EFFICIENCY * rate, BANDWIDTH, "computed", note)
     key = (*where, _identity(source), speaks, plan.depth, plan.rows, plan.lengths)
-    return _timings(plan, kept("steps", key, lambda: rehearsed(plan), again))
+    return _timings(plan, kept("steps", key, lambda: observed(plan), again, _lasts))
+
+
+def observed(plan: Rehearsal) -> dict[str, Any]:
+    """What was rehearsed, and the share of the machine that others used meanwhile."""
+    watch = Watch()
+    return rehearsed(plan) | {"others": watch.others()}
+
+
+def _lasts(found: dict[str, Any]) -> float | None:
+    return BUSY_LASTS if found["others"] > BUSY else None
 
 
 def measured_rate(machine: Machine) -> float:
@@ -254,12 +267,7 @@ def _loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _planned(
-    source: Source,
-    shape: Shape,
-    speaks: bool,
-    hardware: Hardware,
-    lengths: np.ndarray,
-    rate: float,
+    source: Source, shape: Shape, speaks: bool, hardware: Hardware, lengths: np.ndarray
 ) -> Rehearsal | None:
     """Which slice is timed on which batches; None where even one row of one block is too much."""
     if shape.block_matrices > MOST:
@@ -269,7 +277,7 @@ def _planned(
     if chosen[1] > source.positions:
         chosen = (min(chosen[0], source.positions // 2), source.positions)
     plan = Rehearsal(source, shape, speaks, hardware, min(depth, shape.layers), 16, chosen)
-    while plan.work(plan.lengths[-1], ALL) / (EFFICIENCY * rate) > LONGEST_STEP:
+    while plan.work(plan.lengths[-1], ALL) > LARGEST[hardware.device]:
         if plan.rows > 1:
             plan = replace(plan, rows=plan.rows // 2)
         elif plan.lengths[0] > GRID[1]:
@@ -310,6 +318,11 @@ def _timings(plan: Rehearsal, found: dict[str, Any]) -> Timings:
         f"{plan.lengths[1]} tokens through {blocks}, {found['attention']} attention); --again "
         "times anew."
     )
+    if found["others"] > BUSY:
+        note += (
+            f" Other programs used {found['others']:.0%} of the machine meanwhile: where it is "
+            "quiet, everything is faster."
+        )
     return Timings(
         forward=curve("forward", FORWARD),
         full=curve("full", ALL, each * found["full_trained"]),
@@ -341,6 +354,29 @@ def _timed(do: Any, machine: Machine) -> float:
     if machine.device == "cuda":
         torch.cuda.synchronize()
     return perf_counter() - begun
+
+
+class Watch:
+    """How much of the machine other programs use from here on; nothing is known off Linux."""
+
+    def __init__(self) -> None:
+        self._start = perf_counter(), sum(os.times()[:4]), _busy()
+
+    def others(self) -> float:
+        """Share of all cores since the start, 0..1."""
+        wall, own, busy = self._start
+        used = (_busy() - busy) - (sum(os.times()[:4]) - own)
+        return max(0.0, used) / ((perf_counter() - wall) * (os.cpu_count() or 1))
+
+
+def _busy() -> float:
+    """Seconds that all cores together have worked since the machine started."""
+    try:
+        ticks = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+    except OSError:
+        return 0.0
+    user, nice, system, _idle, _waiting, hard, soft, stolen = map(int, ticks)
+    return (user + nice + system + hard + soft + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 def _identity(source: Source) -> str:
