@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fewtune.base.errors import UsageError
+from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.data.columns import Role
 from fewtune.data.holdout import folds_of, together
 from fewtune.data.load import load
@@ -111,6 +111,19 @@ def test_repeated_folds_are_dealt_anew_and_each_holds_every_row_once():
         assert sorted(np.concatenate(deal)) == list(range(60))
     assert len({tuple(map(tuple, deal)) for deal in deals}) == 3
     assert [tuple(fold) for fold in folds_of(found, 5, 0)] == [tuple(fold) for fold in deals[0]]
+
+
+def test_folds_that_would_hold_nothing_are_left_out():
+    found = [
+        Row(Origin("a.csv", k), {"text": f"{word} {k * 7919}", "label": label})
+        for k, (word, label) in enumerate(zip(WORDS, "aabbcdefgh", strict=True))
+    ]
+    folds = folds_of(found, 5, 0)
+    assert sorted(np.concatenate(folds)) == [0, 1, 2, 3]
+    assert all(len(fold) for fold in folds)
+    alone = [row.with_fields(label=row["text"]) for row in found]
+    with pytest.raises(FewtuneError, match="each of their 10 labels has a single row"):
+        folds_of(alone, 5, 0)
 
 
 # --- folders by class ----------------------------------------------------------------------------

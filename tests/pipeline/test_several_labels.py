@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import random
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from jobs import QUICK
 from tiny_models import ROWS, WORDS
 
 import fewtune
-from fewtune.base.errors import UsageError
+from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.data.row import Origin, Row
 from fewtune.models.choice import AnyOf
 from fewtune.pipeline import thresholds
@@ -221,6 +222,60 @@ def test_the_terminal_and_files_show_all_labels(trained, tmp_path, capsys):
     assert "micro F1" in page
     assert "Class by class" in page
     assert "What was confused with what" not in page
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+
+def test_unknown_labels_make_no_row_right(fit, tmp_path):
+    rows = [{**row, "labels": ["roof"]} for row in several(12, seed=3)]
+    run = fit("roof", test=write_jsonl(tmp_path / "t.jsonl", rows), method="tfidf")
+    told = [event["accuracy"] for event in run.folder.events if event.name == "baseline"]
+    assert told == [0.0]
+    assert run.scores["test"]["subset_accuracy"]["value"] == 0
+    assert any(
+        "no test row has a label that training rows have" in w for w in run.scores["warnings"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "said"),
+    [
+        ([{"labels": []}] * 30, {}, "no class and two or more are needed"),
+        ([{"labels": ["pump"]}] * 30, {}, "one class"),
+        ([{"labels": ["pump", "pump"]}] * 30, {}, "one class"),
+        ([{"labels": ["pump", "door"]}] * 30, {}, "the same 2 labels ('door', 'pump')"),
+        ([{"labels": [f"case {k}"]} for k in range(30)], {}, "has a single row"),
+        (several(9), {}, "needs at least 10"),
+        (several(30), {"positive": "pump"}, "these rows have several labels"),
+        (several(30), {"thresholds": "clas"}, "Did you mean 'class'"),
+        (several(30), {"label": "labls"}, "Did you mean 'labels'"),
+    ],
+)
+def test_what_cannot_be_learned_is_said_before_there_is_a_folder(
+    fit, tmp_path, rows, options, said
+):
+    texts = [row["text"] for row in several(30)]
+    data = [{"text": text, "labels": row["labels"]} for text, row in zip(texts, rows, strict=False)]
+    output = str(tmp_path / "run")
+    with pytest.raises((UsageError, FewtuneError), match=re.escape(said)):
+        fit(output, write_jsonl(tmp_path / "a.jsonl", data), method="tfidf", test=None, **options)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("method", ["tfidf", "probe"])
+def test_labels_of_one_row_each_cannot_be_tried_on_folds(fit, sets, tmp_path, method):
+    rows = [{**row, "labels": [f"case {k}"]} for k, row in enumerate(several(30))]
+    with pytest.raises(FewtuneError, match="none of the 30 training rows can be held out"):
+        fit(f"each {method}", write_jsonl(tmp_path / "a.jsonl", rows), method=method)
+
+
+def test_two_rows_of_a_label_are_enough_for_folds(fit, tmp_path):
+    rows = [{**row, "labels": ["pump"] * (k < 2) + ["door"] * (1 < k < 4)}
+            for k, row in enumerate(several(30))]  # fmt: skip
+    run = fit("few", write_jsonl(tmp_path / "a.jsonl", rows), max_steps=2)
+    assert run.labels == ["door", "pump"]
+    assert all(0 < one < 1 for one in run.folder.plan["chosen"]["thresholds"]["full"])
 
 
 # --- unlabelled rows -----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fewtune.base.errors import UsageError
+from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.data.images import file_mark
 from fewtune.data.label_sets import folds_of_sets, holdout_of_sets
 from fewtune.data.near import Pair, groups_of, near_duplicates, plain
@@ -87,7 +87,13 @@ def folds_of(rows: Sequence[Row], folds: int, seed: int, repeats: int = 1) -> li
         rows: the training rows.
         folds: how many, 2 or more.
         seed: of the deal.
-        repeats: how many times they are dealt; a list of `folds * repeats` comes back.
+        repeats: how many times they are dealt.
+
+    Returns:
+        `folds * repeats` of them, fewer where there are fewer rows that can be held out.
+
+    Raises:
+        FewtuneError: no row can be.
     """
     groups, dealt = together(rows), []
     for repeat in range(repeats):
@@ -96,7 +102,15 @@ def folds_of(rows: Sequence[Row], folds: int, seed: int, repeats: int = 1) -> li
             dealt += folds_of_sets([labels_of(row) for row in rows], folds, draw, groups)
         else:
             dealt += stratified_folds([stratum(row) for row in rows], folds, draw, groups)
-    return dealt
+    held = [fold for fold in dealt if len(fold)]
+    if not held:
+        raise FewtuneError(
+            f"none of the {len(rows):,} training rows can be held out: each of their "
+            f"{len({label for row in rows for label in labels_of(row)}):,} labels has a single "
+            "row, or rows of one and the same text, and needs it to learn from; is the label in "
+            "another column (--label)? Else add rows."
+        )
+    return held
 
 
 def has_sets(rows: Sequence[Row]) -> bool:

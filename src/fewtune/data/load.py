@@ -277,6 +277,12 @@ def _refuse_hopeless(table: Table, roles: Sequence[Role] | None, file: str) -> N
                 f"the {len(rows):,} usable rows of {file} have {only} and two or more are needed; "
                 "is the label in another column (--label)?"
             )
+        if len({frozenset(labels_of(row)) for row in rows}) == 1:
+            raise FewtuneError(
+                f"all {len(rows):,} usable rows of {file} have the same {len(classes)} labels "
+                f"({', '.join(map(shortened, classes[:MOST_TOLD]))}), so there is nothing to tell "
+                "them apart by; add rows that have only some of them."
+            )
 
 
 def _refuse_untested(parts: Mapping[str, Sequence[Row]], share: float, file: str) -> None:
@@ -337,5 +343,10 @@ def unknown_labels(labels: Sequence[str], parts: Mapping[str, Sequence[Row]]) ->
             notes.append(
                 f"{sum(strange.values()):,} {part} rows have labels that no training row has: "
                 f"{named}; they stay and count as errors"
+            )
+        if known and rows and not any(known.intersection(labels_of(row)) for row in rows):
+            notes.append(
+                f"no {part} row has a label that training rows have, so precision, recall and F1 "
+                f"are 0 there whatever is answered; is this the right file (--{part})?"
             )
     return notes

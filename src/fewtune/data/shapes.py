@@ -249,7 +249,8 @@ def _value(sheet: Sheet, column: str, several: bool) -> Any:
     """The first value of a column; where several labels may be in a cell and are, a list."""
     records = (record for record in sheet.records[:LOOKED_AT] if isinstance(record, Record))
     values: Sequence[Any] = [record.values.get(column) for record in records]
-    first = next((value for value in values if value not in (None, "", [])), None)
+    empty: Any = [] if any(isinstance(value, list) for value in values) else None
+    first = next((value for value in values if value not in (None, "", [])), empty)
     if several and isinstance(first, str) and _several(sheet, column):
         return split_labels(first)
     return first

@@ -85,5 +85,5 @@ def _neural_baselines(run: Run, bench: Bench, probe: Probe) -> Iterator[Event]:
 def _scored(run: Run, task: Labelled, name: str, found: np.ndarray) -> Event:
     """Keep a baseline's answers, and tell how often all of a row is right."""
     run.baselines[name] = task.answered(found)
-    right = task.choice.right(found, task.targets(run.data.test))
+    right = task.right(found, run.data.test)
     return tell("baseline", baseline=name, accuracy=float(right.mean()))

@@ -108,6 +108,8 @@ def refuse_early(job: Job, data: Dataset, method: Method) -> None:
     if method.needs_steps:
         decide(method, job.train, len(data.train), watchable_rows(data))
     refuse_extra(job, method, data.train)
+    if job.task in LABELLED and LABELLED[job.task].decides and job.evaluate.positive is not None:
+        raise UsageError("positive: names one of two classes, and these rows have several labels.")
     if job.evaluate.positive is not None and job.evaluate.positive not in data.labels:
         raise UsageError(one_of("positive", job.evaluate.positive, data.labels))
 

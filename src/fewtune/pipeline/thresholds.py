@@ -113,6 +113,11 @@ def keep(
     limits = decided.limits or ()
     run.chosen.setdefault(KEPT, {})[name] = list(limits)
     if name == run.method.spell() and run.job.trials.thresholds != "half":
+        if not targets[held].any():
+            run.reasons.append(
+                "labels are answered from a probability of 0.50 on: no row of a fold has one."
+            )
+            return
         several = len(set(limits)) > 1
         span = f"{min(limits):.2f} to {max(limits):.2f}" if several else f"{limits[0]:.2f}"
         run.reasons.append(

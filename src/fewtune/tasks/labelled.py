@@ -103,6 +103,10 @@ class Labelled(ABC):
         """Probabilities with the answers they amount to."""
         return Answered(probabilities, self.choice.chosen(probabilities))
 
+    def right(self, probabilities: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
+        """Which rows all is right of, (rows,) of yes and no; a label not among ours never is."""
+        return self.choice.right(probabilities, self.targets(rows))
+
     @abstractmethod
     def answers(self, probabilities: np.ndarray) -> list[Any]:
         """What is answered to each row."""

@@ -91,6 +91,10 @@ class Multilabel(Labelled):
         """As they stand."""
         return targets > 0
 
+    def right(self, probabilities: np.ndarray, rows: Sequence[Row]) -> np.ndarray:
+        """Which rows are answered with their labels and no other."""
+        return super().right(probabilities, rows) & (self.truth(rows)[:, -1] == 0)
+
     def answers(self, probabilities: np.ndarray) -> list[Any]:
         """The labels of each row, in the order of `labels`."""
         chosen = self.choice.chosen(probabilities)

@@ -28,7 +28,7 @@ def thresholds_for(
             one with its highest F1, where it has FEWEST ones, else the common one; `half`: 0.5.
     """
     classes = probabilities.shape[1]
-    if kind == "half":
+    if kind == "half" or not targets.any():  # without a one nothing tells a threshold
         return np.full(classes, 0.5)
     found = np.full(classes, common(probabilities, targets, least))
     if kind == "class":
