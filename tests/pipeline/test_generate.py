@@ -81,6 +81,21 @@ def test_a_stopped_run_goes_on_bit_for_bit(teach, speaker, reports, tmp_path):
     assert again.scores["test"]["loss"] == whole.scores["test"]["loss"]
 
 
+def test_a_run_that_is_stopped_while_answering_says_how_it_goes_on(teach, tmp_path, monkeypatch):
+    from fewtune.base.errors import Interrupted
+    from fewtune.pipeline import answering
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(answering, "few_shot", stopped)
+        with pytest.raises(Interrupted, match=r"is kept\. `fewtune resume .*run` goes on"):
+            teach()
+    again = fewtune.resume(tmp_path / "run")
+    assert again.scores["test"] == teach("whole").scores["test"]
+
+
 @pytest.mark.parametrize("method", ["full", "adapter", "prompt"])
 def test_other_methods_go_the_same_way(teach, method):
     given = {"lora_r": None, "method": method}

@@ -138,9 +138,10 @@ def _told(run: Run) -> Iterator[Event]:
                     run.warnings.append(event["message"])
                 run.folder.append(event)
                 yield event
-        except Interrupted as error:
+        except (Interrupted, KeyboardInterrupt) as error:
+            told = str(error) or "stopped; what was done is kept."
             how = f"`fewtune resume {shlex.quote(str(run.folder.path))}` goes on."
-            raise Interrupted(f"{error} {how}") from error
+            raise Interrupted(f"{told} {how}") from error
 
 
 def _stages(run: Run) -> Iterator[Event]:
