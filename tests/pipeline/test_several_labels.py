@@ -224,6 +224,15 @@ def test_the_terminal_and_files_show_all_labels(trained, tmp_path, capsys):
     assert "What was confused with what" not in page
 
 
+def test_the_report_s_training_loss_is_that_of_one_decision(trained):
+    from fewtune.report.evidence import training_loss
+    from fewtune.report.facts import gather
+
+    shown = training_loss(gather(trained.folder))
+    steps = [event["loss"] for event in trained.folder.events if event.name == "step"]
+    assert [y for _, y in shown] == pytest.approx([loss / len(LABELS) for loss in steps])
+
+
 # --- bad input -----------------------------------------------------------------------------------
 
 

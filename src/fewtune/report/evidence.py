@@ -184,11 +184,21 @@ def _tried(line: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def training_loss(facts: Facts) -> list[tuple[float, float]]:
-    """Loss by step. A resumed run repeats steps: what was written last counts."""
+    """Loss by step. A resumed run repeats steps: what was written last counts.
+
+    Of several labels a row the mean over the labels, as log-loss on validation rows is.
+    """
+    several = facts.task == "multilabel"
+    by = len(facts.data.get("labels") or "1") if several else 1
     steps = {
-        event.fields.get("step"): event.fields.get("loss") for event in happened(facts, "step")
+        event.fields.get("step"): _share(event.fields.get("loss"), by)
+        for event in happened(facts, "step")
     }
     return _sorted(steps)
+
+
+def _share(loss: float | None, by: int) -> float | None:
+    return None if loss is None else loss / by
 
 
 def validation(facts: Facts, metric: str) -> list[tuple[float, float]]:
