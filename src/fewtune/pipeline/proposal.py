@@ -31,6 +31,7 @@ from fewtune.methods.base import Method
 from fewtune.methods.count import Count
 from fewtune.models.options import is_endpoint
 from fewtune.models.shape import shape_of
+from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.job import AUTO, WAYS, Job, make_job
 from fewtune.pipeline.machine import hardware_of
 from fewtune.pipeline.plan import reads, with_task, with_valid_rows
@@ -164,6 +165,7 @@ def propose(path: str, given: Mapping[str, Any]) -> Proposal:
         UsageError: wrong options; every mistake of a kind at once.
         FewtuneError: no such model, or no method could learn from these rows.
     """
+    wait_as_the_machine_allows()  # said before torch is imported
     given = {name: value for name, value in given.items() if value is not None}
     first, wanted = _asked(path, given)
     _refuse_endpoint(first)
