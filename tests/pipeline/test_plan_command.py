@@ -136,9 +136,10 @@ def test_the_plan_tells_what_it_rests_on(planned):
     assert planned["rules"]
 
 
-def test_a_proposed_command_trains(planned, tmp_path, capsys):
+def test_a_proposed_command_trains(planned, files, tmp_path, capsys):
     words = by_name(planned)["lora"]["command"].split()[1:]
     quick = ["--max_steps", "2", "--bootstrap", "100", "--output", str(tmp_path / "run")]
+    quick += ["--test", files["test"], "--attention", "eager", "--quiet"]
     with pytest.raises(SystemExit) as left:
         main([*words, *quick, "--json"])
     assert left.value.code == 0
