@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fewtune.data.read import Table
     from fewtune.data.row import Row
 
+BEGINS = b'{"origin": "'  # every line of the output
 AT_ONCE = 64  # rows answered before they are written down
 
 
@@ -189,7 +190,7 @@ def _done(place: Path, rows: Sequence[Row], by: str) -> int:
     lines = [_object(line) for line in whole.split(b"\n")] if whole else []
     told = [(one.get("origin"), one.get("text")) for one in lines]
     wanted = [(str(row.origin), as_text(row["messages"])) for row in rows]
-    ours = half.startswith(b'{"origin": "') or not half
+    ours = half.startswith(BEGINS) or BEGINS.startswith(half)  # killed in the middle of a line
     if told != wanted[: len(told)] or not ours:
         raise UsageError(
             f"output: {place} is there and does not answer these rows from the first on; choose "
