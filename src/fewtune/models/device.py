@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,19 +85,20 @@ def give_freed_memory_back() -> None:
     _glibc(2**20, 2**17)
 
 
-def _glibc(map_from: int, trim_from: int) -> None:
-    """Set from how many bytes blocks are mapped alone, and the heap's end is given back.
+def trim() -> None:
+    """Give back what is free now, whatever becomes of later blocks."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
-    What is free already is given back now, where that is wanted. Elsewhere nothing happens.
-    """
-    try:
-        library = ctypes.CDLL(None)
-        library.mallopt(-3, map_from)  # M_MMAP_THRESHOLD
-        library.mallopt(-1, trim_from)  # M_TRIM_THRESHOLD
-        if trim_from < map_from:
-            library.malloc_trim(0)
-    except (AttributeError, OSError):
-        return
+
+def _glibc(map_from: int, trim_from: int) -> None:
+    """Set from how many bytes blocks are mapped alone, and the heap's end is given back."""
+    with suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-3, map_from)  # M_MMAP_THRESHOLD
+        mallopt(-1, trim_from)  # M_TRIM_THRESHOLD
+    if trim_from < map_from:
+        trim()
 
 
 def threads() -> int:

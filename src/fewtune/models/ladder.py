@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
+from fewtune.models.footprint import resident
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from fewtune.models.tunable import Tunable
 
 Found = TypeVar("Found")
-
-STATM = Path("/proc/self/statm")
 
 
 class OverBudget(MemoryError):
@@ -77,17 +75,6 @@ def news() -> list[str]:
     told = list(dict.fromkeys(_process.news))
     _process.news.clear()
     return told
-
-
-def resident() -> int:
-    """Bytes that this process holds in memory; 0 where the system does not tell."""
-    import resource
-
-    try:
-        pages = int(STATM.read_text(encoding="ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-    return pages * resource.getpagesize()
 
 
 def look() -> None:

@@ -19,6 +19,7 @@ from fewtune.check.run import check
 from fewtune.data.load import PARTS, Dataset, given_back, load
 from fewtune.data.shapes import DIALOGUE, LABELLED, TAGGED
 from fewtune.methods.base import Method
+from fewtune.models.ladder import news
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.classify import classify
 from fewtune.pipeline.generate import generate
@@ -133,7 +134,9 @@ def _told(run: Run) -> Iterator[Event]:
     wait_as_the_machine_allows()
     with run.folder:
         try:
-            for event in _stages(run):
+            for event in _with_news(_stages(run)):
+                if event.name == "laddered":  # a resumed run begins on that rung
+                    run.folder.write_plan(run.folder.plan | {"chosen": dict(run.chosen)})
                 if event.name == "warned":
                     run.warnings.append(event["message"])
                 run.folder.append(event)
@@ -142,6 +145,14 @@ def _told(run: Run) -> Iterator[Event]:
             told = str(error) or "stopped; what was done is kept."
             how = f"`fewtune resume {shlex.quote(str(run.folder.path))}` goes on."
             raise Interrupted(f"{told} {how}") from error
+
+
+def _with_news(events: Iterator[Event]) -> Iterator[Event]:
+    """The events, and between them what evaluation and generation did because memory ran out."""
+    for event in events:
+        yield event
+        for message in news():
+            yield tell("warned", message=message)
 
 
 def _stages(run: Run) -> Iterator[Event]:

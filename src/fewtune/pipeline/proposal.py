@@ -34,6 +34,7 @@ from fewtune.models.shape import shape_of
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.job import AUTO, WAYS, Job, make_job
 from fewtune.pipeline.machine import hardware_of
+from fewtune.pipeline.memory import machine_factor
 from fewtune.pipeline.plan import reads, with_task, with_valid_rows
 from fewtune.pipeline.run import watchable_rows
 from fewtune.trials.kept import kept
@@ -172,6 +173,8 @@ def propose(path: str, given: Mapping[str, Any]) -> Proposal:
     job = with_task(first)
     data = with_valid_rows(load(job.path, reads(job), job.data, job.run.seed), job)
     hardware = hardware_of(job.model, wanted.memory)
+    learned = machine_factor(hardware.device, limited=wanted.memory is not None)
+    hardware = replace(hardware, factor=learned)
     facts, source = facts_of(job, data, hardware, wanted)
     facts = timed(facts, source, wanted.again)
     asked = first.task != AUTO

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,9 @@ from fewtune.evaluate.classify import positive_class
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.verdict import verdict
 from fewtune.methods.predictor import load_predictor
+from fewtune.models.footprint import highest
 from fewtune.pipeline.judge import judged
+from fewtune.pipeline.memory import memory_of
 from fewtune.record.trouble import writing
 from fewtune.report.card import model_card
 from fewtune.report.page import write_report
@@ -106,6 +107,7 @@ def _scores(
         "verdict": verdict(own, len(rows), found["test"], found["gain"], task.primary, where),
         "seconds": {},
         "peak_memory_bytes": peak_memory(),
+        **memory_of(run),
         "trainable_parameters": run.facts["trainable"],
         "total_parameters": run.facts["total"],
         "train": {"tokens": run.facts.get("tokens", 0)},
@@ -140,5 +142,4 @@ def peak_memory() -> int:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return int(torch.cuda.max_memory_allocated())
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return highest()

@@ -1,0 +1,132 @@
+"""The memory of a run's fit: told beforehand, measured while it trains, both written down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from fewtune.base.errors import UsageError
+from fewtune.base.events import Event
+from fewtune.choose.memory import Memory, Step, predict
+from fewtune.methods.base import Method
+from fewtune.models.footprint import forget_peak, peak, resident
+from fewtune.models.shape import shape_of
+from fewtune.record.footprint import Footprint
+from fewtune.train.options import TrainOptions
+
+if TYPE_CHECKING:
+    from fewtune.models.batches import Encoded
+    from fewtune.pipeline.run import Run
+    from fewtune.train.candidate import Candidate
+    from fewtune.train.recipe import Recipe
+
+
+def footprint(
+    run: Run, candidate: Candidate, rows: Encoded, recipe: Recipe, events: Iterable[Event]
+) -> Iterator[Event]:
+    """A fit's events, handed on; afterwards the run knows what it took beside what was told.
+
+    Args:
+        candidate: attached, not yet fitted.
+        rows: that it learns.
+    """
+    expected, before = _expected(run, candidate, rows, recipe), _without(candidate)
+    forget_peak()
+    yield from events
+    bench = candidate.bench
+    if expected is None:
+        return
+    found = Footprint(
+        predicted=expected.as_json(),
+        measured=max(0, peak() - before),
+        device=bench.machine.device,
+        limited=bench.model.budget is not None,
+        rung=run.chosen.get("ladder"),
+    )
+    run.facts["memory"] = found.as_json()
+
+
+def _without(candidate: Candidate) -> int:
+    """What this process holds beside the model; on a GPU only the model is counted anyway."""
+    from fewtune.models.device import trim
+
+    if candidate.bench.machine.device != "cpu":
+        return 0
+    trim()  # what is free is no use of memory
+    model = candidate.model
+    tensors = {t.untyped_storage().data_ptr(): t for t in (*model.parameters(), *model.buffers())}
+    return resident() - sum(t.untyped_storage().nbytes() for t in tensors.values())
+
+
+def memory_of(run: Run) -> dict[str, Any]:
+    """The block `memory` of the scores; empty where nothing was fitted."""
+    return {"memory": run.facts["memory"]} if "memory" in run.facts else {}
+
+
+def _expected(run: Run, candidate: Candidate, rows: Encoded, recipe: Recipe) -> Memory | None:
+    """What the closed form says; None of a family whose shape nobody knows."""
+    assert run.source is not None
+    try:
+        shape = shape_of(run.source.config)
+    except UsageError:
+        return None
+    return predict(shape, step_of(candidate, rows, recipe.options, shape.width))
+
+
+def step_of(candidate: Candidate, rows: Encoded, options: TrainOptions, width: int) -> Step:
+    """The largest step of a fit, of the model as it is attached.
+
+    Args:
+        width: of the model's states.
+    """
+    from fewtune.models.parts import lowest_trained_block
+
+    method, bench, model = candidate.method, candidate.bench, candidate.model
+    own = {k: v for part in method.parts() for k, v in part.model_dump().items()}
+    learned = getattr(rows, "learned", None)  # of rows whose tokens are marked
+    lowest = lowest_trained_block(model.backbone) if options.cache_trunk else 0
+    size = min(options.per_device_train_batch_size, len(rows))
+    low = bench.machine.bf16
+    rounded = low and learned is not None and not any(p.saves_base for p in method.parts())
+    return Step(
+        rows=size,
+        length=int(rows.lengths.max()),
+        trained=candidate.counts()[0],
+        parts=tuple(part.name for part in method.parts()),
+        answers=0 if learned is None else round(size * float(learned.mean())),
+        dtype="bfloat16" if low else "float32",
+        base_dtype="bfloat16" if rounded else "float32",
+        checkpointing=options.gradient_checkpointing,
+        dropout=options.dropout or 0.0,
+        attention=bench.chosen.get("attention", "eager"),
+        lowest_trained_block=lowest,
+        accumulation=options.gradient_accumulation_steps,
+        copies=_copies(options),
+        cached_tokens=int(rows.lengths.sum()) if lowest else 0,
+        virtual_tokens=_virtual(method),
+        rank=own.get("lora_r", 8),
+        bottleneck=width // own["reduction_factor"] if "reduction_factor" in own else 0,
+        adapters=2 if own.get("adapter_type") == "houlsby" else 1,
+        lora_dropout=own.get("lora_dropout", 0.0),
+        read_rows=min(64, len(rows)),
+        device=bench.machine.device,  # type: ignore[arg-type]
+    )
+
+
+def _copies(options: TrainOptions) -> int:
+    """Of the trained weights, beside them: the start, the running mean, the best step's."""
+    start = (options.wise_ft_alpha or 1) < 1
+    return start + bool(options.average_last) + bool(options.load_best_model_at_end)
+
+
+def _virtual(method: Method) -> int:
+    """Virtual tokens, before the text or before its keys."""
+    return sum(int(getattr(part, "num_virtual_tokens", 0)) for part in method.parts())
+
+
+def machine_factor(device: str, limited: bool) -> float:
+    """What past runs in the usual place took over what was told; 1 where none has said yet."""
+    from fewtune.pipeline.order import RUNS
+    from fewtune.record.footprint import factor
+
+    return factor(RUNS, device, limited) or 1.0

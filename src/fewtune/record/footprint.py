@@ -1,0 +1,84 @@
+"""What past runs of this machine took beside what was told beforehand: its own factor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from fewtune.base.errors import FewtuneError
+from fewtune.record.environment import cpu, gpus
+from fewtune.record.folder import RunFolder
+from fewtune.record.index import list_runs
+
+LAST = 20  # runs that the factor is learned from
+SMALLEST = 50_000_000  # bytes predicted; below, imports and buffers decide what is measured
+LEAST, MOST = 0.5, 3.0  # a factor outside these is a mistake and not a machine
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The memory of one fit.
+
+    Attributes:
+        predicted: bytes by what they are for, and their `peak`.
+        measured: bytes at the peak, over those before the model was loaded.
+        device: `cpu` (resident bytes) or `cuda` (allocated ones).
+        limited: whether a budget was given; then freed memory is given back at once.
+        rung: of the ladder, where memory ran out; None where it did not.
+    """
+
+    predicted: dict[str, int]
+    measured: int
+    device: str
+    limited: bool = False
+    rung: dict[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in the scores."""
+        return asdict(self)
+
+
+def factor(root: Path | str, device: str, limited: bool = False, last: int = LAST) -> float | None:
+    """Measured over predicted memory: the median of the last runs on this machine.
+
+    Args:
+        root: the folder of runs.
+        device: `cpu` or `cuda`.
+        limited: whether for a run with a budget: it holds no freed memory.
+        last: so many of the newest that say it.
+
+    Returns:
+        None where no run has said it yet.
+    """
+    found: list[float] = []
+    for run in list_runs(root):
+        if run.state != "finished" or len(found) == last:
+            continue
+        if (one := _ratio(RunFolder(run.folder), device, limited)) is not None:
+            found.append(one)
+    return min(MOST, max(LEAST, median(found))) if found else None
+
+
+def _ratio(folder: RunFolder, device: str, limited: bool) -> float | None:
+    """Of one run; None where it says nothing about such a fit on this machine."""
+    try:
+        told, environment = folder.scores.get("memory"), folder.environment
+    except FewtuneError:
+        return None
+    if not isinstance(told, dict) or told.get("device") != device or told.get("rung"):
+        return None
+    predicted = (told.get("predicted") or {}).get("peak") or 0
+    measured = told.get("measured") or 0
+    same = told.get("limited", False) == limited or device == "cuda"
+    if not same or predicted < SMALLEST or not measured or not _is_here(environment, device):
+        return None
+    return float(measured / predicted)
+
+
+def _is_here(environment: dict[str, Any], device: str) -> bool:
+    """Whether a run's environment is this machine's, as far as memory goes."""
+    if device == "cuda":
+        return bool(environment.get("gpus") == gpus())
+    return bool((environment.get("cpu") or {}).get("model") == cpu()["model"])
