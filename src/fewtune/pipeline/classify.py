@@ -15,6 +15,7 @@ from fewtune.methods.artefact import About
 from fewtune.pipeline.baselines import baselines, probe_start
 from fewtune.pipeline.extra import extra_rows
 from fewtune.pipeline.job import races
+from fewtune.pipeline.memory import footprint
 from fewtune.pipeline.race import FITS, Raced, race
 from fewtune.pipeline.run import Run
 from fewtune.pipeline.thresholds import decide, decide_ngrams, fit_tfidf, texts
@@ -126,7 +127,8 @@ def _tune(run: Run, desk: Desk, raced: Raced | None) -> Generator[Event, None, L
     begun = perf_counter()
     run.seconds["before_first_step"] = begun - run.begun
     if method.needs_steps:
-        for event in candidate.fit(examples, recipe, run.folder.checkpoints, run.data.valid):
+        fit = candidate.fit(examples, recipe, run.folder.checkpoints, run.data.valid)
+        for event in footprint(run, candidate, examples.rows, recipe, fit):
             if event.name == "trained":
                 run.facts["tokens"] = event["tokens"]
             yield event

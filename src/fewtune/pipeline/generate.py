@@ -24,6 +24,7 @@ from fewtune.data.shapes import SHAPES
 from fewtune.models.decoding import DecodingOptions
 from fewtune.pipeline.extra import calls_of, recipes_of, told
 from fewtune.pipeline.job import Job
+from fewtune.pipeline.memory import footprint
 from fewtune.pipeline.run import Run
 from fewtune.tasks.generate import Encoding, Generate, asked
 
@@ -89,7 +90,8 @@ def generate(run: Run) -> Iterator[Event]:
     begun = perf_counter()
     run.seconds["before_first_step"] = begun - run.begun
     watched = valid.rows.take(np.flatnonzero(valid.rows.learned)) if len(valid.rows) else None
-    for event in candidate.fit(rows, recipe, run.folder.checkpoints, watched):
+    fit = candidate.fit(rows, recipe, run.folder.checkpoints, watched)
+    for event in footprint(run, candidate, rows, recipe, fit):
         if event.name == "trained":
             run.facts["tokens"] = event["tokens"]
         yield event

@@ -160,6 +160,7 @@ def _origins(facts: Facts) -> dict[str, Any]:
         "environment": facts.environment,
         "seconds": part(facts.scores, "seconds"),
         "memory": facts.scores.get("peak_memory_bytes"),
+        "fit_memory": part(facts.scores, "memory"),
         "trained": facts.scores.get("trainable_parameters"),
         "parameters": facts.scores.get("total_parameters"),
         "command": facts.plan.get("command") or "",
