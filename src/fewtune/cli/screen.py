@@ -115,7 +115,8 @@ class Screen:
         valid = f", {event['valid']:,} validation" if event["valid"] else ""
         self.line(
             "split",
-            f"{event['train']:,} training{valid}, {event['test']:,} test rows · "
+            f"{event['train']:,} training{'' if event['test'] else ' rows'}{valid}"
+            + (f", {event['test']:,} test rows · " if event["test"] else " · ")
             + (f"{event['classes']} classes · " if event["classes"] else "")
             + event["how"],
         )
@@ -143,7 +144,14 @@ class Screen:
             self.line("trial", f"{event['trial']}: {event['folds']} folds fitted")
         self._wait(f"{event['trial']}: fold {event['fold']} of {event['folds']} done")
 
+    def _on_left(self, event: Event) -> None:
+        told = f"{event['trial']} leaves after {event['folds']} folds: behind {event['by']} "
+        self.line("race", f"{told}(p = {event['p']:.2g})")
+
     def _on_tried(self, event: Event) -> None:
+        if event["what"] == "methods":
+            self._raced(event)
+            return
         for row in event["table"]:
             said = f"{row['name']}: {_reached(row)}"
             if "gain" in row:
@@ -156,6 +164,25 @@ class Screen:
         if event["what"] == "prompts":  # one of them is always taken
             kept = f"taken is `{event['kept'][0]}`"
         self.line("trial", f"{event['what']}: {kept}")
+
+    def _raced(self, event: Event) -> None:
+        """The end of a race: a line a candidate, with how it ended."""
+        from rich.table import Table
+
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        table.add_column("", overflow="fold")
+        for head in ("log-loss", "right", "gain", "a fold"):
+            table.add_column(head, justify="right", no_wrap=True)
+        table.add_column("")
+        for row in event["table"]:
+            if "log_loss" in row:
+                own = row["state"] == "chosen"
+                table.add_row(*_raced_cells(row), style="bold" if own else "dim")
+        self.line("race", f"{', '.join(event['kept'])} is chosen")
+        (self._bar.console if self._bar else self.err).print(table)
+        late = [row["name"] for row in event["table"] if "log_loss" not in row]
+        if late:
+            self.line("", f"no time was left for: {', '.join(late)}", style="dim")
 
     def _on_augmented(self, event: Event) -> None:
         said = f"{event['made']:,} new rows"
@@ -349,6 +376,8 @@ class Screen:
         asked = rows.get("answered", rows["test"])
         some = f", {asked:,} answered" if 0 < asked < rows["test"] else ""
         head = f"on {rows['test']:,} test rows{some}"
+        if "fold" in scores.get("scored_on", ""):
+            head = f"on folds of {rows['train']:,} rows"
         table.add_column(head, no_wrap=self.out.width < 64)
         return table
 
@@ -380,6 +409,14 @@ def _sample(pieces: list[dict[str, Any]]) -> Any:
         else:
             text.append(piece["text"], "dim")
     return text
+
+
+def _raced_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """A candidate of the race: name, log-loss, accuracy, gain with interval, seconds, its end."""
+    gain = f"{row['gain']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})" if "gain" in row else ""
+    right = f"{row['accuracy']:.1%}" if "accuracy" in row else ""
+    seconds = f"{row['seconds']:.1f} s"
+    return str(row["name"]), f"{row['log_loss']:.3f}", right, gain, seconds, str(row["state"])
 
 
 def _reached(row: Mapping[str, Any]) -> str:

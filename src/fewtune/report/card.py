@@ -14,7 +14,7 @@ from fewtune.record.folder import RunFolder
 from fewtune.report import answers, evidence, prompts, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
-from fewtune.report.markdown import cell, plain, scores_table, table
+from fewtune.report.markdown import cell, plain, race_table, scores_table, table
 
 FEW = 5  # test rows of a class below which its scores say almost nothing
 
@@ -131,6 +131,8 @@ def _data(facts: Facts) -> str:
         )
         if rows.get(name)
     ]
+    if facts.on_folds:
+        used.append("the same rows tested it, each in a fold that left it out")
     notes = "".join(f" {plain(str(one))}" for one in facts.data.get("notes") or [])
     return read + (f" {', '.join(used)}." if used else "") + notes
 
@@ -140,7 +142,8 @@ def _scores(facts: Facts) -> str:
     if not scored:
         return ""
     gain = "\n".join(map(plain, evidence.gain_words(facts)))
-    how = f"On the test rows, with 95 % intervals. {plain(answers.decoded(facts))}".strip()
+    where = f"{facts.tested:,} {facts.scored_on}" if facts.on_folds else "the test rows"
+    how = f"On {where}, with 95 % intervals. {plain(answers.decoded(facts))}".strip()
     text = f"## Scores\n\n{how}\n\n{scored}"
     if classes := evidence.classes(facts):
         rows = [
@@ -149,15 +152,28 @@ def _scores(facts: Facts) -> str:
             for one in classes
         ]
         text += "\n\n### Class by class\n\n"
-        text += table(["class", "test rows", "precision", "recall", "F1"], rows)
-    return f"{text}\n\n{gain}" if gain else text
+        text += table(["class", f"{facts.tested_row}s", "precision", "recall", "F1"], rows)
+    if gain:
+        text += f"\n\n{gain}"
+    if raced := race_table(facts):
+        lead = (
+            "Methods compared on folds of the training rows; gains are in log-loss, paired, with "
+            "95 % intervals."
+        )
+        text += f"\n\n### How the method was chosen\n\n{lead}\n\n{raced}"
+    return text
 
 
 def _limits(facts: Facts) -> list[str]:
     """Only what follows from the numbers of this run."""
     rows, gain = told.counts(facts), part(facts.scores, "gain")
     limits = []
-    if test := rows.get("test"):
+    if facts.on_folds:
+        limits.append(
+            f"The scores rest on the {words.several(facts.tested, 'training row')}, each answered "
+            "by a model that was chosen and fitted without it; the model here learned them all."
+        )
+    elif test := rows.get("test"):
         limits.append(
             f"The scores rest on {words.several(test, 'test row')} like the training rows."
         )
@@ -167,7 +183,7 @@ def _limits(facts: Facts) -> list[str]:
         more = f" and {len(few) - 10} more" if len(few) > 10 else ""
         have = "class has" if len(few) == 1 else "classes have"
         limits.append(
-            f"{len(few)} {have} fewer than {FEW} test rows ({names}{more}): "
+            f"{len(few)} {have} fewer than {FEW} {facts.tested_row}s ({names}{more}): "
             "their scores say almost nothing."
         )
     if gain.get("low") is not None and gain["low"] <= 0:

@@ -26,7 +26,7 @@ def blocks(facts: Facts) -> list[tuple[str, str, dict[str, Any], bool]]:
     baselines = [
         (name, baseline(facts, name), block, False)
         for name, block in part(facts.scores, "baselines").items()
-        if block
+        if block and name != facts.method  # the chosen method may be a baseline itself
     ]
     worst = float("inf") if words.lower_is_better(key) else float("-inf")
     sign = 1 if words.lower_is_better(key) else -1
@@ -70,14 +70,14 @@ def gain_words(facts: Facts) -> list[str]:
         return []
     over = baseline(facts, str(gain.get("over")))
     name = words.metric_name(key)
-    told = [f"{facts.method} {_better(key, gain['value'], name)} {over}, on the same test rows."]
+    row = facts.tested_row
+    told = [f"{facts.method} {_better(key, gain['value'], name)} {over}, on the same {row}s."]
     if gain.get("low") is not None and gain.get("high") is not None:
         ends = words.points_between(key, gain["low"], gain["high"])
         told.append(f"The 95 % interval of this difference is {ends}{_beside(gain)}")
     if gain.get("detectable") is not None:
         least = words.points(key, gain["detectable"], signed=False)
-        rows = part(facts.scores, "rows").get("test")
-        on = f"these {words.several(rows, 'test row')}" if rows else "these test rows"
+        on = f"these {words.several(facts.tested, row)}" if facts.tested else f"these {row}s"
         told.append(
             f"A difference of {least} is the smallest that {on} could have shown "
             "four times in five; a smaller one may exist unseen."
@@ -158,31 +158,6 @@ def beaten(facts: Facts) -> list[str]:
 # ---- curves
 
 
-def trials(facts: Facts) -> list[dict[str, Any]]:
-    """What was tried on folds of the training rows: `what`, `kept`, and a table ready to print."""
-    chosen = part(facts.plan, "chosen")
-    found = [one for one in chosen.get("trials") or () if isinstance(one, Mapping)]
-    return [
-        {"what": one.get("what"), "kept": one.get("kept"), "rows": [*map(_tried, one["table"])]}
-        for one in found
-        if isinstance(one.get("table"), list) and one.get("what") != "prompts"  # has its own part
-    ]
-
-
-def _tried(line: Mapping[str, Any]) -> tuple[str, ...]:
-    """Name, more rows learned, accuracy, log-loss, gain with interval, p."""
-    shown = (
-        str(line.get("name")),
-        words.count(line.get("rows")),
-        words.number("accuracy", line.get("accuracy")),
-        words.number("log_loss", line.get("log_loss")),
-    )
-    if "gain" not in line:
-        return (*shown, "–", "–")
-    interval = f"{line['gain']:+.3f} ({line['low']:+.3f} to {line['high']:+.3f})"
-    return (*shown, interval, words.p_value(line.get("p")))
-
-
 def training_loss(facts: Facts) -> list[tuple[float, float]]:
     """Loss by step. A resumed run repeats steps: what was written last counts.
 
@@ -251,7 +226,7 @@ def classes(facts: Facts) -> list[dict[str, Any]]:
 
 
 def classified(facts: Facts) -> list[dict[str, Any]]:
-    """The test rows that were given a class; a text that was written has an end instead."""
+    """The rows that were given a class to score it; a text that was written has an end instead."""
     return [one for one in facts.predictions if "stopped" not in one]
 
 

@@ -47,6 +47,26 @@ class Facts:
         return self.scores.get("method") or part(self.plan, "method").get("name") or "auto"
 
     @property
+    def on_folds(self) -> bool:
+        """Whether the scores are of training rows, each answered by a fit that left it out."""
+        return "fold" in self.scored_on
+
+    @property
+    def scored_on(self) -> str:
+        """What rows the scores are of, in a sentence."""
+        return str(self.scores.get("scored_on") or "test rows")
+
+    @property
+    def tested(self) -> int:
+        """How many rows were scored."""
+        return int(part(self.scores, "rows").get("train" if self.on_folds else "test") or 0)
+
+    @property
+    def tested_row(self) -> str:
+        """What one of them is called."""
+        return "held-out row" if self.on_folds else "test row"
+
+    @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
         return self.state == "finished"
@@ -128,15 +148,20 @@ def key_numbers(facts: Facts) -> list[tuple[str, str, str]]:
         over = f"over {words.BRIEFLY.get(short, short)}"
         told.append(("gain", words.points(key, gain.get("value")), over))
     if rows := part(scores, "rows"):
-        split = (
-            f"{words.count(rows.get('train'))} to train, {words.count(rows.get('test'))} to test"
-        )
-        told.append(("rows", words.count(rows.get("kept")), split))
+        told.append(("rows", words.count(rows.get("kept")), _use(facts)))
     if seconds := part(scores, "seconds"):
         doing = "searching" if facts.method == "text-prompt" else "training"
         trained = f"{words.duration(seconds.get('train'))} of {doing}"
         told.append(("time", words.duration(seconds.get("total")), trained))
     return told
+
+
+def _use(facts: Facts) -> str:
+    """What the rows are for, where there is little room."""
+    rows = part(facts.scores, "rows")
+    if facts.on_folds:
+        return "all to train, and to test in folds"
+    return f"{words.count(rows.get('train'))} to train, {words.count(rows.get('test'))} to test"
 
 
 def tone(facts: Facts) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fewtune.record.folder import RunFolder
-from fewtune.report import answers, evidence, words
+from fewtune.report import answers, evidence, tried, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts
 
@@ -23,6 +23,8 @@ def markdown(folder: RunFolder) -> str:
         parts.append("## Gain\n\n" + "\n".join(map(plain, gain)))
     if better := evidence.beaten(facts):
         parts.append("\n".join(f"**{plain(one)}**" for one in better))
+    if raced := race_table(facts):
+        parts.append("## The race between methods\n\n" + raced)
     parts += _answers(facts)
     if confused := _confusions(facts):
         parts.append("## Most frequent confusions\n\n" + confused)
@@ -51,6 +53,23 @@ def scores_table(facts: Facts, metrics: Sequence[str] | None = None) -> str:
         return table(["", *systems], rows)
     rows = [[name, *cells] for name, cells in zip(systems, scores, strict=True)]
     return table(["", *names], rows)
+
+
+def race_table(facts: Facts) -> str:
+    """The race between methods; nothing where there was none."""
+    found = tried.race(facts)
+    if not found:
+        return ""
+    head = ["", "how it ended", "folds", "log loss ↓", "accuracy", f"gain over {found['first']}"]
+    shown = ("state", "folds", "log_loss", "accuracy", "gain")
+    rows = [
+        [
+            f"**{cell(one['name'])}**" if one["ours"] else cell(one["name"]),
+            *(one[key] for key in shown),
+        ]
+        for one in found["lines"]
+    ]
+    return table(head, rows)
 
 
 def _score(metric: str, block: Mapping[str, Any]) -> str:

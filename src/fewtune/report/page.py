@@ -9,9 +9,11 @@ from typing import Any
 from fewtune.base.files import write_atomic
 from fewtune.record.folder import RunFolder, State
 from fewtune.record.trouble import writing
-from fewtune.report import answers, evidence, pictures, prompts, words
+from fewtune.report import answers, evidence, pictures, prompts, tried, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
+
+OWN_PLACE = ("race", "trials", "learning_curve")  # what was chosen that has its own part
 
 
 def write_report(folder: RunFolder, state: State | None = None) -> Path:
@@ -65,6 +67,10 @@ def _head(facts: Facts) -> dict[str, Any]:
         "css": Markup(_resource("style.css")),
         "name": facts.folder.name,
         "finished": facts.finished,
+        "on_folds": facts.on_folds,
+        "scored_on": facts.scored_on,
+        "tested": facts.tested,
+        "tested_row": facts.tested_row,
         "subtitle": told.subtitle(facts),
         "verdict": facts.scores.get("verdict") if facts.finished else told.progress(facts),
         "tone": _tone(facts),
@@ -94,7 +100,8 @@ def _evidence(facts: Facts) -> dict[str, Any]:
         "gains": evidence.gains(facts),
         "other_gains": evidence.other_gains(facts),
         "beaten": evidence.beaten(facts),
-        "trials": evidence.trials(facts),
+        "trials": tried.trials(facts),
+        "race": tried.race(facts),
         "curves": [Markup(one) for one in _curves(facts) if one],
     }
 
@@ -155,7 +162,7 @@ def _origins(facts: Facts) -> dict[str, Any]:
         "notes": facts.data.get("notes") or [],
         "changed": changed,
         "every": every,
-        "chosen": part(facts.plan, "chosen"),
+        "chosen": {k: v for k, v in part(facts.plan, "chosen").items() if k not in OWN_PLACE},
         "reasons": facts.plan.get("reasons") or [],
         "environment": facts.environment,
         "seconds": part(facts.scores, "seconds"),

@@ -1,0 +1,100 @@
+"""What was tried on folds of the training rows: the race between methods, and other trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fewtune.report import words
+from fewtune.report.facts import Facts, part
+
+#: How a candidate of the race ended, in a reader's words.
+STATES = {
+    "chosen": "chosen",
+    "tied": "as good, dearer",
+    "behind": "behind the best",
+    "beaten": "beaten beyond noise",
+    "out of time": "no time left for it",
+}
+RACE = "methods"
+OWN_PLACE = (RACE, "prompts")  # trials that have a part of the page to themselves
+
+
+def trials(facts: Facts) -> list[dict[str, Any]]:
+    """Trials beside the race: `what`, `kept`, and a table ready to print."""
+    return [
+        {"what": one.get("what"), "kept": one.get("kept"), "rows": [*map(_tried, one["table"])]}
+        for one in _all(facts)
+        if one.get("what") not in OWN_PLACE
+    ]
+
+
+def race(facts: Facts) -> dict[str, Any]:
+    """The race, or nothing: `lines` ready to print, the chosen one first, and why it was chosen.
+
+    A line is the name, how it ended, folds, log-loss, accuracy, the gain over `first` with its
+    interval, p, seconds a fold, and whether it is the one that was chosen.
+    """
+    table: list[Mapping[str, Any]] = next(
+        (one["table"] for one in _all(facts) if one.get("what") == RACE), []
+    )
+    if not table:
+        return {}
+    first, winner = table[0]["name"], part(part(facts.plan, "chosen"), "race").get("winner")
+    said = (one for one in facts.plan.get("reasons") or () if one.startswith(f"`{winner}`: "))
+    return {
+        "first": first,
+        "why": next(said, ""),
+        "lines": [_raced(line, first) for line in sorted(table, key=_place)],
+    }
+
+
+def _all(facts: Facts) -> list[Mapping[str, Any]]:
+    found = part(facts.plan, "chosen").get("trials") or ()
+    return [one for one in found if isinstance(one, Mapping) and isinstance(one.get("table"), list)]
+
+
+def _place(line: Mapping[str, Any]) -> tuple[int, float]:
+    """The chosen one first; then those that saw all folds, the best first; then who left."""
+    state = str(line.get("state"))
+    order = ("chosen", "tied", "behind", "beaten", "out of time")
+    place = order.index(state) if state in order else len(order)
+    return min(1, place) if place < 3 else place, line.get("log_loss", float("inf"))
+
+
+def _raced(line: Mapping[str, Any], first: str) -> dict[str, Any]:
+    state = str(line.get("state"))
+    gain = interval = ""
+    if line["name"] == first:
+        interval = "what gains are over"
+    elif line.get("gain") is not None:
+        gain, interval = _gain(line), words.p_value(line.get("p"))
+    return {
+        "name": str(line["name"]),
+        "state": STATES.get(state, state),
+        "folds": words.count(line.get("folds")),
+        "log_loss": words.number("log_loss", line.get("log_loss")),
+        "accuracy": words.number("accuracy", line.get("accuracy")),
+        "gain": gain or words.NONE,
+        "p": interval,
+        "seconds": words.duration(line.get("seconds")),
+        "ours": state == "chosen",
+    }
+
+
+def _tried(line: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name, more rows learned, accuracy, log-loss, gain with interval, p."""
+    shown = (
+        str(line.get("name")),
+        words.count(line.get("rows")),
+        words.number("accuracy", line.get("accuracy")),
+        words.number("log_loss", line.get("log_loss")),
+    )
+    if "gain" not in line:
+        return (*shown, words.NONE, words.NONE)
+    return (*shown, _gain(line), words.p_value(line.get("p")))
+
+
+def _gain(line: Mapping[str, Any]) -> str:
+    ends = f"{line['gain']:+.3f} ({line['low']:+.3f} to {line['high']:+.3f})"
+    return ends.replace("-", "−")
