@@ -19,6 +19,9 @@ MINILM = {
     "model_type": "bert", "hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12,
     "intermediate_size": 1536, "vocab_size": 30522, "max_position_embeddings": 512,
 }  # fmt: skip
+BERT_BASE = MINILM | {
+    "hidden_size": 768, "num_hidden_layers": 12, "intermediate_size": 3072,
+}  # fmt: skip
 QWEN = {
     "model_type": "qwen2", "hidden_size": 896, "num_hidden_layers": 24, "num_attention_heads": 14,
     "num_key_value_heads": 2, "intermediate_size": 4864, "vocab_size": 151936,

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from plans import MINILM, QWEN, QWEN_7B, facts
+from plans import BERT_BASE, MINILM, QWEN, QWEN_7B, facts
 
 from fewtune.base.errors import UsageError
 from fewtune.choose.options import needs_of
@@ -23,6 +23,7 @@ CASES = [
     facts(QWEN_7B, memory=24),
     facts(QWEN_7B, rows=5_000, memory=24),
     facts(needs=frozenset(NEEDS)),
+    facts(BERT_BASE, bf16=True),
 ]
 
 
@@ -91,6 +92,13 @@ def test_a_large_model_on_little_memory_gets_lora():
     found = order(facts(QWEN_7B, rows=1_000, memory=80, bf16=True))
     assert found[0] == "lora"
     assert found.index("lora") < found.index("full")
+
+
+def test_a_larger_encoder_gets_lora_and_full_before_the_smallest_parts():
+    found = order(facts(BERT_BASE))
+    assert found[0] == "lora"
+    assert found.index("full") < found.index("bitfit")
+    assert found.index("probe") < found.index("prompt")
 
 
 def test_much_data_and_room_raise_full_training():

@@ -131,6 +131,16 @@ PRIOR: tuple[Rule, ...] = (
         "Biderman et al. 2024, arXiv:2405.09673",
     ),
     Rule(
+        "larger-encoder",
+        lambda f: _labels(f) and f.parameters > SMALL_MODEL,
+        {"lora": 1.5, "full": 1.2, "adapter": 1, "freeze": 0.5},
+        lambda f: (
+            f"{_millions(f.parameters)} parameters: added parts that are a few hundredths of them "
+            "come within a point of full fine-tuning"
+        ),
+        "Houlsby et al. 2019, arXiv:1902.00751, table 1; Hu et al. 2021, arXiv:2106.09685, table 2",
+    ),
+    Rule(
         "tiny-parts-few-rows",
         lambda f: f.rows < SMALL,
         {"ia3": 0.3, "bitfit": 0.3},

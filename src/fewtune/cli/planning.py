@@ -227,7 +227,9 @@ def _with_number(method: str, numbers: Mapping[str, str]) -> str:
 def _parts(one: Mapping[str, Any]) -> str:
     names = ("weights", "gradients", "optimiser", "activations", "logits", "cache", "kept")
     memory = one["memory"]
-    return ", ".join(f"{name} {_size(memory[name])}" for name in names if memory.get(name))
+    return ", ".join(
+        f"{name} {_size(memory[name])}" for name in names if memory.get(name, 0) >= 2**20
+    )
 
 
 def _size(count: float) -> str:
