@@ -1,10 +1,11 @@
 """Runs whose method is left to the race: choice, folds as test rows, resume, honesty."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from jobs import rows, write_csv
+from jobs import SPOKEN, rows, write_csv
 
 import fewtune
 from fewtune.base.errors import FewtuneError, UsageError
@@ -15,13 +16,23 @@ from fewtune.pipeline import race as racing
 NAMES = ("probe", "tfidf", "full")
 
 
+def few_of(names=(), rank=()):
+    """Only these of the plan's candidates; or these, in this order, whatever the plan says."""
+    found = contenders.candidates
+
+    def candidates(ranked):
+        if rank:
+            by_name = {one.method: one for one in ranked}
+            return [replace(by_name[name], options={}) for name in rank]
+        return [one for one in found(ranked) if one.name in names]
+
+    return candidates
+
+
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """Three candidates, and a budget that they keep."""
-    found = contenders.candidates
-    monkeypatch.setattr(
-        contenders, "candidates", lambda ranked: [one for one in found(ranked) if one.name in NAMES]
-    )
+    monkeypatch.setattr(contenders, "candidates", few_of(NAMES))
 
 
 def always(monkeypatch, winner):
@@ -42,10 +53,7 @@ def auto(train):
 def raced(files, tmp_path_factory):
     """A finished run without test rows. Tests leave it as they found it."""
     with pytest.MonkeyPatch.context() as patched:
-        found = contenders.candidates
-        patched.setattr(
-            contenders, "candidates", lambda some: [one for one in found(some) if one.name in NAMES]
-        )
+        patched.setattr(contenders, "candidates", few_of(NAMES))
         events = []
         run = fewtune.train(
             files["train"], model=files["model"], output=str(tmp_path_factory.mktemp("r") / "run"),
@@ -195,3 +203,40 @@ def test_a_budget_that_is_no_time_is_refused(train, tmp_path):
     with pytest.raises(UsageError, match="budget: a time such as"):
         train(method="auto", budget="soon")
     assert not (tmp_path / "run").exists()
+
+
+# ---- answers
+
+
+@pytest.fixture
+def teach_by_race(speaker, reports, tmp_path, monkeypatch):
+    """A run that chooses between two methods of a language model."""
+    names = ("lora", "bitfit")
+    monkeypatch.setattr(contenders, "candidates", few_of(rank=names))
+
+    def call(output="spoken", **options):
+        given = {"model": speaker, "output": str(tmp_path / output), "folds": 2, "budget": "20m"}
+        return fewtune.train(reports, **(given | SPOKEN | options))
+
+    return call
+
+
+def test_methods_that_teach_answers_race_too(teach_by_race):
+    events = []
+    run = teach_by_race(listen=events.append)
+    (tried,) = [event for event in events if event.name == "tried"]
+    assert [line["name"] for line in tried["table"]] == ["before", "lora", "bitfit"]
+    assert run.scores["method"] in ("lora", "bitfit")
+    assert run.folder.plan["chosen"]["race"]["winner"] == run.scores["method"]
+    assert all(line["loss"] > 0 for line in tried["table"])
+    assert tried["table"][0]["state"] == "behind"
+    assert run.scores["rows"]["test"] > 0  # answers are written to rows held out
+    again = fewtune.resume(run.folder.path)
+    assert again.scores == run.scores
+
+
+def test_an_answer_race_that_nobody_can_finish_takes_the_plans_first(teach_by_race):
+    events = []
+    run = teach_by_race(budget="0.01s", listen=events.append)
+    assert run.scores["method"] == "lora"
+    assert any("no race was held" in one.fields.get("message", "") for one in events)

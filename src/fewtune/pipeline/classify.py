@@ -16,7 +16,7 @@ from fewtune.pipeline.baselines import baselines, probe_start
 from fewtune.pipeline.extra import extra_rows
 from fewtune.pipeline.job import races
 from fewtune.pipeline.memory import footprint
-from fewtune.pipeline.race import FITS, Raced, race
+from fewtune.pipeline.race import FITS, Raced, race, reserved_tokens
 from fewtune.pipeline.run import Run
 from fewtune.pipeline.thresholds import decide, decide_ngrams, fit_tfidf, texts
 from fewtune.tasks import LABELLED
@@ -99,7 +99,7 @@ def _set_up(run: Run, task: Labelled) -> Generator[Event, None, Desk]:
     from fewtune.train.bench import Bench
 
     assert run.source is not None
-    job, reserved = run.job, run.method.reserved_tokens
+    job, reserved = run.job, reserved_tokens(run)
     bench = Bench(run.source, task, job.model, job.train, run.seed, reserved, run.chosen)
     examples = bench.examples(run.data.train)
     yield from run.truncated("train", examples.rows.truncated)

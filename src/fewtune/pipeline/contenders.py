@@ -9,6 +9,7 @@ from fewtune.choose.proposal import ALWAYS, Proposed, candidates, rank
 from fewtune.methods import METHODS, parse
 from fewtune.methods.base import options_of
 from fewtune.pipeline.run import Run
+from fewtune.tasks.generate import Generate
 
 if TYPE_CHECKING:
     from fewtune.trials.entrants import Contender
@@ -18,6 +19,9 @@ LEAST = 60.0  # seconds of a race that nobody gave a budget
 #: (float32, random batches; benchmarks/speed), which is what people wait for today.
 PASSES = 50
 USUAL = "full"
+#: Seconds of a race for answers that nobody gave a budget. There is no probe to fall back on, and a
+#: race between models of billions of weights would take days where `lora` alone takes an hour.
+LONGEST = 1200.0
 
 
 def contenders_of(run: Run) -> tuple[list[Contender], float]:
@@ -31,6 +35,8 @@ def contenders_of(run: Run) -> tuple[list[Contender], float]:
     chosen.sort(key=lambda one: [*ALWAYS[::-1]].index(one.method) if one.method in ALWAYS else 9)
     budget = run.job.trials.budget
     given = seconds_of(budget) if budget else max(LEAST, _usual_seconds(ranked))
+    if not budget and run.job.task == Generate.name:
+        given = min(given, LONGEST)
     return [_contender(one) for one in chosen], given
 
 

@@ -23,8 +23,9 @@ from fewtune.data.row import Row
 from fewtune.data.shapes import SHAPES
 from fewtune.models.decoding import DecodingOptions
 from fewtune.pipeline.extra import calls_of, recipes_of, told
-from fewtune.pipeline.job import Job
+from fewtune.pipeline.job import Job, races
 from fewtune.pipeline.memory import footprint
+from fewtune.pipeline.race import race_answers, reserved_tokens
 from fewtune.pipeline.run import Run
 from fewtune.tasks.generate import Encoding, Generate, asked
 
@@ -60,10 +61,10 @@ def generate(run: Run) -> Iterator[Event]:
     from fewtune.train.answers import AnswerBench, Answerer
 
     assert run.source is not None
-    job, method = run.job, run.method
+    job = run.job
     task = Generate(job.generate.train_on)
     bench = AnswerBench(
-        run.source, task, job.model, job.train, run.seed, method.reserved_tokens, run.chosen,
+        run.source, task, job.model, job.train, run.seed, reserved_tokens(run), run.chosen,
         job.generate.chat_template,
     )  # fmt: skip
     run.chosen["chat_template"] = bench.template
@@ -79,9 +80,11 @@ def generate(run: Run) -> Iterator[Event]:
     yield _encoded(bench, encoding, rows)
     yield from _unreadable(bench, rows)
     yield from _before(run, bench, rows)
+    if races(job):
+        yield from race_answers(run, bench, rows)
     valid = bench.encode(run.data.valid)
     yield from set_aside(run, "valid", run.data.valid, valid)
-    candidate = Answerer(bench, method)
+    candidate = Answerer(bench, run.method)
     candidate.attach()
     run.facts["trainable"], run.facts["total"] = candidate.counts()
     recipe = run.decide(len(rows))

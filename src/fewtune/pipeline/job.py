@@ -153,13 +153,13 @@ FOLDS_BELOW = 2000  # rows; from here on a fifth of them is enough to score on
 
 def races(job: Job) -> bool:
     """Whether the choice of the method is left to folds of the training rows."""
-    return job.method == AUTO and job.task in LABELLED
+    return job.method == AUTO and job.task in TASKS
 
 
 def held_out_from(job: Job) -> int:
     """From how many rows on some are held out for the test; below, folds score the choice."""
     asked = any(job.given.get(name) is not None for name in HELD_OUT)
-    return 0 if asked or not races(job) else FOLDS_BELOW
+    return 0 if asked or not races(job) or job.task not in LABELLED else FOLDS_BELOW
 
 
 def method_of(job: Job) -> Method:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fewtune.base.events import Event
+from fewtune.base.events import Event, tell
+from fewtune.data.holdout import folds_of
 from fewtune.methods import parse
 from fewtune.pipeline.contenders import contenders_of
 from fewtune.pipeline.extra import setting_of
+from fewtune.pipeline.job import races
 from fewtune.pipeline.run import Run
 from fewtune.pipeline.thresholds import keep, texts
 
 if TYPE_CHECKING:
+    from fewtune.models.batches import Marked
     from fewtune.tasks.labelled import Labelled
+    from fewtune.train.answers import AnswerBench
     from fewtune.train.bench import Bench, Examples
+    from fewtune.train.workbench import Workbench
     from fewtune.trials.entrants import Contender, LabelJudge
-    from fewtune.trials.race import Outcome
+    from fewtune.trials.race import Entrant, Judge, Outcome
 
 FITS = "race"  # the folder of the fits, in the run's; and what of it stands in the plan
 
@@ -72,32 +77,90 @@ class Raced:
 def race(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, Raced]:
     """Hold the race, or replay it from the fits on disk; afterwards the run's method is chosen."""
     from fewtune.trials.entrants import LabelJudge, entrants_of
-    from fewtune.trials.fits import FitsOnDisk
-    from fewtune.trials.race import Race
 
-    contenders = _contenders(run)
+    contenders = contenders_in(run)
     setting = setting_of(run, bench, examples)
     judge = LabelJudge(bench.task.choice, examples.targets)
-    rivals = Race(
-        entrants_of(setting, contenders, texts(run.data.train)),
-        setting.folds,
-        len(examples),
-        judge,
-        FitsOnDisk(run.folder.path / FITS),
-        run.chosen[FITS]["budget"],
-    )
-    outcome = yield from rivals.run()
+    entrants = entrants_of(setting, contenders, texts(run.data.train))
+    outcome = yield from held(run, entrants, setting.folds, len(examples), judge)
     raced = Raced(outcome, bench.task, judge, setting.folds, examples.targets)
-    winner = next(one for one in contenders if one.name == outcome.winner)
+    winner = crowned(run, bench, contenders, outcome)
     if "winner" not in run.chosen[FITS]:
-        _write_down(run, winner, raced)
-    run.method = winner.method
-    run.job = replace(run.job, train=winner.options(run.job.train))
-    bench.train = run.job.train
+        told: dict[str, Any] = {}
+        if winner.method.needs_steps and winner.method.needs_model:
+            told["temperature"] = raced.temperature(winner.name)
+        found = raced.probabilities(winner.name)
+        keep(run, raced.task, winner.method.spell(), found, raced.targets, raced.folds)
+        write_down(run, outcome, told)
     return raced
 
 
-def _contenders(run: Run) -> list[Contender]:
+def race_answers(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event, None, None]:
+    """The same between methods that teach a language model to answer."""
+    from fewtune.trials.answer_entrants import (
+        AnswerJudge,
+        AnswerSetting,
+        answer_entrants,
+        folds_of_rows,
+    )
+
+    options, width = run.job.trials, run.answer_width
+    assert width is not None
+    contenders = contenders_in(run)
+    dealt = folds_of(run.data.train, options.folds, run.seed, options.repeats)
+    folds = folds_of_rows(rows, dealt)
+    setting = AnswerSetting(bench, rows, folds, width, run.folder.path / "trials")
+    judge = AnswerJudge(float(rows.learned.mean()))
+    outcome = yield from held(run, answer_entrants(setting, contenders), folds, len(rows), judge)
+    if not outcome.winner:
+        yield tell("warned", message=_too_dear(run, contenders[0]))
+    crowned(run, bench, contenders, outcome)
+    if "winner" not in run.chosen[FITS]:
+        write_down(run, outcome, {})
+
+
+def held(
+    run: Run, entrants: Sequence[Entrant], folds: list[np.ndarray], rows: int, judge: Judge
+) -> Generator[Event, None, Outcome]:
+    """The race itself, its fits kept in the run folder."""
+    from fewtune.trials.fits import FitsOnDisk
+    from fewtune.trials.race import Race
+
+    kept = FitsOnDisk(run.folder.path / FITS)
+    return (yield from Race(entrants, folds, rows, judge, kept, run.chosen[FITS]["budget"]).run())
+
+
+def crowned(
+    run: Run, bench: Workbench[Any], contenders: Sequence[Contender], outcome: Outcome
+) -> Contender:
+    """The winner, whose method and options are the run's from here on.
+
+    Where no candidate could be seen to the end within the budget it is the plan's first.
+    """
+    named = {one.name: one for one in contenders}
+    winner = named.get(outcome.winner, contenders[0])
+    run.method = winner.method
+    run.job = replace(run.job, train=winner.options(run.job.train))
+    bench.train = run.job.train
+    return winner
+
+
+def _too_dear(run: Run, first: Contender) -> str:
+    return (
+        f"no race was held: one candidate on all folds takes more than the "
+        f"{run.chosen[FITS]['budget']:,.0f} s of the budget (--budget gives more, --folds 2 takes "
+        f"less); `{first.name}` is what the plan ranks first."
+    )
+
+
+def reserved_tokens(run: Run) -> int:
+    """Positions that no text may use: of all candidates, for they share the tokens."""
+    if not races(run.job):
+        return run.method.reserved_tokens
+    return max(one.method.reserved_tokens for one in contenders_in(run))
+
+
+def contenders_in(run: Run) -> list[Contender]:
     """Who runs, written down before the race: a resumed one is held between the same."""
     from fewtune.trials.entrants import Contender
 
@@ -123,44 +186,36 @@ def _as_json(one: Contender) -> Mapping[str, Any]:
     }
 
 
-def _write_down(run: Run, winner: Contender, raced: Raced) -> None:
-    """The end of the race into the plan: winner, temperature, thresholds, the reason."""
-    outcome = raced.outcome
-    told = {"winner": winner.name, "seconds": round(outcome.seconds, 3)}
-    if winner.method.needs_steps and winner.method.needs_model:
-        told["temperature"] = raced.temperature(winner.name)
-    run.chosen[FITS] |= told
-    run.method = winner.method
+def write_down(run: Run, outcome: Outcome, told: Mapping[str, Any]) -> None:
+    """The end of the race into the plan: winner, what else it decided, the reason."""
+    name = outcome.winner or run.method.spell()
+    run.chosen[FITS] |= {"winner": name, "seconds": round(outcome.seconds, 3), **told}
     run.tried("methods", outcome.table, True)
-    run.reasons.append(_reason(raced))
-    keep(
-        run,
-        raced.task,
-        winner.method.spell(),
-        raced.probabilities(winner.name),
-        raced.targets,
-        raced.folds,
-    )
+    if outcome.winner:
+        run.reasons.append(_reason(outcome))
     _write_plan(run)
 
 
-def _reason(raced: Raced) -> str:
+def _reason(outcome: Outcome) -> str:
     """Why the winner was chosen, with the numbers."""
-    outcome = raced.outcome
     lines = {line["name"]: line for line in outcome.table}
     own, best = lines[outcome.winner], lines[outcome.leader]
     ran = [line for line in outcome.table if line["rows"]]
-    said = (
-        f"`{outcome.winner}`: log-loss {own['log_loss']:.3f}, {own['accuracy']:.1%} right on "
-        f"{own['folds']} folds of the training rows"
-    )
+    said = f"`{outcome.winner}`: {_reached(own)} on {own['folds']} folds of the training rows"
     if outcome.winner == outcome.leader:
         return f"{said}, the best of {len(ran)} candidates."
     return (
-        f"{said}; the best of {len(ran)} candidates, `{outcome.leader}` ({best['log_loss']:.3f}), "
-        f"is ahead by less than a standard error and takes {best['seconds']:.1f} s a fold where "
-        f"this takes {own['seconds']:.1f} s."
+        f"{said}; the best of {len(ran)} candidates, `{outcome.leader}` ({_reached(best)}), is "
+        f"ahead by less than a standard error and takes {best['seconds']:.1f} s a fold where this "
+        f"takes {own['seconds']:.1f} s."
     )
+
+
+def _reached(line: Mapping[str, Any]) -> str:
+    """What a line of the table says of the rows' losses."""
+    if "loss" in line:
+        return f"{line['loss']:.3f} nats a token"
+    return f"log-loss {line['log_loss']:.3f}, {line['accuracy']:.1%} right"
 
 
 def _write_plan(run: Run) -> None:

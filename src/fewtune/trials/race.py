@@ -37,12 +37,14 @@ class Entrant:
         fit: learned rows, held rows (positions) -> the answers to the held ones, (held, ...).
         seconds: expected of a fold; 0 where nobody knows.
         stays: a baseline, which every row must have an answer of; it is never sent away.
+        wins: False for what is there to be compared with and cannot be chosen.
     """
 
     name: str
     fit: Callable[[np.ndarray, np.ndarray], np.ndarray]
     seconds: float = 0.0
     stays: bool = False
+    wins: bool = True
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Outcome:
     """How a race ended.
 
     Attributes:
-        winner: its name; `leader` the name of the best.
+        winner: its name; `leader` the name of the best. Empty where nobody could be compared.
         table: a line an entrant, the first the baseline that gains are told over.
         losses: name -> (rows,), NaN where it answered nothing.
         answers: name -> (rows, ...), NaN likewise, mean over repeats.
@@ -130,6 +132,7 @@ class Race:
         judge: what answers are worth.
         kept: where fits are written down.
         budget: seconds for all fits and the winner's refit.
+        patient: nobody leaves for being beaten.
     """
 
     entrants: Sequence[Entrant]
@@ -138,6 +141,7 @@ class Race:
     judge: Judge
     kept: Kept
     budget: float
+    patient: bool = False
 
     def __post_init__(self) -> None:
         self.runners = {one.name: Runner(one) for one in self.entrants}
@@ -148,7 +152,7 @@ class Race:
             self._cut_down(len(self.folds) - fold)
             for runner in self._starting():
                 yield from self._fit(runner, fold)
-            if fold + 1 >= FIRST_LOOK:
+            if fold + 1 >= FIRST_LOOK and not self.patient:
                 yield from self._send_away(fold + 1)
         outcome = self._outcome()
         yield tell("tried", what="methods", table=outcome.table, kept=[outcome.winner])
@@ -222,7 +226,9 @@ class Race:
 
     def _send_away(self, looks: int) -> Generator[Event, None, None]:
         """Whoever the leader beats beyond noise leaves."""
-        losses = self._losses()
+        losses = self._may_win(self._losses())
+        if not losses:
+            return
         leader = best_of(losses)
         running = [
             name
@@ -260,21 +266,26 @@ class Race:
         with np.errstate(invalid="ignore"):
             return total / times.reshape(-1, *[1] * (total.ndim - 1))
 
+    def _may_win(self, losses: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: one for name, one in losses.items() if self.runners[name].entrant.wins}
+
     def _outcome(self) -> Outcome:
-        losses = self._losses()
+        every = self._losses()
+        losses = self._may_win(every)
         cost = {name: self.runners[name].seconds for name in losses}
-        leader, winner = best_of(losses), choose(losses, cost)
-        tied = within(losses, leader)
+        leader, winner = (best_of(losses), choose(losses, cost)) if losses else ("", "")
+        tied = within(losses, leader) if losses else []
         for name, runner in self.runners.items():
             if runner.state == "runs":
                 runner.state = "tied" if name in tied else "behind"
-        self.runners[winner].state = "chosen"
+        if winner:
+            self.runners[winner].state = "chosen"
         answers = {
             name: self._spread(runner, [one.answers for one in runner.fitted.values()])
             for name, runner in self.runners.items()
             if runner.fitted
         }
-        table = self._table(losses)
+        table = self._table(every)
         return Outcome(winner, leader, table, losses, answers, cost, self.spent)
 
     def _table(self, losses: Mapping[str, np.ndarray]) -> list[Line]:
