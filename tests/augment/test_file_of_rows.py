@@ -187,3 +187,23 @@ def test_a_place_that_cannot_be_written_is_told_first(call):
     code, _, err = call("none.csv", "--augment", "delete", "--write", "no/new.csv")
     assert code == 2
     assert "write: no file can be written in the folder no" in err
+
+
+def test_rows_of_several_labels_keep_them(tmp_path):
+    sets = [["pump", "lamp"], [], ["a, b"], ["lamp"]] * 4
+    source = tmp_path / "a.jsonl"
+    source.write_text(
+        "".join(
+            json.dumps({"text": f"the unit {k * 7919} stopped in the night", "labels": one}) + "\n"
+            for k, one in enumerate(sets)
+        )
+    )
+    for name in ("out.csv", "out.jsonl"):
+        out = tmp_path / name
+        rows = fewtune.augment(source, augment="swap", write=str(out))[0]
+        parents = [int(row["parent"].rpartition(":")[2]) for row in rows]
+        assert len(rows) > 12
+        table = read_any(out, DataOptions(map={"labels": "labels"}))
+        found = [list(row["labels"]) for row in table.rows]
+        assert found == [sets[line - 1] for line in parents]
+        assert [] in found

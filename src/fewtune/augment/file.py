@@ -18,14 +18,16 @@ from fewtune.augment.options import AugmentOptions
 from fewtune.base.errors import UsageError
 from fewtune.base.events import Event, tell
 from fewtune.base.files import at, new_file, write_new
+from fewtune.data.joined import in_one_cell
 from fewtune.data.options import DataOptions
 from fewtune.data.read import holds_images, read_any, shape_of
 from fewtune.data.row import Row
 
-COLUMNS = ("text", "label", "parent", "recipe")
+COLUMNS = ("text", "label", "labels", "parent", "recipe")  # one label, or several
+USUAL = ("text", "label", "parent", "recipe")
 TURNS = ("messages", "tools", "parent", "recipe")
 #: Tasks of the rows that recipes are made for -> the rows' kind.
-KINDS = {"classify": "text", "generate": "dialogue", "image": "image"}
+KINDS = {"classify": "text", "multilabel": "text", "generate": "dialogue", "image": "image"}
 
 
 def augment_file(
@@ -100,6 +102,8 @@ def _held(data: DataOptions, like: Mapping[str, str]) -> list[Row]:
 def _told(row: Row, before: str) -> dict[str, Any]:
     """A new row for people: what it says, what its parent said."""
     about = {"parent": str(row.origin), "recipe": row.recipe, "before": before}
+    if "labels" in row.fields:
+        return {"text": row["text"], "labels": list(row["labels"]), **about}
     if "messages" not in row.fields:
         return {"text": row["text"], "label": row["label"], **about}
     turns = [message.as_json() for message in row["messages"]]
@@ -133,9 +137,12 @@ def _images(
 
 def _as_csv(rows: Sequence[dict[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    names = [name for name in COLUMNS if name in (rows[0] if rows else USUAL)]
+    writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    for row in rows:
+        several = {"labels": in_one_cell(row["labels"])} if "labels" in row else {}
+        writer.writerow(row | several)
     return text.getvalue()
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fewtune.base.errors import UsageError
 from fewtune.base.files import at, new_file, write_atomic
 from fewtune.cli.screen import Screen
+from fewtune.data.joined import in_one_cell
 from fewtune.models.decoding import DecodingOptions
 from fewtune.record.trouble import writing
 
@@ -63,10 +64,6 @@ def _answer(model: Model, source: str, screen: Screen, options: Mapping[str, Any
     return answer(model, source, screen, options)
 
 
-#: What parts labels in a cell; those that contain one are written as a JSON list.
-BETWEEN_LABELS = ",;|，；、["
-
-
 def as_csv(rows: list[dict[str, Any]]) -> str:
     """Prediction, origin, text, and a column `p(label)` for each class."""
     text = io.StringIO()
@@ -83,8 +80,7 @@ def cell(value: Any) -> Any:
     """A value for one cell; several labels as `fewtune train` reads them again."""
     if not isinstance(value, list):
         return value
-    parted = any(mark in label for label in value for mark in BETWEEN_LABELS)
-    return json.dumps(value, ensure_ascii=False) if parted else ";".join(value)
+    return in_one_cell(value) if value else ""
 
 
 def as_jsonl(rows: list[dict[str, Any]]) -> str:

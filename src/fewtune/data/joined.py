@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-_BETWEEN = re.compile(r"[,;|，；、]")
+MARKS = ",;|，；、"
+_BETWEEN = re.compile(f"[{MARKS}]")
 ALONE = 0.5  # share of the parts that also stand in a cell alone, from which they are labels
 FEWEST = 3  # cells with several labels; of fewer nothing can be said
 
@@ -26,6 +27,18 @@ def split_labels(value: str) -> list[Any]:
         if isinstance(found, list):
             return found
     return _BETWEEN.split(value)
+
+
+def in_one_cell(labels: Sequence[str]) -> str:
+    """Labels as `split_labels` parts them again.
+
+    >>> in_one_cell(["a", "b"]), in_one_cell(["a, b"]), in_one_cell([])
+    ('a;b', '["a, b"]', '[]')
+    """
+    parted = any(mark in label for label in labels for mark in (*MARKS, "["))
+    return (
+        json.dumps(list(labels), ensure_ascii=False) if parted or not labels else ";".join(labels)
+    )
 
 
 def holds_several(cells: Iterable[Any]) -> bool:
