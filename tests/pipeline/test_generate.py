@@ -379,6 +379,21 @@ def test_a_chat_is_one_json_object(taught, capsys, monkeypatch):
     ]  # fmt: skip
 
 
+def test_ctrl_c_ends_an_answer_and_not_the_conversation(taught, capsys, monkeypatch):
+    from fewtune.methods.voice import Voice
+
+    def stopped(*_):
+        yield "pum"
+        raise KeyboardInterrupt
+
+    lines = iter(["pump leaks", "/quit"])
+    monkeypatch.setattr("builtins.input", lambda _="": next(lines))
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda _: True})())
+    monkeypatch.setattr(Voice, "stream", stopped)
+    assert code_of("chat", taught.folder.path) == 0
+    assert "pum\nstopped; /quit leaves." in capsys.readouterr().out
+
+
 def test_a_preset_that_is_set_while_chatting_counts():
     from fewtune.cli.speaking import Chat
     from fewtune.models.decoding import DecodingOptions

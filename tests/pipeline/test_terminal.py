@@ -221,3 +221,6 @@ def test_ctrl_c_outside_of_training_leaves_with_130(typed, files, monkeypatch):
     code, out, err = typed("train", files["train"])
     assert (code, out) == (130, "")
     assert "interrupted" in err
+    code, out, _ = typed("train", files["train"], "--json")
+    assert code == 130
+    assert "interrupted" in json.loads(out)["error"]

@@ -39,7 +39,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         if debug:
             raise
-        print("fewtune: interrupted; `fewtune runs` shows what was kept.", file=sys.stderr)
+        _tell("interrupted; `fewtune runs` shows what was kept.", "--json" in words)
         sys.exit(Interrupted.exit_code)
 
 

@@ -56,6 +56,7 @@ def chat_with(run: str, screen: Screen, options: Mapping[str, Any]) -> int:
     chat = Chat(_load(run, other), *spoken(given), str(system or ""))
     shown = sys.stdin.isatty()
     talk = sys.stderr if screen.json else sys.stdout
+    _ = chat.model.voice  # loaded now, for a load that Ctrl-C breaks off cannot be made good
     if shown:
         print(f"{chat.model.path}: ask something; /help lists what else there is.", file=talk)
     for line in _lines("> " if shown else "", talk):
@@ -65,7 +66,7 @@ def chat_with(run: str, screen: Screen, options: Mapping[str, Any]) -> int:
         except (KeyboardInterrupt, FewtuneError) as error:  # ends the answer, not the conversation
             if not shown:
                 raise
-            print(f"\n{error or 'stopped'}; /quit leaves.", file=talk)
+            print(f"\n{str(error) or 'stopped'}; /quit leaves.", file=talk)
         if chat.over:
             break
     if screen.json:
