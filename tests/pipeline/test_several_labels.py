@@ -20,6 +20,7 @@ from fewtune.models.choice import AnyOf
 from fewtune.pipeline import thresholds
 from fewtune.pipeline.job import make_job
 from fewtune.pipeline.plan import with_task
+from fewtune.record.folder import RunFolder
 from fewtune.tasks.multilabel import Multilabel
 from fewtune.trials import recipes, self_training
 from fewtune.trials.folds import Trial
@@ -162,6 +163,31 @@ def test_thresholds_are_chosen_without_the_test_rows_and_replayed(fit, sets, tmp
     again = fit("same", max_steps=3, again=True)
     assert "trial" not in names_of(again)
     assert again.folder.plan["chosen"]["thresholds"] == before
+
+
+def test_a_run_that_was_stopped_goes_on_at_its_step_with_its_thresholds(fit, tmp_path):
+    given = {"method": "lora", "lora_r": 2, "lora_dropout": 0.1, "max_steps": 8, "save_steps": 2}
+    given |= {"per_device_train_batch_size": 8, "thresholds": "class"}
+
+    class Stop(Exception):
+        pass
+
+    def listen(event):
+        if event.name == "step" and event["step"] == 5:
+            raise Stop
+
+    whole = fit("whole", **given)
+    with pytest.raises(Stop):
+        fit(str(tmp_path / "stopped"), **given, listen=listen)
+    chosen = json.dumps(RunFolder.open(tmp_path / "stopped").plan["chosen"]["thresholds"])
+    run = fewtune.resume(tmp_path / "stopped")
+    assert [*run.folder.predictions] == [*whole.folder.predictions]
+    now = run.folder.plan["chosen"]["thresholds"]
+    assert json.dumps({name: now[name] for name in json.loads(chosen)}) == chosen
+    steps = [event["step"] for event in run.folder.events if event.name == "step"]
+    assert steps == [1, 2, 3, 4, 5, 5, 6, 7, 8]
+    trials = [event for event in run.folder.events if event.name == "trial"]
+    assert len(trials) == thresholds.FOLDS, "chosen once"
 
 
 def test_half_needs_no_folds(fit):
