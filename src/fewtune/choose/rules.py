@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from fewtune.choose.facts import LARGE, SMALL, Facts
+from fewtune.choose.method import LARGE as SMALL_MODEL
 
-SMALL_MODEL, LARGE_MODEL = 50_000_000, 1_000_000_000  # parameters
+LARGE_MODEL = 1_000_000_000  # parameters
 STRANGE = 0.05  # share of unknown tokens from which a model does not read the texts
 NOISY = 150  # rows; below, the fits that were measured ended too sure
 

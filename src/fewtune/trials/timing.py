@@ -103,7 +103,7 @@ def time_steps(
     if not hardware.here:
         return computed(ASSUMED, ASSUMED_BANDWIDTH, "assumed", ASSUMPTION)
     where = _where(hardware)
-    plan = _planned(source, shape, speaks, hardware, lengths)
+    plan = planned(source, shape, speaks, hardware, lengths)
     if plan is None:
         rate = kept("rates", where, lambda: measured_rate(_machine(hardware)), again)
         note = (
@@ -112,7 +112,7 @@ def time_steps(
         )
         return computed(EFFICIENCY * rate, BANDWIDTH, "computed", note)
     key = (*where, _identity(source), speaks, plan.depth, plan.rows, plan.lengths)
-    return _timings(plan, kept("steps", key, lambda: observed(plan), again, _lasts))
+    return scaled(plan, kept("steps", key, lambda: observed(plan), again, _lasts))
 
 
 def observed(plan: Rehearsal) -> dict[str, Any]:
@@ -266,7 +266,7 @@ def _loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return cross_entropy(logits, targets, reduction="sum"), logits.new_tensor(float(len(targets)))
 
 
-def _planned(
+def planned(
     source: Source, shape: Shape, speaks: bool, hardware: Hardware, lengths: np.ndarray
 ) -> Rehearsal | None:
     """Which slice is timed on which batches; None where even one row of one block is too much."""
@@ -299,7 +299,7 @@ def grid_lengths(lengths: np.ndarray) -> tuple[int, ...]:
     return (below, above) if below < above else (below, 2 * below)
 
 
-def _timings(plan: Rehearsal, found: dict[str, Any]) -> Timings:
+def scaled(plan: Rehearsal, found: dict[str, Any]) -> Timings:
     """Curves of the whole model from the seconds of its slice."""
     scale = plan.shape.layers / plan.depth
 
