@@ -93,7 +93,7 @@ def test_every_picture_keeps_its_words_inside_its_frame(any_run):
 
     html = page_of(any_run)
     pictures = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
-    assert len(pictures) == 4
+    assert len(pictures) == 6
     for picture in pictures:
         right = float(re.search(r'viewBox="0 0 (\d+)', picture)[1])
         for kind, x, text in re.findall(

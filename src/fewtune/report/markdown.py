@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fewtune.record.folder import RunFolder
-from fewtune.report import answers, evidence, tried, words
+from fewtune.report import answers, certainty, evidence, tried, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts
 
@@ -26,6 +26,10 @@ def markdown(folder: RunFolder) -> str:
     if raced := race_table(facts):
         parts.append("## The race between methods\n\n" + raced)
     parts += _answers(facts)
+    if sure := certainty.rejection_words(facts):
+        parts.append(
+            "## How sure, and how right\n\n" + f"{sure} {certainty.calibrated_words(facts)}"
+        )
     if confused := _confusions(facts):
         parts.append("## Most frequent confusions\n\n" + confused)
     if counts := told.counts(facts):

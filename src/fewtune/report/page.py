@@ -9,7 +9,7 @@ from typing import Any
 from fewtune.base.files import write_atomic
 from fewtune.record.folder import RunFolder, State
 from fewtune.record.trouble import writing
-from fewtune.report import answers, evidence, pictures, prompts, tried, words
+from fewtune.report import answers, certainty, charts, evidence, pictures, prompts, tried, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
 
@@ -56,6 +56,7 @@ def _everything(facts: Facts) -> dict[str, Any]:
         **answers.everything(facts),
         **prompts.everything(facts),
         **_errors(facts),
+        **_certainty(facts),
         **_origins(facts),
     }
 
@@ -145,6 +146,20 @@ def _errors(facts: Facts) -> dict[str, Any]:
         "mistakes": mistakes,
         "wrong": wrong,
         "predicted": len(evidence.classified(facts)),
+    }
+
+
+def _certainty(facts: Facts) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    calibrated = certainty.calibrated_words(facts)
+    drawn = [charts.reliability(certainty.bins(certainty.decisions(facts)))] if calibrated else []
+    drawn.append(charts.rejection(certainty.rejection(certainty.answers(facts))))
+    return {
+        "calibrated": calibrated,
+        "handed_over": certainty.rejection_words(facts),
+        "several_labels": facts.task == "multilabel",
+        "certainty": [Markup(one) for one in drawn if one],
     }
 
 

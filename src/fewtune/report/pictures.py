@@ -1,16 +1,15 @@
 """Pictures as SVG text. Colours come from the page's style sheet, so they follow light and dark.
 
-Every text is escaped here: a label may hold markup.
+The pieces, with every text escaped, are in `svg`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-from fewtune.report import words
+from fewtune.report import svg, words
 
 WIDTH = 900  # of a picture as wide as the page, in its own units
 SMALL = 13.0  # size of letters
@@ -49,7 +48,7 @@ def dots(rows: Sequence[Dot], metric: str) -> str:
     # a little more than the estimate: some systems' letters are wider
     left = min(330.0, 24 + 1.08 * max(words.width(row.name, label_size) for row in rows))
     right = WIDTH - 218
-    low, high, ticks = _axis(
+    low, high, ticks = svg.axis(
         min(row.low for row in rows),
         max(row.high for row in rows),
         bounds=(0.0, 1.0) if words.is_share(metric) else None,
@@ -60,30 +59,33 @@ def dots(rows: Sequence[Dot], metric: str) -> str:
 
     bottom = top + step * len(rows) + 6
     parts = [
-        _line(x(tick), top, x(tick), bottom, "grid")
-        + _text(x(tick), bottom + 20, _tick(tick, metric, ticks), "tick middle")
+        svg.line(x(tick), top, x(tick), bottom, "grid")
+        + svg.text(x(tick), bottom + 20, svg.tick(tick, metric, ticks), "tick middle")
         for tick in ticks
     ]
     ours = next((row for row in rows if row.ours), None)
     if ours:  # its interval through all rows: who lies inside is hard to tell from it
-        parts.append(_rect(x(ours.low), top, x(ours.high) - x(ours.low), bottom - top, "band"))
+        parts.append(svg.rect(x(ours.low), top, x(ours.high) - x(ours.low), bottom - top, "band"))
     for place, row in enumerate(rows):
         y = top + step * (place + 0.5) + 3
         kind = "ours" if row.ours else "theirs"
         name = words.fit(row.name, label_size, left - 20)
         parts += [
-            _text(left - 16, y + 5, name, f"name end {kind}", row.name),
-            _line(x(row.low), y, x(row.high), y, f"reach {kind}"),
+            svg.text(left - 16, y + 5, name, f"name end {kind}", row.name),
+            svg.line(x(row.low), y, x(row.high), y, f"reach {kind}"),
             # Ends taller than the dot, so that a narrow interval is not hidden behind it.
-            *(_line(x(end), y - 9, x(end), y + 9, f"stop {kind}") for end in (row.low, row.high)),
+            *(
+                svg.line(x(end), y - 9, x(end), y + 9, f"stop {kind}")
+                for end in (row.low, row.high)
+            ),
             f'<circle class="dot {kind}" cx="{x(row.value):.1f}" cy="{y:.1f}" '
             f'r="{6.5 if row.ours else 5}"/>',
-            _text(right + 80, y + 5, words.number(metric, row.value), f"number end {kind}"),
-            _text(right + 96, y + 5, words.interval(metric, _score(row)), "tick"),
+            svg.text(right + 80, y + 5, words.number(metric, row.value), f"number end {kind}"),
+            svg.text(right + 96, y + 5, words.interval(metric, _score(row)), "tick"),
         ]
-    parts.append(_line(left, bottom, right, bottom, "axis"))
+    parts.append(svg.line(left, bottom, right, bottom, "axis"))
     title = f"{words.metric_name(metric)} with 95 % intervals"
-    return _svg(WIDTH, bottom + 30, title, parts, "dots")
+    return svg.picture(WIDTH, bottom + 30, title, parts, "dots")
 
 
 def _score(row: Dot) -> dict[str, float]:
@@ -102,7 +104,7 @@ def curves(lines: Sequence[Line], title: str, *, percent: bool = False) -> str:
     xs = [x for line in lines for x, _ in line.points]
     ys = [y for line in lines for _, y in line.points]
     first, last = 0.0, max(1.0, *xs)
-    low, high, ticks = _axis(min(ys), max(ys), bounds=(0.0, 1.0) if percent else (0.0, math.inf))
+    low, high, ticks = svg.axis(min(ys), max(ys), bounds=(0.0, 1.0) if percent else (0.0, math.inf))
 
     def at(point: tuple[float, float]) -> tuple[float, float]:
         x = left + (right - left) * (point[0] - first) / (last - first)
@@ -112,22 +114,25 @@ def curves(lines: Sequence[Line], title: str, *, percent: bool = False) -> str:
     for tick in ticks:
         y = at((first, tick))[1]
         parts += [
-            _line(left, y, right, y, "grid"),
-            _text(
-                left - 8, y + 4, _tick(tick, "accuracy" if percent else "loss", ticks), "tick end"
+            svg.line(left, y, right, y, "grid"),
+            svg.text(
+                left - 8,
+                y + 4,
+                svg.tick(tick, "accuracy" if percent else "loss", ticks),
+                "tick end",
             ),
         ]
-    for tick in _whole_ticks(first, last):
+    for tick in svg.whole_ticks(first, last):
         x = at((tick, low))[0]
         parts += [
-            _line(x, bottom, x, bottom + 4, "axis"),
-            _text(x, bottom + 18, words.count(tick), "tick middle"),
+            svg.line(x, bottom, x, bottom + 4, "axis"),
+            svg.text(x, bottom + 18, words.count(tick), "tick middle"),
         ]
-    parts.append(_line(left, bottom, right, bottom, "axis"))
-    parts.append(_text(right, bottom + 34, "optimiser steps", "tick end"))
+    parts.append(svg.line(left, bottom, right, bottom, "axis"))
+    parts.append(svg.text(right, bottom + 34, "optimiser steps", "tick end"))
     for line in lines:
         parts += _curve(line, [at(point) for point in line.points])
-    return _svg(w, h, title, parts + _legend(lines, left), "curves")
+    return svg.picture(w, h, title, parts + _legend(lines, left), "curves")
 
 
 def _curve(line: Line, at: Points) -> list[str]:
@@ -145,8 +150,8 @@ def _legend(lines: Sequence[Line], left: float) -> list[str]:
     parts, x = [], left
     for line in lines:
         if line.name:
-            parts.append(_line(x, 14, x + 18, 14, f"line {line.kind}"))
-            parts.append(_text(x + 24, 18, line.name, "legend"))
+            parts.append(svg.line(x, 14, x + 18, 14, f"line {line.kind}"))
+            parts.append(svg.text(x + 24, 18, line.name, "legend"))
             x += 24 + words.width(line.name, SMALL) + 22
     return parts
 
@@ -187,23 +192,23 @@ def confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> str:
     top = 56.0 if flat else 40 + reach * 0.72
     high = min(cell, 44.0)
     parts = [
-        _text(left - 12, top - 12, "truth ↓", "axisname end"),
-        _text(left + 2, 16, "said →", "axisname"),
+        svg.text(left - 12, top - 12, "truth ↓", "axisname end"),
+        svg.text(left + 2, 16, "said →", "axisname"),
     ]
     for place, (label, short) in enumerate(zip(labels, shown, strict=True)):
         x, y = left + cell * (place + 0.5), top + high * (place + 0.5)
-        parts.append(_text(left - 12, y + 4, short, "cell end", label, letters))
+        parts.append(svg.text(left - 12, y + 4, short, "cell end", label, letters))
         if flat:
-            parts.append(_text(x, top - 12, short, "cell middle", label, letters))
+            parts.append(svg.text(x, top - 12, short, "cell middle", label, letters))
         else:
             turn = f'transform="rotate(-45 {x + 3:.1f} {top - 8:.1f})"'
-            parts.append(_text(x + 3, top - 8, short, "cell", label, letters, turn))
+            parts.append(svg.text(x + 3, top - 8, short, "cell", label, letters, turn))
     for row, numbers in enumerate(matrix):
         parts += _cells(row, numbers, (left, top, cell, high))
     # The last turned label hangs over the right edge of the table.
     over = 12 if flat else reach * 0.72
     w = max(left + cell * len(labels) + over, 420)
-    return _svg(w, top + high * len(labels) + 8, "confusion matrix", parts, "confusion")
+    return svg.picture(w, top + high * len(labels) + 8, "confusion matrix", parts, "confusion")
 
 
 def _cells(row: int, numbers: Sequence[int], box: tuple[float, float, float, float]) -> list[str]:
@@ -213,14 +218,14 @@ def _cells(row: int, numbers: Sequence[int], box: tuple[float, float, float, flo
     for column, hits in enumerate(numbers):
         x, y, share = left + cell * column, top + high * row, hits / total
         kind = "right" if row == column else "wrong"
-        parts.append(_rect(x + 1, y + 1, cell - 2, high - 2, "empty"))
+        parts.append(svg.rect(x + 1, y + 1, cell - 2, high - 2, "empty"))
         if hits:
             style = f'fill-opacity="{_shade(share):.2f}"'
-            parts.append(_rect(x + 1, y + 1, cell - 2, high - 2, kind, style))
+            parts.append(svg.rect(x + 1, y + 1, cell - 2, high - 2, kind, style))
             ink = "cell middle strong" if share > 0.5 else "cell middle"
             letters = min(14.0, cell * 0.42 if hits < 1000 else cell * 0.32)
             parts.append(
-                _text(x + cell / 2, y + high / 2 + letters * 0.36, str(hits), ink, "", letters)
+                svg.text(x + cell / 2, y + high / 2 + letters * 0.36, str(hits), ink, "", letters)
             )
     return parts
 
@@ -242,7 +247,7 @@ def compact_confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) ->
                 level = min(6, 1 + int(6 * hits / total))
                 paths.setdefault((kind, level), []).append(f"M{column} {row}h1v1h-1z")
     parts = [
-        _rect(24, 24, 440, 440, "frame"),
+        svg.rect(24, 24, 440, 440, "frame"),
         f'<g transform="translate(24 24) scale({side:.4f})">',
     ]
     for (kind, level), drawn in sorted(paths.items()):
@@ -250,82 +255,7 @@ def compact_confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) ->
         parts.append(f'<path class="{kind}" fill-opacity="{shade:.2f}" d="{"".join(drawn)}"/>')
     parts += [
         "</g>",
-        _text(24, 16, "said →", "axisname"),
-        _text(0, 0, "truth →", "axisname", "", None, 'transform="translate(8 24) rotate(90)"'),
+        svg.text(24, 16, "said →", "axisname"),
+        svg.text(0, 0, "truth →", "axisname", "", None, 'transform="translate(8 24) rotate(90)"'),
     ]
-    return _svg(472, 472, f"confusion matrix of {len(labels)} classes", parts, "compact")
-
-
-# ---- small pieces
-
-
-def _axis(
-    low: float, high: float, bounds: tuple[float, float] | None
-) -> tuple[float, float, list[float]]:
-    """Ends and ticks of an axis around the values, with a little air, inside the bounds."""
-    air = (high - low) * 0.06 or abs(high) * 0.05 or 0.01
-    low, high = low - air, high + air
-    if bounds:
-        low, high = max(low, bounds[0]), min(high, bounds[1])
-    if high <= low:  # all values on one bound
-        low, high = low - 0.05, high + 0.05
-    step = _nice((high - low) / 5)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return first * step, last * step, [place * step for place in range(first, last + 1)]
-
-
-def _nice(step: float) -> float:
-    """1, 2 or 5 times a power of ten, not below `step`."""
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(power * m for m in (1, 2, 5, 10) if power * m >= step * 0.999)
-
-
-def _whole_ticks(first: float, last: float) -> list[float]:
-    step = max(1.0, _nice((last - first) / 5))
-    return [step * n for n in range(math.ceil(first / step), math.floor(last / step) + 1)]
-
-
-def _tick(tick: float, metric: str, ticks: Sequence[float]) -> str:
-    """A tick's number, with no more decimals than the ticks need to differ."""
-    scale = 100.0 if words.is_share(metric) else 1.0
-    gap = scale * (ticks[1] - ticks[0]) if len(ticks) > 1 else 1.0
-    decimals = max(0, -math.floor(math.log10(gap) + 1e-9))
-    text = f"{scale * tick + 0.0:.{decimals}f}".replace("-", "−")
-    return text + (" %" if words.is_share(metric) else "")
-
-
-def _svg(width: float, height: float, title: str, parts: Iterable[str], kind: str) -> str:
-    return (
-        f'<svg class="{kind}" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'role="img" aria-label="{_safe(title)}">{"".join(parts)}</svg>'
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _rect(x: float, y: float, w: float, h: float, kind: str, more: str = "") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" width="{max(w, 0):.1f}" height="{max(h, 0):.1f}"'
-    return f'<rect class="{kind}" {place} {more}/>'
-
-
-def _text(
-    x: float,
-    y: float,
-    text: str,
-    kind: str,
-    full: str = "",
-    size: float | None = None,
-    more: str = "",
-) -> str:
-    """A text; where it was cut, the whole of it appears under the pointer."""
-    title = f"<title>{_safe(full)}</title>" if full and full != text else ""
-    lang = f' lang="{found}"' if (found := words.language(text)) else ""
-    style = f' style="font-size:{size:.1f}px"' if size else ""
-    place = f'x="{x:.1f}" y="{y:.1f}"'
-    return f'<text class="{kind}" {place}{lang}{style} {more}>{title}{_safe(text)}</text>'
-
-
-def _safe(text: str) -> str:
-    return escape(words.clean(text))
+    return svg.picture(472, 472, f"confusion matrix of {len(labels)} classes", parts, "compact")

@@ -1,0 +1,185 @@
+"""How sure the model is, and whether it is right as often: calibration, and who should look again.
+
+All from predictions.jsonl alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from fewtune.report import words
+from fewtune.report.evidence import classified
+from fewtune.report.facts import Facts
+
+LEAST = 20  # scored rows, below which neither picture says anything
+STEP = 0.05  # of the share handed to a person
+MOST = 0.8  # the largest share drawn
+TOLD = 0.2  # the share that the sentence is about
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Answers of about the same certainty.
+
+    Attributes:
+        sure: their mean probability, 0..1.
+        right: the share that is right, with its 95 % interval `low` to `high` (Wilson).
+        rows: how many they are.
+    """
+
+    sure: float
+    right: float
+    low: float
+    high: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is left when the least certain rows go to a person.
+
+    Attributes:
+        share: of all rows, that goes to a person.
+        rows: how many are left; `right` of them, as a share, with its interval.
+        caught: how many of the wrong answers went to the person.
+    """
+
+    share: float
+    rows: int
+    right: float
+    low: float
+    high: float
+    caught: int
+
+
+Answer = tuple[float, bool]  # how sure, whether right
+
+
+def answers(facts: Facts) -> list[Answer]:
+    """Of every scored row with probabilities how sure the model is, and whether it is right.
+
+    Of several labels a row is as sure as its least sure decision.
+    """
+    found = []
+    for one in classified(facts):
+        sure = _sure(one)
+        if sure is not None and one.get("label") is not None:
+            found.append((sure, _same(one["prediction"], one["label"])))
+    return found
+
+
+def _sure(one: Mapping[str, Any]) -> float | None:
+    shares, said = one.get("probability"), one.get("prediction")
+    if not isinstance(shares, dict) or not shares:
+        return None
+    if isinstance(said, list):
+        return min((p if label in said else 1 - p) for label, p in shares.items())
+    return shares.get(str(said))
+
+
+def _same(said: Any, truth: Any) -> bool:
+    return {*said} == {*truth} if isinstance(truth, list) else bool(said == truth)
+
+
+def decisions(facts: Facts) -> list[Answer]:
+    """What calibration is about: answers; of several labels every label of every row."""
+    rows = [one for one in classified(facts) if isinstance(one.get("label"), list)]
+    if not rows:
+        return answers(facts)
+    return [
+        (share, label in one["label"])
+        for one in rows
+        for label, share in (one.get("probability") or {}).items()
+    ]
+
+
+# ---- calibration
+
+
+def bins(found: Sequence[Answer]) -> list[Bin]:
+    """Answers by certainty, in the bins of the calibration error, the empty ones left out."""
+    from fewtune.evaluate.intervals import wilson
+    from fewtune.evaluate.metrics import BINS
+
+    groups: dict[int, list[Answer]] = {}
+    for sure, right in found:
+        groups.setdefault(max(0, ceil(sure * BINS) - 1), []).append((sure, right))
+    told = []
+    for _, group in sorted(groups.items()):
+        share = sum(right for _, right in group) / len(group)
+        low, high = wilson(share, len(group))
+        told.append(Bin(sum(sure for sure, _ in group) / len(group), share, low, high, len(group)))
+    return told
+
+
+def calibration_error(found: Sequence[Bin]) -> float:
+    """The mean distance of certainty from the share that is right, over all answers."""
+    return sum(one.rows * abs(one.sure - one.right) for one in found) / sum(b.rows for b in found)
+
+
+def calibrated_words(facts: Facts) -> str:
+    """Whether the model is as sure as it is right, with the numbers; empty for too few rows."""
+    found = decisions(facts)
+    if len(answers(facts)) < LEAST:
+        return ""
+    sure = sum(one for one, _ in found) / len(found)
+    right = sum(one for _, one in found) / len(found)
+    noise = 1.96 * sum(one * (1 - one) for one, _ in found) ** 0.5 / len(found)
+    what = "Labels" if len(found) > len(answers(facts)) else "Its answers"
+    told = f"{what} have a probability of {_percent(sure)} on average, and {_percent(right)} of "
+    told += "them are right: "
+    if abs(sure - right) <= noise:
+        told += "as sure as it should be, within chance."
+    elif sure > right:
+        told += "it is too sure; read its probabilities as upper bounds."
+    else:
+        told += "it is too cautious; it is right more often than it says."
+    return f"{told} The calibration error is {calibration_error(bins(found)):.3f}."
+
+
+# ---- who should look again
+
+
+def kept_when(found: Sequence[Answer], share: float) -> Kept:
+    """The rest when a share of the rows, the least certain, goes to a person."""
+    from fewtune.evaluate.intervals import wilson
+
+    ranked = sorted(found, key=lambda one: -one[0])
+    rows = len(ranked) - round(share * len(ranked))
+    hits = sum(right for _, right in ranked[:rows])
+    wrong = len(ranked) - sum(right for _, right in ranked)
+    low, high = wilson(hits / rows, rows)
+    return Kept(share, rows, hits / rows, low, high, wrong - (rows - hits))
+
+
+def rejection(found: Sequence[Answer]) -> list[Kept]:
+    """The same for every share from none to MOST; nothing for too few rows."""
+    if len(found) < LEAST:
+        return []
+    return [kept_when(found, STEP * k) for k in range(round(MOST / STEP) + 1)]
+
+
+def rejection_words(facts: Facts) -> str:
+    """What it is worth that a person looks at the least certain rows; empty for too few."""
+    found = answers(facts)
+    if len(found) < LEAST:
+        return ""
+    all_, rest = kept_when(found, 0.0), kept_when(found, TOLD)
+    wrong = round((1 - all_.right) * len(found))
+    if not wrong:
+        return f"All {len(found):,} rows are right, so none need go to a person."
+    return (
+        f"If the least certain {_percent(TOLD)} go to a person, {_percent(rest.right)} "
+        f"({100 * rest.low:.0f} to {100 * rest.high:.0f}) of the rest are right, instead of "
+        f"{_percent(all_.right)}: {words.count(rest.caught)} of {words.several(wrong, 'mistake')} "
+        f"{'is' if rest.caught == 1 else 'are'} among those that a person sees."
+    )
+
+
+def _percent(share: float) -> str:
+    """As few decimals as tell it from all and from none."""
+    near = 0.005 > min(share, 1 - share) > 0
+    return f"{100 * share:.{1 if near else 0}f} %"

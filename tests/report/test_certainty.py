@@ -1,0 +1,111 @@
+"""Calibration and rejection from predictions alone."""
+
+import pytest
+
+from fewtune.report import write_report
+from fewtune.report.certainty import (
+    answers,
+    bins,
+    calibrated_words,
+    calibration_error,
+    decisions,
+    kept_when,
+    rejection,
+    rejection_words,
+)
+from fewtune.report.facts import gather
+
+
+def told(folder, sure, right):
+    """One row an entry: how sure the model is of `a`, and whether `a` is what was written."""
+    folder.write_predictions(
+        {"prediction": "a", "label": "a" if hit else "b", "origin": "x.csv:2", "text": "t",
+         "probability": {"a": one, "b": 1 - one}}
+        for one, hit in zip(sure, right, strict=True)
+    )  # fmt: skip
+    return gather(folder)
+
+
+def test_bins_have_the_mean_certainty_the_share_right_and_wilsons_interval():
+    found = bins([(0.9, True)] * 8 + [(0.9, False)] * 2 + [(0.55, False)] * 4)
+    assert [(one.rows, one.sure, one.right) for one in found] == [
+        (4, pytest.approx(0.55), 0.0),
+        (10, pytest.approx(0.9), 0.8),
+    ]
+    assert (found[1].low, found[1].high) == pytest.approx((0.490, 0.943), abs=1e-3)
+    assert calibration_error(found) == pytest.approx((4 * 0.55 + 10 * 0.1) / 14)
+
+
+def test_the_error_is_that_of_the_scores():
+    import numpy as np
+
+    from fewtune.evaluate.classify import score
+    from fewtune.evaluate.options import EvaluateOptions
+
+    shares = np.random.default_rng(0).dirichlet([2, 1, 1], 200)
+    truth = np.random.default_rng(1).integers(0, 3, 200)
+    options = EvaluateOptions(bootstrap=100)
+    known = score(truth, shares, ["a", "b", "c"], options, 0)["ece"]["value"]
+    found = [(float(p.max()), bool(p.argmax() == t)) for p, t in zip(shares, truth, strict=True)]
+    assert calibration_error(bins(found)) == pytest.approx(known)
+
+
+@pytest.mark.parametrize(
+    ("sure", "hits", "said"),
+    [(0.9, 90, "within chance"), (0.99, 80, "too sure"), (0.6, 95, "too cautious")],
+)
+def test_the_sentence_says_whether_it_is_as_sure_as_it_is_right(twelve, sure, hits, said):
+    facts = told(twelve, [sure] * 100, [k < hits for k in range(100)])
+    assert said in calibrated_words(facts)
+    assert f"{hits} % of them are right" in calibrated_words(facts)
+
+
+def test_the_rest_is_better_when_the_least_certain_are_handed_over(twelve):
+    sure = [0.99] * 80 + [0.6] * 20
+    right = [True] * 78 + [False] * 2 + [False] * 10 + [True] * 10
+    facts = told(twelve, sure, right)
+    rest = kept_when(answers(facts), 0.2)
+    assert (rest.rows, rest.right, rest.caught) == (80, 0.975, 10)
+    assert rest.low < 0.975 < rest.high
+    assert rejection_words(facts) == (
+        "If the least certain 20 % go to a person, 98 % (91 to 99) of the rest are right, "
+        "instead of 88 %: 10 of 12 mistakes are among those that a person sees."
+    )
+    curve = rejection(answers(facts))
+    assert [one.rows for one in curve][:5] == [100, 95, 90, 85, 80]
+    assert curve[4] == rest
+
+
+def test_where_certainty_says_nothing_the_rest_is_no_better(twelve):
+    facts = told(twelve, [0.8] * 100, [k % 5 != 0 for k in range(100)])
+    assert kept_when(answers(facts), 0.2).right == pytest.approx(0.8)
+
+
+def test_few_rows_or_none_with_probabilities_tell_nothing(twelve):
+    for facts in (told(twelve, [0.9] * 19, [True] * 19), told(twelve, [], [])):
+        assert (calibrated_words(facts), rejection_words(facts)) == ("", "")
+        assert rejection(answers(facts)) == []
+    assert "How sure, and how right" not in write_report(twelve).read_text(encoding="utf-8")
+
+
+def test_no_mistake_is_said_as_such(twelve):
+    assert "none need go" in rejection_words(told(twelve, [0.9] * 30, [True] * 30))
+
+
+def test_of_several_labels_every_decision_counts_and_a_row_is_as_sure_as_its_least(twelve):
+    twelve.write_predictions(
+        {"prediction": ["泵"], "label": ["泵"] if k else ["门", "泵"], "origin": "x.csv:2",
+         "text": "t", "probability": {"泵": 0.9, "门": 0.3}}
+        for k in range(25)
+    )  # fmt: skip
+    facts = gather(twelve)
+    assert answers(facts)[:2] == [(pytest.approx(0.7), False), (pytest.approx(0.7), True)]
+    assert len(decisions(facts)) == 50
+    assert decisions(facts)[:2] == [(0.9, True), (0.3, True)]
+
+
+def test_the_page_shows_both_pictures(twelve):
+    page = write_report(twelve).read_text(encoding="utf-8")
+    assert page.count('<svg class="chart"') == 2
+    assert "If the least certain 20 % go to a person" in page
+    assert "The calibration error is" in page
