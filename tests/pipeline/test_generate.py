@@ -81,7 +81,9 @@ def test_a_stopped_run_goes_on_bit_for_bit(teach, speaker, reports, tmp_path):
     assert again.scores["test"]["loss"] == whole.scores["test"]["loss"]
 
 
-def test_a_run_that_is_stopped_while_answering_says_how_it_goes_on(teach, tmp_path, monkeypatch):
+def test_a_run_that_is_stopped_while_answering_says_how_it_goes_on(
+    teach, taught, tmp_path, monkeypatch
+):
     from fewtune.base.errors import Interrupted
     from fewtune.pipeline import answering
 
@@ -93,7 +95,7 @@ def test_a_run_that_is_stopped_while_answering_says_how_it_goes_on(teach, tmp_pa
         with pytest.raises(Interrupted, match=r"is kept\. `fewtune resume .*run` goes on"):
             teach()
     again = fewtune.resume(tmp_path / "run")
-    assert again.scores["test"] == teach("whole").scores["test"]
+    assert again.scores["test"] == taught.scores["test"]
 
 
 @pytest.mark.parametrize("method", ["full", "adapter", "prompt"])
