@@ -248,6 +248,35 @@ def plan(data: str | Path, **options: Any) -> dict[str, Any]:
     return propose(str(data), options).as_json()
 
 
+def compare(data: str | Path, *, listen: Listener | None = None, **options: Any) -> dict[str, Any]:
+    """Compare methods, presets and single options on folds of the training rows.
+
+    Args:
+        data: the training file.
+        listen: called with every event.
+        options: `methods`, `seeds`, `presets`, `vary` (`{"lora_r": [4, 16]}`), `csv`, `markdown`,
+            and those of `train` by the same names: `model`, `test`, `folds`, `budget`, `output`,
+            ...; options of a method go to that method alone.
+
+    Returns:
+        What `fewtune compare --json` prints: `methods` by rank, each with `score` and `test`
+        (`value`, `low`, `high`), `tied`, `behind`, `seconds`, `memory`, `bytes`; `steps` with the
+        `effect` of each thing changed; `verdict`. The same comparison of the same files is not
+        computed twice.
+
+    Raises:
+        UsageError: wrong options; every mistake at once.
+        FewtuneError: no method can be compared on these rows.
+    """
+    from fewtune.pipeline.compare import compared, start_comparison
+
+    folder, events = start_comparison(str(data), options)
+    for event in events:
+        if listen:
+            listen(event)
+    return compared(folder, options)
+
+
 def resume(run: str | Path, *, listen: Listener | None = None) -> Run:
     """Go on with a run that was stopped; a finished one is given back as it is.
 

@@ -52,6 +52,14 @@ def plan(data: str, **given: Any) -> int | None:
     return plan_file(data, door, options)
 
 
+def compare(data: str, **given: Any) -> int | None:
+    """Methods on the same folds, as a table."""
+    from fewtune.cli.comparing import compare_methods
+
+    door, options = _door(given)
+    return compare_methods(data, door, options)
+
+
 def check(data: str | None = None, **given: Any) -> int | None:
     """The linter."""
     from fewtune.cli.checking import check_file
@@ -207,6 +215,32 @@ def _plan_parameters() -> list[inspect.Parameter]:
         keyword("all", "every reason of every method", is_bool=True),
         *_common(),
         *parameters(groups),
+    ]
+
+
+def _compare_parameters() -> list[inspect.Parameter]:
+    from fewtune.cli.flags import argument, keyword, parameters
+    from fewtune.methods import METHODS
+    from fewtune.pipeline.job import SECTIONS, TASKS
+    from fewtune.pipeline.lineup import NOT_HERE
+    from fewtune.trials.options import CompareOptions
+
+    told = CompareOptions.model_fields["vary"].description or ""
+    groups: dict[str, list[Any]] = {"Options: compare": [CompareOptions]}
+    groups |= {
+        f"Options: {name}": [cls]
+        for name, cls in SECTIONS.items()
+        if name not in ("generate", "decoding")
+    }
+    groups |= {f"Method: {name}": [cls] for name, cls in METHODS.items()}
+    written_otherwise = {*NOT_HERE, "vary", "budget"}
+    return [
+        argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
+        keyword("vary", told, kind=list[str]),
+        keyword("budget", "time for all fits; with one the beaten leave early [default: no limit]"),
+        keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
+        *_common(),
+        *(one for one in parameters(groups) if one.name not in written_otherwise),
     ]
 
 
@@ -376,6 +410,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "plan": Command(
         plan, "methods that suit data, model and machine, with their prices", _plan_parameters
+    ),
+    "compare": Command(
+        compare, "the measured table of methods on your own rows", _compare_parameters
     ),
     "check": Command(
         check, "lint training data: what is wrong, where, what to do", _check_parameters

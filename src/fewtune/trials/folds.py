@@ -169,10 +169,11 @@ def fitted(setting: Setting, learned: Examples) -> Classifier:
     """A candidate fitted to some rows as the final fit would, without checkpoints."""
     bench, method = setting.bench, setting.method
     candidate = Classifier(bench, method)
-    candidate.start(method.head_start(probe_of(setting, learned)))
+    options = (setting.train or bench.train).model_copy(update=ALONE)
+    at_zero = options.start_head == "zero" and method.needs_steps
+    candidate.start(None if at_zero else method.head_start(probe_of(setting, learned)))
     if not method.needs_steps:
         return candidate
-    options = (setting.train or bench.train).model_copy(update=ALONE)
     recipe = decide(method, options, len(learned), has_valid=False)
     candidate.measure(learned.rows.lengths)
     for _ in candidate.fit(learned, recipe, setting.folder):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import field_validator
 
 from fewtune.base.options import Options, option
 from fewtune.methods.base import Method
@@ -44,6 +47,66 @@ class TrialOptions(Options):
     self_training_confidence: float = option(
         0.8, "least calibrated probability of a row that is taken", gt=0, lt=1
     )
+
+
+class CompareOptions(Options):
+    """What is compared, how often, and where the table goes."""
+
+    methods: tuple[str, ...] | None = option(
+        None, "methods with commas between; by default all that the model takes"
+    )
+    seeds: int = option(
+        3, "how often all is repeated, with folds dealt anew and another seed", ge=1, le=20
+    )
+    presets: tuple[str, ...] | None = option(
+        None, "recipes of training: default, cautious or both; by default our measured one"
+    )
+    vary: dict[str, tuple[str, ...]] = option(
+        {},
+        "OPTION=VALUE,VALUE changes one thing at a time, from the first method on; may be given "
+        "several times (of recipes `none` is without, and + joins two)",
+    )
+    csv: str | None = option(None, "write the table to this .csv file too")
+    markdown: str | None = option(None, "write the table to this .md file too")
+
+    @field_validator("methods", "presets", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        """Take `a,b` as written on the command line, `a，b` too."""
+        if not isinstance(value, str):
+            return value
+        return _parts(value) or (value,)
+
+    @field_validator("vary", mode="before")
+    @classmethod
+    def _steps(cls, value: object) -> object:
+        """Take `a=1,2`, a list of these, or a mapping as YAML has it."""
+        if isinstance(value, Mapping):
+            return {name: _values(one) for name, one in value.items()}
+        found: dict[str, tuple[str, ...]] = {}
+        for told in value if isinstance(value, list | tuple) else [value]:
+            name, _, values = str(told).partition("=")
+            if not name.strip() or not _parts(values):
+                raise ValueError(f"OPTION=VALUE,VALUE such as lora_r=4,16; got {told!r}.")
+            found[name.strip()] = (*found.get(name.strip(), ()), *_parts(values))
+        return found
+
+
+def _parts(told: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in told.replace("，", ",").split(",") if part.strip())
+
+
+def _values(told: Any) -> tuple[str, ...]:
+    """The values of an option as they are spelled; YAML has numbers, yes and no among them."""
+    if isinstance(told, str):
+        return _parts(told)
+    return tuple(
+        "none" if one is None else str(one) for one in (told if _is_list(told) else [told])
+    )
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
 
 
 class TextPrompt(Method):

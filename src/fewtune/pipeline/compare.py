@@ -1,0 +1,183 @@
+"""`fewtune compare`: methods on the same folds of the user's rows, and the table of it.
+
+The folder has the plan, the fits (so that the same command goes on where it was stopped), the table
+as comparison.json, .csv and .md, and report.html. Test rows choose nothing: ranks are those of the
+folds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from fewtune.base.errors import Interrupted, UsageError
+from fewtune.base.events import Event
+from fewtune.base.files import at, fingerprint, write_new
+from fewtune.data.load import Dataset, load
+from fewtune.models.waiting import wait_as_the_machine_allows
+from fewtune.pipeline.comparing import COSTS, FITS, Comparing
+from fewtune.pipeline.job import HELD_OUT
+from fewtune.pipeline.lineup import Entry, LineUp, line_up, refused
+from fewtune.pipeline.order import RUNS
+from fewtune.pipeline.plan import reads, with_task
+from fewtune.record.folder import RunFolder
+from fewtune.record.names import default_name
+from fewtune.report.comparison import COMPARISON
+from fewtune.report.standings import csv_text, markdown_text
+from fewtune.tasks import LABELLED
+
+if TYPE_CHECKING:
+    from fewtune.models.load import Source
+
+
+def start_comparison(path: str, given: Mapping[str, Any]) -> tuple[RunFolder, Iterator[Event]]:
+    """Make the folder of a comparison and give the events that carry it out.
+
+    One that is finished gives no events, unless `again` is given; one that was begun goes on.
+
+    Args:
+        path: the training file.
+        given: options by name, flat.
+
+    Raises:
+        UsageError: wrong options, every mistake at once.
+        FewtuneError: no method can be compared on these rows.
+    """
+    from fewtune.models.load import find
+
+    begun = perf_counter()
+    lineup = line_up(path, given)
+    lineup = replace(lineup, job=with_task(lineup.job))
+    _refuse_task(lineup)
+    job = lineup.job
+    asked = any(job.given.get(name) is not None for name in HELD_OUT)
+    data = load(job.path, reads(job), job.data, job.run.seed, hold_out_from=0 if asked else None)
+    source = find(job.model)
+    out = refused(lineup.entries, source, len(data.labels))
+    kept = [one for one in lineup.entries if one.name not in out]
+    _refuse_none(kept, out)
+    lineup = replace(lineup, entries=kept)
+    mark = _mark(lineup, data, source)
+    where = Path(job.run.output or RUNS / default_name(job.path, "compare", RUNS, mark))
+    folder = RunFolder.create(where, _plan(lineup, where.name, mark, out))
+    if (folder.path / COMPARISON).is_file() and not job.run.again:
+        folder.close()
+        return folder, iter(())
+    if job.run.again:
+        _forget(folder)
+    return folder, _told(Comparing(lineup, data, source, folder, out, begun))
+
+
+def compared(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of a comparison that is over, copied to where the user wants it too.
+
+    Raises:
+        UsageError: it was stopped before.
+        FewtuneError: the files cannot be written.
+    """
+    told = read(folder)
+    for option, text in (("csv", csv_text), ("markdown", markdown_text)):
+        if path := given.get(option):
+            write_new(at(path), text(told))
+    return told
+
+
+def read(folder: RunFolder) -> dict[str, Any]:
+    """comparison.json of a folder.
+
+    Raises:
+        UsageError: the comparison was stopped before.
+    """
+    try:
+        return dict(json.loads((folder.path / COMPARISON).read_bytes()))
+    except FileNotFoundError:
+        raise UsageError(
+            f"{folder.path}: the comparison did not finish; the same command goes on."
+        ) from None
+
+
+def _refuse_task(lineup: LineUp) -> None:
+    if lineup.job.task not in LABELLED:
+        raise UsageError(
+            "compare: rows with one label or several are compared so far, and not answers to be "
+            "written; `fewtune train` measures one method at a time on those."
+        )
+
+
+def _refuse_none(kept: list[Entry], out: dict[str, str]) -> None:
+    if not any(one.step is None for one in kept):
+        raise UsageError("\n".join(f"{name}: {reason}" for name, reason in out.items()))
+
+
+def _mark(lineup: LineUp, data: Dataset, source: Source) -> str:
+    """The same for the same comparison of the same files."""
+    from fewtune.methods.artefact import fingerprint_of
+
+    told = []
+    for one in lineup.entries:
+        sections = one.job.sections()
+        for name in ("output", "again"):
+            sections["run"].pop(name)
+        told.append(repr((one.name, one.method.model_dump(), sections)))
+    files = [one["fingerprint"] for one in data.files.values()]
+    base = fingerprint_of(source.folder)
+    return fingerprint("compare", lineup.job.task, str(lineup.options.seeds), base, *files, *told)
+
+
+def _plan(lineup: LineUp, name: str, mark: str, out: dict[str, str]) -> dict[str, Any]:
+    from fewtune import __version__
+
+    job = lineup.job
+    sections = job.sections()
+    sections["data"] = {"path": job.path, **sections["data"]}
+    compared = [
+        {
+            "name": one.name,
+            "method": one.method.spell(),
+            "preset": one.preset,
+            "step": list(one.step) if one.step else None,
+        }
+        for one in lineup.entries
+    ]
+    return {
+        "fewtune": __version__,
+        "name": name,
+        "task": job.task,
+        "command": lineup.command,
+        "options": dict(lineup.given),
+        "method": {"name": "compare"},
+        "compared": compared,
+        "refused": out,
+        "seeds": lineup.options.seeds,
+        **{key: value for key, value in sections.items() if key not in ("generate", "decoding")},
+        "chosen": {},
+        "reasons": [],
+        "fingerprint": mark,
+    }
+
+
+def _forget(folder: RunFolder) -> None:
+    """Compute anew: no fit of before is read."""
+    from shutil import rmtree
+
+    folder.start_anew()
+    for name in (FITS, COSTS):
+        rmtree(folder.path / name, ignore_errors=True)
+    (folder.path / COMPARISON).unlink(missing_ok=True)
+
+
+def _told(work: Comparing) -> Iterator[Event]:
+    """The events; every one is written down before it is handed on."""
+    wait_as_the_machine_allows()
+    with work.folder:
+        try:
+            for event in work.events():
+                work.folder.append(event)
+                yield event
+        except (Interrupted, KeyboardInterrupt) as error:
+            told = "stopped; what was fitted is kept."
+            raise Interrupted(f"{told} The same command goes on.") from error

@@ -1,0 +1,319 @@
+"""A comparison on its way: every variant on the folds of every seed, then the table."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fewtune.base.events import Event, tell
+from fewtune.base.files import write_json
+from fewtune.data.holdout import folds_of
+from fewtune.data.load import Dataset
+from fewtune.pipeline.baselines import probe_start
+from fewtune.pipeline.extra import recipes_of, setting_of
+from fewtune.pipeline.lineup import Entry, LineUp
+from fewtune.pipeline.run import Run
+from fewtune.record.environment import environment
+from fewtune.record.folder import RunFolder
+from fewtune.record.plain import plain
+from fewtune.record.trouble import writing
+from fewtune.report.comparison import COMPARISON, write_pages
+from fewtune.report.standings import verdict
+from fewtune.tasks import LABELLED
+
+if TYPE_CHECKING:
+    from fewtune.models.batches import Encoded
+    from fewtune.models.load import Source
+    from fewtune.train.bench import Bench, Examples
+    from fewtune.trials.comparison import Answers
+    from fewtune.trials.recipes import Make
+    from fewtune.trials.variants import Cost, Desk, Variant
+
+FITS, COSTS = "fits", "costs"
+TEST = 0  # the "fold" under which a fit to all training rows is kept
+
+
+@dataclass
+class Comparing:
+    """A comparison on its way."""
+
+    lineup: LineUp
+    data: Dataset
+    source: Source
+    folder: RunFolder
+    out: dict[str, str]
+    begun: float
+    notes: list[str] = field(default_factory=list)
+
+    def events(self) -> Iterator[Event]:
+        """Read, fit, tell."""
+        data = self.data
+        yield tell("started", run=str(self.folder.path), command=self.lineup.command)
+        with writing(self.folder.path):
+            self.folder.write_environment(environment())
+        self.folder.write_data(data.as_json())
+        counts = data.ledger.counts()
+        yield tell("read", **counts, files={k: v["path"] for k, v in data.files.items()})
+        sizes = {part: len(data.part(part)) for part in ("train", "valid", "test")}
+        yield tell("split", **sizes, classes=len(data.labels), how=data.split["how"])
+        self.notes += [*data.notes, *(f"{name}: {why}" for name, why in self.out.items())]
+        for note in self.notes:
+            yield tell("warned", message=note)
+        found = yield from self._fits()
+        told = self._result(found)
+        with writing(self.folder.path):
+            write_json(self.folder.path / COMPARISON, plain(told))
+            write_pages(self.folder.path, plain(told))
+        self.folder.write_scores(_scores(told, str(self.folder.path)))
+        yield tell("finished", verdict=told["verdict"], seconds=told["seconds"]["total"])
+
+    # ---- fits
+
+    def _fits(self) -> Generator[Event, None, dict[str, Answers]]:
+        """Every variant on the folds of every seed, then on all training rows."""
+        from fewtune.train.bench import Bench
+
+        job, first = self.lineup.job, self.lineup.entries[0]
+        run = Run(
+            job, self.folder, self.data, first.method, self.source, self.begun,
+            chosen=dict(self.folder.plan.get("chosen") or {}),
+        )  # fmt: skip
+        reserved = max(one.method.reserved_tokens for one in self.lineup.entries)
+        task = LABELLED[job.task].of_rows(self.data.labels, self.data.train, False, 0.0)
+        bench = Bench(self.source, task, job.model, job.train, run.seed, reserved, run.chosen)
+        begun = perf_counter()
+        examples = bench.examples(self.data.train)
+        probe_start(run, bench, examples)
+        self.shared = perf_counter() - begun
+        self.folder.write_plan(self.folder.plan | {"chosen": plain(dict(run.chosen))})
+        self.chosen = run.chosen
+        self.task, self.examples = task, examples
+        variants = self._variants()
+        return (yield from self._seeds(run, bench, examples, variants))
+
+    def _seeds(
+        self, run: Run, bench: Bench, examples: Examples, variants: list[Variant]
+    ) -> Generator[Event, None, dict[str, Answers]]:
+        from fewtune.trials.comparison import Answers
+        from fewtune.trials.variants import CostsOnDisk, Desk
+
+        seeds, folds, rows = self.lineup.options.seeds, run.job.trials.folds, self.data.train
+        setting = setting_of(run, bench, examples)
+        costs = CostsOnDisk(self.folder.path / COSTS)
+        answers: dict[str, dict[str, list[Any]]] = {
+            one.name: {"folds": [], "test": [], "seconds": []} for one in variants
+        }
+        states = dict.fromkeys(answers, "whole")
+        tokens = bench.encode(self.data.test) if self.data.test else None
+        for k in range(seeds):
+            seed = run.seed + k
+            dealt = replace(setting, folds=folds_of(rows, folds, seed))
+            desk = Desk(dealt, rows, seed, costs)
+            running = [one for one in variants if states[one.name] == "whole"]
+            yield from self._race(desk, running, answers, states, k)
+            for one in running:
+                if tokens is not None and states[one.name] == "whole":
+                    found = yield from self._test(desk, one, tokens, k)
+                    answers[one.name]["test"].append(found)
+        bench.task = self.task
+        return {
+            name: Answers(
+                name, one["folds"], one["test"], float(np.mean(one["seconds"] or 0)), states[name]
+            )
+            for name, one in answers.items()
+        }
+
+    def _race(
+        self,
+        desk: Desk,
+        running: list[Variant],
+        answers: dict[str, dict[str, list[Any]]],
+        states: dict[str, str],
+        k: int,
+    ) -> Iterator[Event]:
+        """The folds of a seed; without a budget nobody leaves."""
+        from fewtune.trials.entrants import LabelJudge
+        from fewtune.trials.fits import FitsOnDisk
+        from fewtune.trials.race import Race
+
+        budget, seeds = self.lineup.budget, self.lineup.options.seeds
+        race = Race(
+            [desk.entrant(one) for one in running],
+            desk.setting.folds,
+            len(desk.rows),
+            LabelJudge(self.task.choice, self.examples.targets),
+            FitsOnDisk(self._fits_of(k)),
+            budget / seeds if budget else float("inf"),
+            patient=budget is None,
+        )
+        events = race.run()
+        outcome = None
+        while outcome is None:
+            try:
+                event = next(events)
+            except StopIteration as done:
+                outcome = done.value
+                continue
+            if event.name == "trial":
+                told = f", seed {k + 1} of {seeds}" if seeds > 1 else ""
+                yield tell("trial", **{**event.fields, "trial": f"{event['trial']}{told}"})
+            elif event.name != "tried":  # the table is ours
+                yield event
+        for name, runner in race.runners.items():
+            if name in outcome.answers:
+                answers[name]["folds"].append(outcome.answers[name])
+                answers[name]["seconds"].append(outcome.cost[name])
+            if runner.state in ("beaten", "out of time"):
+                states[name] = runner.state
+
+    def _fits_of(self, k: int) -> Path:
+        return self.folder.path / FITS / f"seed{k + 1}"
+
+    def _test(
+        self, desk: Desk, one: Variant, tokens: Encoded, k: int
+    ) -> Generator[Event, None, np.ndarray]:
+        """A fit to all training rows, and its answers to the test rows."""
+        from fewtune.trials.fits import FitsOnDisk
+        from fewtune.trials.race import Fitted
+
+        kept, begun = FitsOnDisk(self._fits_of(k) / "test"), perf_counter()
+        found = kept.read(one.name, TEST)
+        if found is None:
+            answers = desk.test(one, self.data.test, tokens)
+            found = Fitted(answers, perf_counter() - begun)
+            kept.write(one.name, TEST, found)
+        rows = len(found.answers)
+        yield tell("answered", system=one.name, rows=rows, seconds=found.seconds)
+        return found.answers
+
+    def _variants(self) -> list[Variant]:
+        from fewtune.trials.variants import Variant
+
+        found = []
+        for one in self.lineup.entries:
+            options = one.job.train
+            task = LABELLED[self.lineup.job.task].of_rows(
+                self.data.labels,
+                self.data.train,
+                options.class_weights == "balanced",
+                options.label_smoothing_factor,
+            )
+            make = self._maker(one) if one.method.needs_model else None
+            found.append(Variant(one.name, one.method, one.preset, options, task, make, one.step))
+        return found
+
+    def _maker(self, one: Entry) -> Make | None:
+        """New rows by an entry's recipes, never like rows that are held out."""
+        from fewtune.augment.apply import augment, refuse_kind
+        from fewtune.augment.context import context_of
+
+        if not one.job.augment.augment:
+            return None
+        recipes = recipes_of(one.job)
+        refuse_kind(self.data.train, recipes)
+        context = context_of(one.job.augment, recipes)
+        copies, seed = one.job.augment.augment_copies, one.job.run.seed
+        held = self.data.test
+
+        def make(rows: Any, avoid: Any) -> Any:
+            return augment(rows, recipes, context, seed, copies, [*avoid, *held]).rows
+
+        return make
+
+    # ---- the table
+
+    def _result(self, found: dict[str, Answers]) -> dict[str, Any]:
+        """comparison.json."""
+        from fewtune.trials.comparison import Truth, effects, front, ranked
+
+        task, data, job = self.task, self.data, self.lineup.job
+        truth = Truth(
+            task,
+            self.examples.targets,
+            task.truth(data.train),
+            task.truth(data.test) if data.test else None,
+            job.trials.thresholds,
+            job.evaluate.bootstrap,
+            job.run.seed,
+        )
+        entries = {one.name: one for one in self.lineup.entries}
+        costs = self._costs()
+        for name, cost in costs.items():
+            if cost.failed:
+                found[name] = replace(found[name], state="failed")
+        table = [name for name, one in entries.items() if one.step is None]
+        lines = ranked([found[name] for name in table], truth)
+        steps = [found[name] for name, one in entries.items() if one.step and found[name].folds]
+        changed = effects(found[table[0]], steps, truth) if steps else []
+        for line in (*lines, *changed):
+            line |= _about(entries[line["name"]], costs.get(line["name"]))
+        total = perf_counter() - self.begun
+        told = {
+            "run": str(self.folder.path),
+            "data": job.path,
+            "model": job.model.model,
+            "task": job.task,
+            "metric": task.primary,
+            "rows": {part: len(data.part(part)) for part in ("train", "test")},
+            "classes": len(data.labels),
+            "folds": job.trials.folds,
+            "seeds": self.lineup.options.seeds,
+            "device": self.chosen["device"],
+            "base": table[0] if changed else None,
+            "methods": lines,
+            "steps": changed,
+            "fronts": {cost: front(lines, cost) for cost in ("seconds", "memory")},
+            "refused": self.out,
+            "missing": [name for name, one in found.items() if not one.folds],
+            "notes": self.notes,
+            "command": self.lineup.command,
+            "seconds": {"shared": round(self.shared, 3), "total": round(total, 3)},
+        }
+        return told | {"verdict": verdict(told)}
+
+    def _costs(self) -> dict[str, Cost]:
+        from fewtune.trials.variants import CostsOnDisk
+
+        costs = CostsOnDisk(self.folder.path / COSTS)
+        told = {one.name: costs.read(one.name) for one in self.lineup.entries}
+        return {name: one for name, one in told.items() if one}
+
+
+def _about(entry: Entry, cost: Cost | None) -> dict[str, Any]:
+    """What of a line does not come from its answers."""
+    trained = cost.trained if cost else None
+    total = cost.total if cost else None
+    return {
+        "method": entry.method.spell(),
+        "preset": entry.preset,
+        "step": list(entry.step) if entry.step else None,
+        "scene": entry.method.scene,
+        "trainable_parameters": trained,
+        "total_parameters": total,
+        "share": trained / total if trained is not None and total else None,
+        "memory": cost.memory if cost else None,
+        "bytes": cost.bytes if cost else None,
+        "failed": cost.failed if cost else None,
+    }
+
+
+def _scores(told: dict[str, Any], run: str) -> dict[str, Any]:
+    """For the list of runs: the best line."""
+    best = told["methods"][0]
+    return {
+        "run": run,
+        "task": told["task"],
+        "method": "compare",
+        "primary": told["metric"],
+        "rows": {"kept": told["rows"]["train"], **told["rows"]},
+        "test": {told["metric"]: best["score"]},
+        "baselines": {},
+        "gain": {},
+        "verdict": told["verdict"],
+        "seconds": told["seconds"],
+    }

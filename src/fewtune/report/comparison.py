@@ -1,0 +1,136 @@
+"""The page of a comparison: one HTML file that needs nothing else, and the table's other files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fewtune.base.files import write_atomic
+from fewtune.report import pictures, standings, words
+from fewtune.report.frontier import Point, frontier
+from fewtune.report.page import _printable, _resource
+
+COMPARISON = "comparison.json"
+COSTS = {"seconds": "seconds of a fold", "memory": "memory at the peak of a fit"}
+
+Told = Mapping[str, Any]
+
+
+def write_pages(folder: Path, told: Told) -> None:
+    """Write comparison.csv, comparison.md and report.html beside comparison.json."""
+    write_atomic(folder / "comparison.csv", standings.csv_text(told))
+    write_atomic(folder / "comparison.md", standings.markdown_text(told))
+    write_atomic(folder / "report.html", page(told, folder.resolve().name))
+
+
+def page(told: Told, name: str) -> str:
+    """The report as HTML.
+
+    Args:
+        told: what comparison.json holds.
+        name: of the run.
+    """
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    made = Environment(
+        loader=FunctionLoader(_resource),
+        autoescape=True,  # every text may come from a user's file
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+    )
+    made.globals |= {"words": words, "language": words.language}
+    return made.get_template("comparison.html").render(_everything(told, name))
+
+
+def _everything(told: Told, name: str) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    from fewtune import __version__
+
+    return {
+        "css": Markup(_resource("style.css")),
+        "version": __version__,
+        "name": name,
+        "told": told,
+        "subtitle": _subtitle(told),
+        "key_numbers": _key_numbers(told),
+        "heads": standings.columns(told),
+        "step_heads": standings.step_columns(told),
+        "marks": standings.MARKS,
+        "protocol": standings.protocol(told),
+        "costs_said": standings.costs_said(told),
+        "dots": Markup(_dots(told)),
+        "pictures": [(what, Markup(one)) for what, one in _frontiers(told) if one],
+        "fronts": told["fronts"],
+        "failed": [one for one in (*told["methods"], *told["steps"]) if one["failed"]],
+    }
+
+
+def _subtitle(told: Told) -> list[str]:
+    return [
+        told["data"],
+        Path(told["model"]).name,
+        words.several(told["rows"]["train"], "training row"),
+        words.several(told["classes"], "class", "classes"),
+    ]
+
+
+def _key_numbers(told: Told) -> list[tuple[str, str, str]]:
+    """What the page shows in large letters."""
+    whole = [one for one in told["methods"] if one["rank"]]
+    if not whole:
+        return []
+    best, metric = whole[0], told["metric"]
+    tied = [one for one in whole if one["tied"]]
+    quick = min(tied, key=lambda one: one["seconds"])
+    name = words.metric_name(metric)
+    return [
+        (
+            f"best {name} on the folds",
+            words.number(metric, best["score"]["value"]),
+            words.interval(metric, best["score"]),
+        ),
+        ("best", best["name"], f"{words.duration(best['seconds'])} a fold"),
+        ("quickest that ties", quick["name"], f"{words.duration(quick['seconds'])} a fold"),
+        ("tied with the best", f"{len(tied) - 1} of {len(whole) - 1}", "beyond noise"),
+    ]
+
+
+def _dots(told: Told) -> str:
+    """Scores with their intervals."""
+    rows = [
+        pictures.Dot(
+            one["name"],
+            one["score"]["value"],
+            one["score"]["low"],
+            one["score"]["high"],
+            one["rank"] == 1,
+        )
+        for one in told["methods"]
+        if one["rank"]
+    ]
+    return pictures.dots(rows, told["metric"]) if rows else ""
+
+
+def _frontiers(told: Told) -> list[tuple[str, str]]:
+    """The score against each cost."""
+    found = []
+    for cost, axis in COSTS.items():
+        points = [
+            Point(
+                one["name"],
+                float(one[cost]),
+                one["score"]["value"],
+                one["score"]["low"],
+                one["score"]["high"],
+                one["name"] in told["fronts"][cost],
+            )
+            for one in told["methods"]
+            if one["rank"] and one[cost] is not None
+        ]
+        form = words.duration if cost == "seconds" else words.size
+        found.append((axis, frontier(points, told["metric"], axis, form)))
+    return found

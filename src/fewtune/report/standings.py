@@ -1,0 +1,245 @@
+"""The table of a comparison as texts: its columns, a sentence, CSV and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fewtune.report import words
+
+Line = Mapping[str, Any]
+#: What a reader should know of every table, whoever shows it.
+MARKS = "= not beaten by the best beyond noise (paired over rows, Holm-corrected)"
+PARTS = {"beaten": "left early, beaten", "out of time": "out of time", "failed": "failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its head, a line's cell, and whether it is a number."""
+
+    head: str
+    cell: Callable[[Line], str]
+    right: bool = True
+
+
+def columns(told: Line) -> list[Column]:
+    """The table of methods."""
+    metric = told["metric"]
+    name = words.metric_name(metric)
+    found = [
+        Column("rank", place),
+        Column("method", lambda one: one["name"], right=False),
+        Column("trains", lambda one: share(one["share"])),
+        Column(f"{name}, folds", lambda one: score(metric, one["score"])),
+    ]
+    if told["rows"]["test"]:
+        found.append(Column(f"{name}, test", lambda one: score(metric, one["test"])))
+    return [*found, *_costs()]
+
+
+def step_columns(told: Line) -> list[Column]:
+    """The table of what was changed from the base, one thing at a time."""
+    metric = told["metric"]
+    name = words.metric_name(metric)
+    return [
+        Column("changed", lambda one: one["name"], right=False),
+        Column(f"{name}, folds", lambda one: score(metric, one["score"])),
+        Column("effect", lambda one: effect(metric, one["effect"])),
+        Column("p", lambda one: p_of(one["effect"])),
+        Column(
+            "it is",
+            lambda one: one["said"] if one["state"] == "whole" else PARTS[one["state"]],
+            right=False,
+        ),
+        *_costs()[:1],
+    ]
+
+
+def _costs() -> list[Column]:
+    return [
+        Column("a fold", lambda one: words.duration(one["seconds"])),
+        Column("memory", lambda one: words.size(one["memory"])),
+        Column("on disk", lambda one: words.size(one["bytes"])),
+    ]
+
+
+def place(one: Line) -> str:
+    """The rank, with = for all that the best does not beat.
+
+    >>> place({"rank": 2, "tied": True}), place({"rank": 1, "tied": True})
+    ('2=', '1=')
+    """
+    if one["rank"] is None:
+        return words.NONE
+    return f"{one['rank']}{'=' if one['tied'] else ''}"
+
+
+def share(value: float | None) -> str:
+    """The trained share of all parameters.
+
+    >>> share(0.00314), share(1.0), share(0.0000345), share(None)
+    ('0.31 %', '100 %', '0.0035 %', '–')
+    """
+    if value is None:
+        return words.NONE
+    percent = 100 * value
+    return f"{percent:.0f} %" if percent >= 10 else f"{float(f'{percent:.2g}'):g} %"
+
+
+def score(metric: str, one: Line | None) -> str:
+    """A value with its interval, short enough for a column.
+
+    >>> score("accuracy", {"value": 0.843, "low": 0.81, "high": 0.872})
+    '84.3 % (81.0-87.2)'
+    """
+    if one is None:
+        return words.NONE
+    scale, decimals = (100, 1) if words.is_share(metric) else (1, 3)
+    low, high = (f"{scale * one[end]:.{decimals}f}" for end in ("low", "high"))
+    return f"{words.number(metric, one['value'])} ({low}-{high})"
+
+
+def effect(metric: str, one: Line | None) -> str:
+    """A difference to the base with its interval.
+
+    >>> effect("accuracy", {"value": 0.02, "low": -0.012, "high": 0.05})
+    '+2.0 (−1.2 to +5.0)'
+    """
+    if one is None:
+        return words.NONE
+    between = words.points_between(metric, one["low"], one["high"]).removesuffix(" points")
+    return f"{words.points(metric, one['value']).removesuffix(' points')} ({between})"
+
+
+def p_of(one: Line | None) -> str:
+    """A p value without its letter."""
+    return words.p_value(one["p"] if one else None).replace("p = ", "").replace("p ", "")
+
+
+def verdict(told: Line) -> str:
+    """What the table says, in three sentences at most."""
+    whole = [one for one in told["methods"] if one["rank"]]
+    if not whole:
+        return "No method was fitted to all folds; give more time (--budget) or see the notes."
+    best, metric = whole[0], told["metric"]
+    reached = f"{words.number(metric, best['score']['value'])} {words.metric_name(metric)}"
+    said = f"`{best['name']}` reached {reached} on the folds"
+    said += f" ({words.interval(metric, best['score'])})"
+    if len(whole) == 1:
+        return f"{said}."
+    tied = [one for one in whole[1:] if one["tied"]]
+    if not tied:
+        return f"{said} and beats the {len(whole) - 1} others beyond noise."
+    quick = min([best, *tied], key=lambda one: one["seconds"])
+    names = words.listed([f"`{one['name']}`" for one in tied])
+    said += f", the best of {len(whole)}; not told apart from it beyond noise: {names}."
+    if quick is best:
+        return f"{said} It is also the quickest of these."
+    times = words.duration(quick["seconds"]), words.duration(best["seconds"])
+    return (
+        f"{said} The quickest of these is `{quick['name']}`: {times[0]} a fold against {times[1]}."
+    )
+
+
+def protocol(told: Line) -> str:
+    """How the numbers came about, in a sentence."""
+    seeds, rows = told["seeds"], told["rows"]["train"]
+    again = f", dealt anew for each of {seeds} seeds" if seeds > 1 else ""
+    said = f"{rows:,} training rows on {told['folds']} folds{again}, the same for all"
+    if told["rows"]["test"]:
+        said += f"; then fitted to all of them for {told['rows']['test']:,} test rows, "
+        said += "which rank nobody"
+    return f"{said}. Intervals are 95 %, over rows."
+
+
+def costs_said(told: Line) -> str:
+    """What the columns of costs are."""
+    shared = words.duration(told["seconds"]["shared"])
+    return (
+        "Time is that of a fold, fit and answers; tokens and features of the untouched model were "
+        f"computed once for all ({shared}). Memory is measured, at the peak of the first fit, over "
+        "that of the process without the model. On disk is the saved artefact."
+    )
+
+
+# ---- files
+
+
+FIELDS: dict[str, Callable[[Line], Any]] = {
+    "kind": lambda one: "step" if one["step"] else "method",
+    "name": lambda one: one["name"],
+    "rank": lambda one: one.get("rank"),
+    "tied": lambda one: one.get("tied"),
+    "state": lambda one: one["state"],
+    "method": lambda one: one["method"],
+    "preset": lambda one: one["preset"],
+    "trainable_parameters": lambda one: one["trainable_parameters"],
+    "total_parameters": lambda one: one["total_parameters"],
+    "share": lambda one: one["share"],
+    "score": lambda one: one["score"]["value"],
+    "score_low": lambda one: one["score"]["low"],
+    "score_high": lambda one: one["score"]["high"],
+    "score_spread_of_seeds": lambda one: one["score"]["spread"],
+    "log_loss": lambda one: one["log_loss"],
+    "test": lambda one: (one["test"] or {}).get("value"),
+    "test_low": lambda one: (one["test"] or {}).get("low"),
+    "test_high": lambda one: (one["test"] or {}).get("high"),
+    "behind_best": lambda one: (one.get("behind") or {}).get("value"),
+    "behind_p": lambda one: (one.get("behind") or {}).get("p"),
+    "effect": lambda one: (one.get("effect") or {}).get("value"),
+    "effect_low": lambda one: (one.get("effect") or {}).get("low"),
+    "effect_high": lambda one: (one.get("effect") or {}).get("high"),
+    "effect_p": lambda one: (one.get("effect") or {}).get("p"),
+    "seconds_of_a_fold": lambda one: one["seconds"],
+    "memory_bytes": lambda one: one["memory"],
+    "memory_is": lambda one: "measured" if one["memory"] is not None else None,
+    "disk_bytes": lambda one: one["bytes"],
+    "scene": lambda one: one["scene"],
+}
+
+
+def csv_text(told: Line) -> str:
+    """Every number unrounded, a line a method, then a line a step."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["metric", *FIELDS])
+    for one in (*told["methods"], *told["steps"]):
+        writer.writerow([told["metric"], *(read(one) for read in FIELDS.values())])
+    return out.getvalue()
+
+
+def markdown_text(told: Line) -> str:
+    """The tables as a page of Markdown."""
+    title = f"# {told['data']}: {len(told['methods'])} methods compared"
+    parts = [title, verdict(told), _table(columns(told), told["methods"])]
+    parts += [f"{MARKS}. {protocol(told)}", costs_said(told)]
+    if told["steps"]:
+        parts += [
+            f"## One thing changed from `{told['base']}`",
+            _table(step_columns(told), told["steps"]),
+        ]
+    scenes = scenes_of(told)
+    parts += ["## What each is for", "\n".join(f"- `{name}`: {scene}" for name, scene in scenes)]
+    if told["refused"]:
+        lines = "\n".join(f"- `{name}`: {why}" for name, why in told["refused"].items())
+        parts += ["## Not for this model", lines]
+    parts += [f"```\n{told['command']}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def scenes_of(told: Line) -> list[tuple[str, str]]:
+    """Each method's scene once, in the table's order."""
+    return [*{one["method"]: one["scene"] for one in told["methods"]}.items()]
+
+
+def _table(heads: Sequence[Column], lines: Sequence[Line]) -> str:
+    def row(cells: Sequence[str]) -> str:
+        safe = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
+        return f"| {' | '.join(safe)} |"
+
+    rule = row(["---:" if one.right else "---" for one in heads])
+    body = [row([one.cell(line) for one in heads]) for line in lines]
+    return "\n".join([row([one.head for one in heads]), rule, *body])

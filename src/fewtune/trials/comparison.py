@@ -1,0 +1,318 @@
+"""A comparison's table: what variants answered on the same folds, ranked, with who ties with whom.
+
+Every number of folds is a mean over the seeds row by row, so that the rows are what intervals and
+tests are about: whether another sample of rows would say the same. Where a row may have several
+labels, temperature and thresholds are chosen on the answers that are scored, for all alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fewtune.evaluate.intervals import FEW, Interval, bca, plus_four, sum_draws, wilson
+from fewtune.evaluate.paired import (
+    Comparison,
+    compare_means,
+    compare_right,
+    compare_sums,
+    holm,
+)
+from fewtune.tasks.labelled import Labelled
+from fewtune.trials.entrants import LabelJudge
+
+LEVEL = 0.05
+LEAST = 1000  # swaps of a test: with fewer no p value stays below LEVEL once it is corrected
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The task's first metric as a function of sums over rows.
+
+    Attributes:
+        rows: which labels were chosen (rows, classes), truth -> (rows, k) what each row adds.
+        function: (R, k) sums -> (R,) the metric.
+        yes_or_no: a row is right or wrong, and the metric the share of right ones.
+    """
+
+    rows: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    function: Callable[[np.ndarray], np.ndarray]
+    yes_or_no: bool
+
+    def of(self, sums: np.ndarray) -> float:
+        """The metric of rows."""
+        return float(self.function(sums.sum(axis=0)[None])[0])
+
+    def interval(self, sums: np.ndarray, count: int, seed: int) -> Interval:
+        """With its 95 % interval over rows."""
+        value, rows = self.of(sums), len(sums)
+        if self.yes_or_no:
+            low, high = wilson(value, rows)
+        elif rows < FEW:
+            low, high = 0.0, 1.0
+        else:
+            draws = sum_draws(sums, self.function, count, seed)
+            found, wide = bca(draws), plus_four(draws, rows)
+            low, high = min(found[0], wide[0]), max(found[1], wide[1])
+        return {"value": value, "low": min(low, value), "high": max(high, value)}
+
+    def apart(self, one: np.ndarray, other: np.ndarray, count: int, seed: int) -> Comparison:
+        """How much better one is than the other on the same rows."""
+        count = max(count, LEAST)
+        if not self.yes_or_no:
+            return compare_sums(
+                one, other, self.function, 1.0, bounded=True, count=count, seed=seed
+            )
+        ours, theirs = one[:, 0], other[:, 0]
+        if np.isin(np.concatenate([ours, theirs]), (0.0, 1.0)).all():
+            return compare_right(ours, theirs)
+        return compare_means(ours, theirs, share=True, count=count, seed=seed)
+
+
+def _right(chosen: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """1 for a row answered with its class, and 1 for every row; an unknown class is -1."""
+    hits = chosen[np.arange(len(truth)), truth.clip(0)] & (truth >= 0)
+    return np.stack([hits, np.ones(len(truth))], axis=1).astype(float)
+
+
+def _agreed(chosen: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Labels that a row has and was given, and all those of both kinds."""
+    hits = np.where(chosen, truth[:, : chosen.shape[1]], 0).sum(axis=1)
+    return np.stack([hits, chosen.sum(axis=1) + truth.sum(axis=1)], axis=1).astype(float)
+
+
+def _share(sums: np.ndarray) -> np.ndarray:
+    return sums[:, 0] / sums[:, 1]
+
+
+def _micro_f1(sums: np.ndarray) -> np.ndarray:
+    zero = np.zeros(len(sums))
+    return np.divide(2 * sums[:, 0], sums[:, 1], out=zero, where=sums[:, 1] > 0)
+
+
+#: By the task's first metric.
+MEASURES = {
+    "accuracy": Measure(_right, _share, yes_or_no=True),
+    "micro_f1": Measure(_agreed, _micro_f1, yes_or_no=False),
+}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the answers are held against.
+
+    Attributes:
+        task: of no variant in particular.
+        targets: of the training rows, as the task has them.
+        truth, test: of training and test rows, as scores want them; `test` None without such rows.
+        thresholds: a value of the option.
+        count: resamples.
+        seed: of the resamples.
+    """
+
+    task: Labelled
+    targets: np.ndarray
+    truth: np.ndarray
+    test: np.ndarray | None = None
+    thresholds: str = "common"
+    count: int = 1000
+    seed: int = 0
+
+    @property
+    def measure(self) -> Measure:
+        """The task's first metric."""
+        return MEASURES[self.task.primary]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one variant answered, and what that took.
+
+    Attributes:
+        name: of the variant.
+        folds: of each seed, (rows, classes) logits, NaN where it did not answer.
+        test: of each seed, (test rows, classes) logits of a fit to all training rows.
+        seconds: of a fold, fit and answers.
+        state: `whole`, or why folds are missing: `beaten`, `out of time`.
+    """
+
+    name: str
+    folds: Sequence[np.ndarray]
+    test: Sequence[np.ndarray] = ()
+    seconds: float = 0.0
+    state: str = "whole"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A variant's answers as numbers about rows."""
+
+    answers: Answers
+    truth: Truth
+
+    @cached_property
+    def _read(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Of each seed: sums (rows, k) and losses (rows,), NaN where unanswered; test sums."""
+        return [self._of_seed(k) for k in range(len(self.answers.folds))]
+
+    def _of_seed(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        given, truth = self.answers.folds[seed], self.truth
+        judge, measure = LabelJudge(truth.task.choice, truth.targets), truth.measure
+        known = np.flatnonzero(np.isfinite(given).all(axis=1))
+        shares = judge.probabilities(given[known], known)
+        task = truth.task.decided_on(shares, truth.targets[known], truth.thresholds)
+        sums = np.full((len(given), 2), np.nan)
+        sums[known] = measure.rows(task.choice.chosen(shares), truth.truth[known])
+        losses = np.full(len(given), np.nan)
+        losses[known] = task.choice.losses(shares, truth.targets[known])
+        test = np.empty((0, 2))
+        if truth.test is not None and seed < len(self.answers.test):
+            scale = judge.temperature(given[known], known)
+            asked = task.choice.probabilities(self.answers.test[seed] / scale)
+            test = measure.rows(task.choice.chosen(asked), truth.test)
+        return sums, losses, test
+
+    @cached_property
+    def sums(self) -> np.ndarray:
+        """(rows, k), mean over the seeds; NaN where no seed answered."""
+        return _mean([one[0] for one in self._read])
+
+    @cached_property
+    def losses(self) -> np.ndarray:
+        """(rows,) nats, mean over the seeds."""
+        return _mean([one[1] for one in self._read])
+
+    @property
+    def answered(self) -> np.ndarray:
+        """Which rows, (rows,) of yes and no."""
+        return np.isfinite(self.losses)
+
+    @cached_property
+    def score(self) -> float:
+        """The metric on the rows it answered."""
+        return self.truth.measure.of(self.sums[self.answered])
+
+    def line(self) -> Line:
+        """What stands in the table of this variant alone."""
+        truth, seeds = self.truth, [one[0] for one in self._read]
+        each = [truth.measure.of(one[np.isfinite(one[:, 0])]) for one in seeds]
+        sums = self.sums[self.answered]
+        score = truth.measure.interval(sums, truth.count, truth.seed)
+        spread = float(np.std(each, ddof=1)) if len(each) > 1 else None
+        tested = [one[2] for one in self._read if len(one[2])]
+        test = _mean(tested) if tested else None
+        return {
+            "score": score | {"spread": spread},
+            "log_loss": float(self.losses[self.answered].mean()),
+            "rows": int(self.answered.sum()),
+            "seeds": len(each),
+            "test": None if test is None else truth.measure.interval(test, truth.count, truth.seed),
+            "seconds": round(self.answers.seconds, 4),
+            "state": self.answers.state,
+        }
+
+    def over(self, other: Standing) -> Comparison:
+        """How much better than another on the rows that both answered; empty without such."""
+        both, truth = self.answered & other.answered, self.truth
+        if not both.any():
+            return {}
+        return truth.measure.apart(self.sums[both], other.sums[both], truth.count, truth.seed)
+
+
+def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
+    """Over the seeds, without those that have no number."""
+    every = np.stack(each)
+    times = np.isfinite(every).sum(axis=0)
+    total = np.where(np.isfinite(every), every, 0.0).sum(axis=0)
+    return np.divide(total, times, out=np.full(total.shape, np.nan), where=times > 0)
+
+
+def ranked(answers: Sequence[Answers], truth: Truth) -> list[Line]:
+    """A line a variant, the best first; who did not answer all rows stands last, without a rank.
+
+    Returns:
+        `name`, `rank`, `tied` (not beaten by the best beyond noise), `behind` (how much the best is
+        better: `value`, `low`, `high`, and `p`, Holm-corrected for the number compared; None for
+        the best itself), and what `Standing.line` tells.
+    """
+    standings = {one.name: Standing(one, truth) for one in answers if len(one.folds)}
+    most = max((int(one.answered.sum()) for one in standings.values()), default=0)
+
+    def order(name: str) -> tuple[bool, float, float]:
+        one = standings[name]
+        return _is_part(one, most), -one.score, float(np.nanmean(one.losses))
+
+    names = sorted(standings, key=order)
+    behind = [standings[names[0]].over(standings[name]) for name in names[1:]] if names else []
+    adjusted = holm([one.get("p", 1.0) for one in behind])
+    told: list[Comparison | None] = [None]
+    told += [{**one, "p": p} if one else None for one, p in zip(behind, adjusted, strict=True)]
+    lines = []
+    for place, (name, one) in enumerate(zip(names, told, strict=False), start=1):
+        part = _is_part(standings[name], most)
+        tied = not part and (one is None or one["value"] <= 0 or one["p"] >= LEVEL)
+        head = {"name": name, "rank": None if part else place, "tied": tied}
+        lines.append(head | {"behind": one} | standings[name].line())
+    return lines
+
+
+def _is_part(one: Standing, most: int) -> bool:
+    return int(one.answered.sum()) < most or one.answers.state != "whole"
+
+
+def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]:
+    """A line a step from the base, in the order given.
+
+    Returns:
+        `name`, `effect` (how much better than the base: `value`, `low`, `high`, and `p`,
+        Holm-corrected for the number of steps), `loss` (how much lower the log-loss is), `said`
+        (`better`, `worse` or `no difference beyond noise`), and what `Standing.line` tells.
+    """
+    first = Standing(base, truth)
+    standings = [Standing(one, truth) for one in steps]
+    found = [one.over(first) for one in standings]
+    adjusted = holm([one.get("p", 1.0) for one in found])
+    lines = []
+    for one, change, p in zip(standings, found, adjusted, strict=True):
+        both = one.answered & first.answered
+        loss = compare_means(
+            one.losses[both], first.losses[both], higher_is_better=False, seed=truth.seed
+        )
+        kept = {key: loss[key] for key in ("value", "low", "high", "p")} if loss else None
+        effect = {**change, "p": p} if change else None
+        line = {"name": one.answers.name, "effect": effect, "loss": kept, "said": _said(effect)}
+        lines.append(line | one.line())
+    return lines
+
+
+def _said(effect: Mapping[str, float] | None) -> str:
+    if effect is None or effect["p"] >= LEVEL:
+        return "no difference beyond noise"
+    return "better" if effect["value"] > 0 else "worse"
+
+
+def front(lines: Sequence[Mapping[str, Any]], cost: str) -> list[str]:
+    """Names of those that nothing cheaper is as good as, the cheapest first (Pareto).
+
+    Args:
+        lines: with `score` and the cost; those without one are passed over.
+        cost: the key, such as `seconds`.
+
+    >>> def line(name, score, cost):
+    ...     return {"name": name, "score": {"value": score}, "cost": cost}
+    >>> front([line("a", 0.9, 9), line("b", 0.8, 1), line("c", 0.7, 5)], "cost")
+    ['b', 'a']
+    """
+    priced = [one for one in lines if one.get(cost) is not None and one.get("rank", 1)]
+    best, found = float("-inf"), []
+    for one in sorted(priced, key=lambda one: (one[cost], -one["score"]["value"])):
+        if one["score"]["value"] > best:
+            best = one["score"]["value"]
+            found.append(one["name"])
+    return found
