@@ -156,7 +156,7 @@ def _ends(metric: Metric, one: Outcome) -> tuple[float, float]:
 
 
 def wilson(
-    value: float, rows: float, ends: tuple[float, float] = (0.0, 1.0)
+    value: float, rows: float, ends: tuple[float, float] = (0.0, 1.0), z: float = Z
 ) -> tuple[float, float]:
     """Wilson's 95 % score interval of a share (J. Am. Stat. Assoc. 22, 1927).
 
@@ -164,15 +164,16 @@ def wilson(
         value: the share seen.
         rows: how many rows it was seen on; need not be whole.
         ends: the smallest and largest possible value, for numbers that are not 0..1.
+        z: standard errors to either side; more where several intervals must hold together.
 
     >>> [round(end, 3) for end in wilson(1.0, 30)]
     [0.886, 1.0]
     """
     bottom, width = ends[0], ends[1] - ends[0]
     share = min(max((value - bottom) / width, 0.0), 1.0)
-    shrink = 1 + Z**2 / rows
-    centre = (share + Z**2 / (2 * rows)) / shrink
-    half = Z / shrink * sqrt(share * (1 - share) / rows + Z**2 / (4 * rows**2))
+    shrink = 1 + z**2 / rows
+    centre = (share + z**2 / (2 * rows)) / shrink
+    half = z / shrink * sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
     low, high = max(centre - half, 0.0), min(centre + half, 1.0)
     return bottom + width * low, bottom + width * high
 

@@ -14,6 +14,7 @@ from fewtune.base.events import Event, tell
 from fewtune.data.row import Row
 from fewtune.evaluate.classify import positive_class
 from fewtune.evaluate.options import EvaluateOptions
+from fewtune.evaluate.slices import Slice, parts_of, slices
 from fewtune.evaluate.verdict import verdict
 from fewtune.methods.predictor import load_predictor
 from fewtune.models.footprint import highest
@@ -111,9 +112,26 @@ def _scores(
         "trainable_parameters": run.facts["trainable"],
         "total_parameters": run.facts["total"],
         "train": {"tokens": run.facts.get("tokens", 0)},
+        "slices": _slices(run, task, rows, probabilities),
         **errors,
         "warnings": list(run.warnings),
     }
+
+
+def _slices(
+    run: Run, task: Labelled, rows: Sequence[Row], probabilities: np.ndarray
+) -> list[Slice]:
+    """The share that is right by class, length and group."""
+    truth = [_several(task.expected(row)) for row in rows]
+    said = [_several(one) for one in task.answers(probabilities)]
+    right = np.array([{*a} == {*b} for a, b in zip(said, truth, strict=True)])
+    groups = [row.get("group") for row in rows]
+    column = run.job.data.group or "group"
+    return slices(right, parts_of(truth, [str(row["text"]) for row in rows], groups, column))
+
+
+def _several(answer: str | Sequence[str]) -> Sequence[str]:
+    return (answer,) if isinstance(answer, str) else answer
 
 
 def _with_positive(run: Run, task: Labelled) -> EvaluateOptions:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fewtune.record.folder import RunFolder
-from fewtune.report import answers, certainty, evidence, tried, words
+from fewtune.report import answers, certainty, evidence, tried, weak, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts
 
@@ -26,6 +26,8 @@ def markdown(folder: RunFolder) -> str:
     if raced := race_table(facts):
         parts.append("## The race between methods\n\n" + raced)
     parts += _answers(facts)
+    if weaker := weak.weakest(facts):
+        parts.append("## Where it is weaker\n\n" + plain(weaker["said"]))
     if sure := certainty.rejection_words(facts):
         parts.append(
             "## How sure, and how right\n\n" + f"{sure} {certainty.calibrated_words(facts)}"

@@ -9,7 +9,17 @@ from typing import Any
 from fewtune.base.files import write_atomic
 from fewtune.record.folder import RunFolder, State
 from fewtune.record.trouble import writing
-from fewtune.report import answers, certainty, charts, evidence, pictures, prompts, tried, words
+from fewtune.report import (
+    answers,
+    certainty,
+    charts,
+    evidence,
+    pictures,
+    prompts,
+    tried,
+    weak,
+    words,
+)
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
 
@@ -57,6 +67,7 @@ def _everything(facts: Facts) -> dict[str, Any]:
         **prompts.everything(facts),
         **_errors(facts),
         **_certainty(facts),
+        "weak": weak.weakest(facts),
         **_origins(facts),
     }
 
