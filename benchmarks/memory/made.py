@@ -187,6 +187,17 @@ def load(case: Case) -> PooledModel | CausalModel:
     return load_pooled(source, CLASSES, options)
 
 
+def fresh(case: Case) -> PooledModel | CausalModel:
+    """Never on a disk; for small cases."""
+    config = transformers.AutoConfig.for_model(**case.config)
+    config.use_cache = False
+    if case.answers:
+        return CausalModel(transformers.AutoModelForCausalLM.from_config(config)).eval()
+    kind = ImageModel if "image_size" in case.config else PooledModel
+    backbone = transformers.AutoModel.from_config(config)
+    return kind(backbone, Pooling("mean"), CLASSES).eval()
+
+
 def attached(case: Case, model: Any) -> Prepared:
     """The method on the model, as a candidate does it."""
     torch.manual_seed(0)

@@ -5,6 +5,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
@@ -14,6 +15,7 @@ from tiny_models import build_speaker
 from fewtune.methods import parse
 from fewtune.methods.base import prepare
 from fewtune.models.device import Machine, frozen_in_bf16, round_frozen
+from fewtune.models.footprint import resident
 from fewtune.models.load import find, load_causal
 from fewtune.models.options import ModelOptions
 
@@ -58,3 +60,32 @@ def test_frozen_matrices_are_halved_and_what_trains_stays(lora):
 def test_float32_machines_round_nothing(lora):
     round_frozen(lora, Machine("cpu", bf16=False))
     assert all(p.dtype == torch.float32 for p in lora.parameters())
+
+
+def test_a_matrix_that_is_rounded_for_good_is_not_held_in_float32_too(tmp_path):
+    """Weights are mapped from their file, where the pages read so far would stay."""
+    model = torch.nn.Sequential(torch.nn.Linear(4096, 4096, bias=False), torch.nn.Linear(2, 2))
+    safetensors.torch.save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    mapped = safetensors.torch.load_file(tmp_path / "weights.safetensors")
+    model.load_state_dict(mapped, assign=True)
+    model.requires_grad_(False)
+    expected = model[0].weight.detach().to(torch.bfloat16, copy=True)  # every page is read
+    before = resident()
+    del mapped
+    round_frozen(model, LOW)
+    gone = before - resident()
+    assert gone == pytest.approx(4096 * 4096 * (4 - 2), rel=0.2)
+    assert torch.equal(model[0].weight, expected)
+
+
+def test_a_matrix_that_something_else_shares_keeps_its_numbers():
+    shared = torch.nn.Parameter(torch.randn(64, 4096), requires_grad=False)
+    model = torch.nn.ModuleDict({"a": torch.nn.Linear(4096, 64), "b": torch.nn.Embedding(64, 4096)})
+    model["a"].weight = model["b"].weight = shared
+    before = shared.detach().clone()
+    alone = torch.nn.Parameter(shared.data, requires_grad=False)  # another name of the same memory
+    model["c"] = torch.nn.Module()
+    model["c"].weight = alone
+    model.requires_grad_(False)
+    round_frozen(model, LOW)
+    assert torch.equal(alone, before)

@@ -37,6 +37,7 @@ class Trunk:
         self.starts = np.concatenate([[0], np.cumsum(lengths)])
         self.states = states
         self._stand_in = Replay()
+        self.in_tuples = False  # MPNet's blocks give their states in a tuple
 
     @property
     def bytes(self) -> int:
@@ -56,8 +57,9 @@ class Trunk:
         """Within, the blocks below `first` are the stand-ins."""
         blocks = blocks_of(model.backbone)
         kept = [blocks[i] for i in range(self.first)]
+        self._stand_in.in_tuples = self.in_tuples
         for i in range(self.first - 1):
-            blocks[i] = Pass()
+            blocks[i] = Pass(self.in_tuples)
         blocks[self.first - 1] = self._stand_in
         try:
             yield
@@ -69,19 +71,23 @@ class Trunk:
 class Pass(nn.Module):
     """A block that does nothing."""
 
-    def forward(self, states: Tensor, *args, **kwargs) -> Tensor:
+    def __init__(self, in_tuples: bool = False) -> None:
+        super().__init__()
+        self.in_tuples = in_tuples
+
+    def forward(self, states: Tensor, *args, **kwargs) -> Tensor | tuple[Tensor]:
         """(batch, tokens, width), unchanged."""
-        return states
+        return (states,) if self.in_tuples else states
 
 
-class Replay(nn.Module):
+class Replay(Pass):
     """A block whose output is known."""
 
     states: Tensor
 
-    def forward(self, states: Tensor, *args, **kwargs) -> Tensor:
+    def forward(self, states: Tensor, *args, **kwargs) -> Tensor | tuple[Tensor]:
         """The stored states in the precision the model is in."""
-        return self.states.to(states.dtype)
+        return super().forward(self.states.to(states.dtype))
 
 
 @torch.no_grad()
@@ -111,7 +117,9 @@ def fill_trunk(model: Tunable, rows: Encoded, first: int, machine: Machine, fold
             caught.clear()  # a pass cut short leaves its own
             ids, mask = (t.to(machine.device) for t in rows.batch(chosen))
             model(ids, mask)
-            return caught.pop()
+            found = caught.pop()
+            trunk.in_tuples = isinstance(found, tuple)
+            return found[0] if isinstance(found, tuple) else found
 
         for chosen, found in in_halves(by_length(lengths, 64), states_of, "the cached trunk"):
             for row, one in zip(chosen, found, strict=True):
@@ -121,8 +129,8 @@ def fill_trunk(model: Tunable, rows: Encoded, first: int, machine: Machine, fold
 
 
 @contextmanager
-def _catching(block: nn.Module) -> Iterator[list[Tensor]]:
-    caught: list[Tensor] = []
+def _catching(block: nn.Module) -> Iterator[list[Tensor | tuple[Tensor]]]:
+    caught: list[Tensor | tuple[Tensor]] = []
     handle = block.register_forward_hook(lambda _module, _args, output: caught.append(output))
     try:
         yield caught
