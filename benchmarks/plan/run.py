@@ -1,13 +1,14 @@
-"""The time that `fewtune plan` predicts beside the time that training then took.
+"""The time that `fewtune plan` predicts for a fit, beside the time that the fit takes.
 
-    python -m benchmarks.plan.run            results.json and the table on stdout
-    python -m benchmarks.plan.run --only lora-minilm full-minilm
-    python -m benchmarks.plan.run --table    the table of the results that are there
+    python -m benchmarks.plan.run                    results.json, and the table on stdout
+    python -m benchmarks.plan.run --only minilm      some of the models
+    python -m benchmarks.plan.run --table            the table of the results that are there
 
-Every case plans and then trains, each in a process of its own; a model's steps are timed once, on a
-busy machine every ten minutes. The time is that of the fit: the frozen trunk, and the steps. Models
-that no package brings are built from their configuration with random weights: how long a
-step takes does not depend on them.
+A process a model. In every round the plan's steps are timed (random tokens, two lengths, three
+methods, the first blocks), and then each method trains for an epoch of real rows through the real
+loop. Of both the least seconds of a step over the rounds are taken: what other programs take away
+meanwhile is in neither. Models that no package brings are made from their configuration with random
+weights: how long a step takes does not depend on them.
 """
 
 from __future__ import annotations
@@ -15,124 +16,209 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
+import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
-from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.machine import describe, run
+import numpy as np
+from benchmarks.machine import describe
 from benchmarks.samples import ROOT, WORK
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "results.json"
+RESULTS = Path(__file__).with_name("results.json")
 AIM = 0.25  # of the measured time
 EXAMPLES = ROOT / "examples"
 FAULTS, TALKS = EXAMPLES / "fault_reports.csv", EXAMPLES / "maintenance_chat_zh.jsonl"
 
-#: Case -> data, model, method and what else is given to both commands.
-CASES: dict[str, tuple[Path, str, str, dict[str, str]]] = {
-    "full-minilm": (FAULTS, "minilm", "full", {"max_steps": "50"}),
-    "lora-minilm": (FAULTS, "minilm", "lora", {"max_steps": "50"}),
-    "adapter-minilm": (FAULTS, "minilm", "adapter", {"max_steps": "50"}),
-    "freeze-minilm": (FAULTS, "minilm", "freeze", {"max_steps": "100"}),
-    "prompt-minilm": (FAULTS, "minilm", "prompt", {"max_steps": "40"}),
-    "lora-bert-base": (FAULTS, "bert-base", "lora", {"max_steps": "12"}),
-    "full-bert-base": (FAULTS, "bert-base", "full", {"max_steps": "8"}),
-    "lora-qwen2-60m": (TALKS, "qwen2-60m", "lora", {"max_steps": "8"}),
+#: Model -> data, rows that are learned, batch, and methods with their options.
+CASES: dict[str, tuple[Path, int, int, dict[str, dict[str, Any]]]] = {
+    "minilm": (
+        FAULTS,
+        112,
+        16,
+        {
+            "full": {},
+            "lora": {},
+            "adapter": {},
+            "freeze": {"layers": 2},
+            "prompt": {},
+        },
+    ),
+    "bert-base": (FAULTS, 48, 16, {"full": {}, "lora": {}, "adapter": {}}),
+    "qwen2-60m": (TALKS, 6, 2, {"full": {}, "lora": {}, "ia3": {}}),
 }
 
 
 def main() -> None:
-    """Run the cases, write the results, print the table."""
+    """Run the models one after another, write the results, print the table."""
     options = argparse.ArgumentParser()
     options.add_argument("--only", nargs="*", default=list(CASES))
-    options.add_argument("--rounds", type=int, default=1)
+    options.add_argument("--rounds", type=int, default=6)
     options.add_argument("--table", action="store_true")
+    options.add_argument("--model", help="run one model here, in this process")
     given = options.parse_args()
-    if given.table:
-        print(table(json.loads(RESULTS.read_text(encoding="utf-8"))))
+    if given.model:
+        print(json.dumps(compared(given.model, given.rounds)))
         return
-    found: dict[str, Any] = {
-        "date": date.today().isoformat(),
-        "machine": describe(),
-        "nice": os.nice(0),
-        "runs": [],
+    if not given.table:
+        write(given.only, given.rounds)
+    print(table(json.loads(RESULTS.read_text(encoding="utf-8"))))
+
+
+def write(models: list[str], rounds: int) -> None:
+    """Results of some models; what is there of the others stays."""
+    before = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"cases": []}
+    for model in models:
+        command = [sys.executable, "-m", "benchmarks.plan.run", "--model", model]
+        env = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
+        done = subprocess.run(
+            [*command, "--rounds", str(rounds)], env=env, stdout=subprocess.PIPE, text=True
+        )
+        if done.returncode:
+            raise SystemExit(done.returncode)
+        found = json.loads(done.stdout.splitlines()[-1])
+        cases = [one for one in before["cases"] if one["model"] != model] + found
+        before = {"date": date.today().isoformat(), "machine": describe(), "cases": cases}
+        RESULTS.write_text(json.dumps(before, indent=1) + "\n", encoding="utf-8")
+
+
+def compared(name: str, rounds: int) -> list[dict[str, Any]]:
+    """Predicted and measured seconds of a model's cases."""
+    from fewtune.pipeline.proposal import facts_of
+    from fewtune.trials.timing import Watch, planned, rehearsed, scaled
+
+    os.environ["FEWTUNE_CACHE"] = str(WORK / "plan-cache")
+    path, rows, batch, methods = CASES[name]
+    job, data, hardware = _setting(path, name, rows, batch)
+    facts, source = facts_of(job, data, hardware)
+    plan = planned(source, facts.shape, facts.writes, hardware, facts.lengths)
+    assert plan is not None
+    fits = {method: Fits(job, data, source, method, own) for method, own in methods.items()}
+    timed, steps, watch = [], {method: [] for method in methods}, Watch()
+    for number in range(rounds):
+        timed.append(rehearsed(plan))
+        for method, fit in fits.items():
+            steps[method].append(fit(timed[0]["attention"]))
+        print(f"{name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+    facts = replace(facts, timings=scaled(plan, least(timed) | {"others": 0.0}))
+    others = round(watch.others(), 2)
+    told = {"model": name, "rows": rows, "batch": batch, "rounds": rounds, "others": others}
+    found = []
+    for method, fit in fits.items():
+        predicted = fit.predicted(facts)
+        measured = float(np.min(steps[method], axis=0).sum())
+        numbers = {"predicted": round(predicted, 3), "measured": round(measured, 3)}
+        found.append(
+            told | {"method": method} | numbers | {"ratio": round(predicted / measured, 3)}
+        )
+    return found
+
+
+def least(timed: list[dict[str, Any]]) -> dict[str, Any]:
+    """The least of every number over the rounds."""
+    return {
+        key: value if isinstance(value, str) else np.min([one[key] for one in timed], axis=0)
+        for key, value in timed[0].items()
     }
-    for number in range(given.rounds):
-        for name in given.only:
-            found["runs"].append(one(name, number))
-            RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(table(found))
 
 
-def one(name: str, number: int) -> dict[str, Any]:
-    """Plan and train a case."""
-    data, model, method, more = CASES[name]
-    data, test = _parted(data)
-    flags = ["--model", _model(model), "--test", str(test)]
-    flags += [word for key, value in more.items() for word in (f"--{key}", value)]
-    env = {"XDG_CACHE_HOME": str(WORK / "plan-cache"), "HF_HUB_OFFLINE": "1"}
-    log = WORK / "logs" / f"plan-{name}"
-    fewtune = [sys.executable, "-m", "fewtune"]
-    told = run([*fewtune, "plan", str(data), *flags, "--json"], env, ROOT, log, 600)
-    planned = json.loads(told.stdout)
-    best = next(one for one in planned["methods"] if one["method"] == method)
-    own = [w for k, v in best["options"].items() for w in (f"--{k}", str(v))]
-    folder = WORK / "runs" / f"plan-{name}"
-    shutil.rmtree(folder, ignore_errors=True)
-    output = ["--output", str(folder), "--json"]
-    words = [*fewtune, "train", str(data), *flags, "--method", method, *own, *output]
-    trained = run([*words, *QUICK], env, ROOT, log.with_suffix(".train"), 900)
-    scores = json.loads(trained.stdout)
-    predicted = best["time"]["trunk"] + best["time"]["steps"]
-    measured = scores["seconds"]["train"]
-    line = {
-        "case": name,
-        "round": number,
-        "method": method,
-        "model": model,
-        "predicted": round(predicted, 2),
-        "measured": round(measured, 2),
-        "ratio": round(predicted / measured, 3),
-        "plan_seconds": told.wall_seconds,
-        "plan_others": told.others_cpu_share,
-        "train_others": trained.others_cpu_share,
-        "note": planned["timing"]["note"],
-    }
-    print(json.dumps(line), file=sys.stderr, flush=True)
-    return line
+class Fits:
+    """A method's fit to real rows, again and again."""
+
+    def __init__(self, job: Any, data: Any, source: Any, method: str, own: dict[str, Any]) -> None:
+        from fewtune.methods import parse
+
+        self.job, self.data, self.source = job, data, source
+        self.method = parse(method, own)
+        self._made: tuple[Any, Callable[[Path], Any]] | None = None
+
+    def __call__(self, attention: str) -> list[float]:
+        """Seconds of every step of an epoch; the first call warms up."""
+        from fewtune.models.attention import set_attention
+        from fewtune.train.loop import Fit, run_fit
+        from fewtune.train.optimiser import Rates
+
+        self._made = self._made or self._candidate()
+        candidate, make = self._made
+        set_attention(candidate.model, attention)
+        options = self.job.train.model_copy(update={"average_last": 0, "load_best_model_at_end": 0})
+        with TemporaryDirectory() as folder:
+            work = make(Path(folder))
+            count = -(-len(work.lengths) // options.per_device_train_batch_size)
+            rates = Rates(1e-6, {part.name: 1e-6 for part in self.method.parts()})
+            machine, place = candidate.bench.machine, Path(folder)
+            fit = Fit(candidate.prepared, work, options, count, rates, machine, 0, place)
+            rates_of = [e["rows_per_second"] for e in run_fit(fit) if e.name == "step"]
+        return [options.per_device_train_batch_size / one for one in rates_of]
+
+    def predicted(self, facts: Any) -> float:
+        """Seconds of an epoch's steps, as the plan has them."""
+        from fewtune.choose.cost import Work, seconds_of
+        from fewtune.methods.count import count
+        from fewtune.models.empty import empty
+
+        batch = self.job.train.per_device_train_batch_size
+        steps = -(-facts.rows // batch)
+        work = Work(facts.lengths, facts.classes, facts.learned, batch, 1, steps)
+        found = count(partial(empty, self.source, facts.classes), self.method)
+        return seconds_of(self.method, found, facts.shape, work, facts.timings).steps
+
+    def _candidate(self) -> tuple[Any, Callable[[Path], Any]]:
+        """A fresh candidate, and what makes its work."""
+        if self.job.task == "generate":
+            from fewtune.tasks.generate import Generate
+            from fewtune.train.answers import AnswerBench, Answerer, AnswerRows
+
+            task = Generate(self.job.generate.train_on)
+            bench = AnswerBench(self.source, task, self.job.model, self.job.train, 0)
+            answerer = Answerer(bench, self.method)
+            answerer.attach()
+            rows = bench.encode(self.data.train).rows
+            return answerer, lambda _: AnswerRows(answerer.model, rows, bench.machine)
+        from fewtune.tasks import LABELLED
+        from fewtune.train.bench import Bench
+        from fewtune.train.classifier import Classifier
+        from fewtune.train.work import plan_work
+
+        task = LABELLED["classify"].of_rows(self.data.labels, self.data.train, False, 0.0)
+        bench = Bench(self.source, task, self.job.model, self.job.train, 0)
+        candidate = Classifier(bench, self.method)
+        candidate.start(None)
+        rows, targets = bench.encode(self.data.train), task.targets(self.data.train)
+        return candidate, lambda folder: plan_work(
+            candidate.model, rows, targets, task.loss, bench.machine, True, folder
+        )
 
 
-QUICK = ("--bootstrap", "100", "--quiet")
+def _setting(path: Path, model: str, rows: int, batch: int) -> tuple[Any, Any, Any]:
+    """A job, some of its rows (every k-th), and this machine."""
+    from fewtune.data.load import load
+    from fewtune.pipeline.job import make_job
+    from fewtune.pipeline.machine import hardware_of
+    from fewtune.pipeline.plan import reads, with_task
+
+    given = {"model": _model(model), "per_device_train_batch_size": batch}
+    job = with_task(make_job(str(path), given))
+    data = load(job.path, reads(job), job.data, 0)
+    every = len(data.train) // rows
+    data = replace(data, train=data.train[: every * rows : every])
+    return job, data, hardware_of(job.model, None)
 
 
 def table(found: dict[str, Any]) -> str:
-    """Of every case the rounds' medians, and whether the aim was reached."""
-    heads = ("case", "predicted, s", "measured, s", "predicted / measured", "within 25 %", "others")
+    """A line a case, and whether the aim was reached."""
+    heads = ("model", "method", "predicted, s", "measured, s", "predicted / measured", "in 25 %")
     lines = [heads, ("---",) * len(heads)]
-    for name in dict.fromkeys(line["case"] for line in found["runs"]):
-        own = [line for line in found["runs"] if line["case"] == name]
-        predicted, measured, ratio, others = (
-            median(line[what] for line in own)
-            for what in ("predicted", "measured", "ratio", "train_others")
-        )
-        reached = "yes" if abs(ratio - 1) <= AIM else "**no**"
-        numbers = f"{predicted:.1f}", f"{measured:.1f}", f"{ratio:.2f}"
-        lines.append((name, *numbers, reached, f"{others:.0%}"))
+    for one in found["cases"]:
+        reached = "yes" if abs(one["ratio"] - 1) <= AIM else "**no**"
+        numbers = f"{one['predicted']:.2f}", f"{one['measured']:.2f}", f"{one['ratio']:.2f}"
+        lines.append((one["model"], one["method"], *numbers, reached))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _parted(data: Path) -> tuple[Path, Path]:
-    """The rows to train on, and a few to test on, so that nothing is fitted to folds."""
-    lines = data.read_text(encoding="utf-8").splitlines(keepends=True)
-    head = lines[:1] if data.suffix == ".csv" else []
-    rows = lines[len(head) :]
-    paths = [WORK / f"plan-{part}{data.suffix}" for part in ("train", "test")]
-    for path, part in zip(paths, (rows[24:], rows[:24]), strict=True):
-        path.write_text("".join(head + part), encoding="utf-8")
-    return paths[0], paths[1]
 
 
 def _model(name: str) -> str:
@@ -156,9 +242,8 @@ def _bert(folder: Path) -> None:
 def _qwen(folder: Path) -> None:
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-    tokenizer = AutoTokenizer.from_pretrained(
-        ROOT.parent / "shared" / "models" / "tokenizer_minimind6400"
-    )
+    place = ROOT.parent / "shared" / "models" / "tokenizer_minimind6400"
+    tokenizer = AutoTokenizer.from_pretrained(place)
     tokenizer.save_pretrained(folder)
     config = Qwen2Config(
         hidden_size=640,

@@ -30,14 +30,6 @@ NEURAL = [name for name, method in METHODS.items() if method.needs_model]
 SMALL = {"freeze": {"layers": 1}, "prefix": {"num_virtual_tokens": 4}, "lora": {"lora_r": 2}}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _own_cache(tmp_path_factory):
-    """Nothing of this machine's is read or left behind."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def planned(files):
     return fewtune.plan(files["train"], model=files["model"])
@@ -160,8 +152,9 @@ def test_the_second_time_nothing_is_measured_and_torch_stays_away(files, planned
 def test_a_cache_that_cannot_be_written_or_read_is_done_without(tmp_path, monkeypatch):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    monkeypatch.setenv("FEWTUNE_CACHE", str(blocked))
     assert kept.kept("kind", ("key",), lambda: 5) == 5
+    monkeypatch.delenv("FEWTUNE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert kept.kept("kind", ("key",), lambda: 6) == 6
     (path,) = (tmp_path / "fewtune" / "kind").iterdir()

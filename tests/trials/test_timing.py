@@ -42,7 +42,7 @@ def timed(source, tmp_path, monkeypatch):
         trained = {f"{kind}_trained": 0 for kind in work}
         return {"optimiser": 1e-9, "attention": "eager", **seconds, **trained}
 
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FEWTUNE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(timing, "measured_rate", lambda machine: 4e11)
     monkeypatch.setattr(timing, "_machine", lambda hardware: None)
     monkeypatch.setattr(timing, "rehearsed", rehearsed)
@@ -125,7 +125,7 @@ def test_timings_of_a_busy_machine_are_told_and_not_kept_for_long(timed, monkeyp
 
 
 def test_a_value_lasts_as_long_as_it_is_said_to(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("FEWTUNE_CACHE", str(tmp_path))
     assert kept("kind", ("key",), lambda: 1, lasts=lambda value: -1.0) == 1
     assert kept("kind", ("key",), lambda: 2) == 2
     assert kept("kind", ("key",), lambda: 3) == 2

@@ -190,6 +190,8 @@ def _machine(found: Mapping[str, Any]) -> str:
     said = f"{cores}{units}, {_size(found['ram'])} of memory ({_size(found['free'])} free), {cards}"
     precision = "bfloat16" if found["bf16"] else "float32"
     limit = "as told" if found["told"] else "what is free"
+    if found["factor"] != 1:
+        limit += f"; memory times {found['factor']:.2f}, by past runs"
     return f"{said}; planned for {found['device']}, {precision}, {_size(found['memory'])} ({limit})"
 
 

@@ -19,7 +19,9 @@ Value = TypeVar("Value")
 
 
 def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/fewtune`, usually `~/.cache/fewtune`."""
+    """`$FEWTUNE_CACHE`, else `$XDG_CACHE_HOME/fewtune`, usually `~/.cache/fewtune`."""
+    if own := os.environ.get("FEWTUNE_CACHE"):
+        return Path(own).expanduser()
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(home).expanduser() / "fewtune"
 
