@@ -368,6 +368,9 @@ def test_self_training_learns_sets_of_labels(fit, tmp_path, monkeypatch):
     (trial,) = plain.folder.plan["chosen"]["trials"]
     assert trial["what"] == "self-training"
     assert not trial["kept"]
+    told = [one for one in plain.folder.plan["reasons"] if one.startswith(thresholds.FROM)]
+    assert len(told) == 1
+    assert told[0].endswith("2 folds of the training rows.")
     fitted = [event["trial"] for event in plain.folder.events if event.name == "trial"]
     assert set(fitted) == {line["name"] for line in trial["table"]}, "thresholds need no others"
     monkeypatch.setattr(self_training, "compared", praised)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fewtune.train.bench import Bench, Examples
 
 FOLDS = 3  # fits of two thirds of the rows; five would take twice as long
+FROM = "labels are answered from a probability of"
 KEPT = "thresholds"  # in the plan: a system's name -> the thresholds of its labels
 
 
@@ -113,17 +114,20 @@ def keep(
     limits = decided.limits or ()
     run.chosen.setdefault(KEPT, {})[name] = list(limits)
     if name == run.method.spell() and run.job.trials.thresholds != "half":
-        if not targets[held].any():
-            run.reasons.append(
-                "labels are answered from a probability of 0.50 on: no row of a fold has one."
-            )
-            return
-        several = len(set(limits)) > 1
-        span = f"{min(limits):.2f} to {max(limits):.2f}" if several else f"{limits[0]:.2f}"
-        run.reasons.append(
-            f"labels are answered from a probability of {span} on: the highest F1 on "
-            f"{len(folds)} folds of the training rows."
+        why = (
+            _why(limits, len(folds))
+            if targets[held].any()
+            else "0.50 on: no row of a fold has one."
         )
+        # what is learned may change after a first choice, by rows without labels that are learned
+        run.reasons[:] = [one for one in run.reasons if not one.startswith(FROM)]
+        run.reasons.append(f"{FROM} {why}")
+
+
+def _why(limits: Sequence[float], folds: int) -> str:
+    several = len(set(limits)) > 1
+    span = f"{min(limits):.2f} to {max(limits):.2f}" if several else f"{limits[0]:.2f}"
+    return f"{span} on: the highest F1 on {folds} folds of the training rows."
 
 
 def kept(run: Run, name: str) -> list[float] | None:
