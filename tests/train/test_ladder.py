@@ -128,7 +128,7 @@ def test_at_one_row_activations_are_computed_twice(bert: Base, tmp_path: Path) -
 
 def test_below_the_last_rung_training_ends_with_a_sentence(bert: Base, tmp_path: Path) -> None:
     fit = make_fit(bert, tmp_path)
-    with small(fit.model.backbone, 0), pytest.raises(FewtuneError, match=r"GiB are held") as error:
+    with small(fit.model.backbone, 0), pytest.raises(FewtuneError, match=r"MB are held") as error:
         told(fit)
     assert "\n" not in str(error.value)
     assert "--max_length" in str(error.value)

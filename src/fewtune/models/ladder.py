@@ -241,9 +241,9 @@ def in_halves(
 
 
 def _nothing_left(step: int) -> str:
-    held = f"{resident() / 2**30:.1f} GiB are held"
+    held = f"{resident() / 1e6:,.0f} MB are held"
     if _process.budget is not None:
-        held += f" and --memory allows {_process.budget / 2**30:.1f} GiB"
+        held += f" and --memory allows {_process.budget / 1e6:,.0f}"
     return (
         f"memory ran out at step {step} with one row at once and activations computed twice: "
         f"{held}; {_ways_out()}."
