@@ -285,7 +285,14 @@ def resume(run: str | Path, *, listen: Listener | None = None) -> Run:
         listen: called with every event.
     """
     from fewtune.pipeline.order import resume as resume_run
+    from fewtune.record.folder import RunFolder
+    from fewtune.report.comparison import is_comparison
 
+    if is_comparison(told := RunFolder.open(run)):
+        raise UsageError(
+            f"{told.path}: this is a comparison, which goes on with the command that began it: "
+            f"`{told.plan['command']}`."
+        )
     folder, events = resume_run(Path(run))
     return _heard(folder, events, listen)
 

@@ -15,6 +15,8 @@ from typing import NoReturn
 from fewtune.base.errors import FewtuneError, Interrupted, UsageError, one_of
 from fewtune.cli.commands import COMMANDS, Command
 
+SEVERAL = {"--vary"}  # flags that may be given more than once
+
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code: 0, 1 for a failed job, 2 for wrong usage."""
@@ -54,7 +56,7 @@ def _run(words: list[str]) -> int | None:
         return app(words or ["--help"], exit_on_error=False, print_error=False)
     except CycloptsError as error:
         flags = Counter(word.partition("=")[0] for word in words if word.startswith("--"))
-        if twice := [flag for flag, count in flags.items() if count > 1]:
+        if twice := [flag for flag, count in flags.items() if count > 1 and flag not in SEVERAL]:
             raise UsageError(f"{', '.join(twice)}: given more than once; give it once.") from None
         place = "fewtune" if name.startswith("-") else f"fewtune {name}"
         raise UsageError(f"{_plain(error)} `{place} --help` lists what is.") from None

@@ -132,10 +132,12 @@ def runs(*words: str, **given: Any) -> int | None:
 def report(run: str, **given: Any) -> int | None:
     """Write report.html anew."""
     from fewtune.record.folder import RunFolder
+    from fewtune.report.comparison import is_comparison, write_again
     from fewtune.report.page import write_report
 
     door, _ = _door(given, "report")
-    path = write_report(RunFolder.open(run))
+    folder = RunFolder.open(run)
+    path = write_again(folder) if is_comparison(folder) else write_report(folder)
     door.say({"report": str(path)}, f"{path}")
     return None
 

@@ -7,7 +7,6 @@ folds.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from fewtune.pipeline.order import RUNS
 from fewtune.pipeline.plan import reads, with_task
 from fewtune.record.folder import RunFolder
 from fewtune.record.names import default_name
-from fewtune.report.comparison import COMPARISON
+from fewtune.report.comparison import COMPARISON, read
 from fewtune.report.standings import csv_text, markdown_text
 from fewtune.tasks import LABELLED
 
@@ -84,20 +83,6 @@ def compared(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Any]:
         if path := given.get(option):
             write_new(at(path), text(told))
     return told
-
-
-def read(folder: RunFolder) -> dict[str, Any]:
-    """comparison.json of a folder.
-
-    Raises:
-        UsageError: the comparison was stopped before.
-    """
-    try:
-        return dict(json.loads((folder.path / COMPARISON).read_bytes()))
-    except FileNotFoundError:
-        raise UsageError(
-            f"{folder.path}: the comparison did not finish; the same command goes on."
-        ) from None
 
 
 def _refuse_task(lineup: LineUp) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from fewtune.augment.context import context_of
 from fewtune.base.amounts import seconds_of
 from fewtune.base.errors import FewtuneError, UsageError, did_you_mean, one_of
 from fewtune.base.files import new_file
@@ -14,6 +15,7 @@ from fewtune.base.options import build, take, unknown_option
 from fewtune.methods import METHODS, parse
 from fewtune.methods.base import Method, options_of
 from fewtune.models.options import is_endpoint
+from fewtune.pipeline.extra import recipes_of
 from fewtune.pipeline.job import AUTO, SECTIONS, Job, make_job
 from fewtune.train.options import TrainOptions
 from fewtune.trials.options import CompareOptions
@@ -130,15 +132,16 @@ def line_up(path: str, given: Mapping[str, Any]) -> LineUp:
     given = {name: value for name, value in given.items() if value is not None}
     own, wrong = take(CompareOptions, given), _Wrong()
     rest = {name: value for name, value in given.items() if name not in own}
-    built = wrong.tried(build, [CompareOptions], own)
-    options = cast(CompareOptions, built[0]) if built else CompareOptions()
+    options = _options(own, wrong)
     methods = _known(options.methods or tuple(METHODS), wrong)
     if options.vary and not options.methods:
         methods = _usual(path, rest, wrong)
     presets = options.presets or PRESETS[:1]
     wrong.lines += [one_of("presets", one, PRESETS) for one in presets if one not in PRESETS]
     rest = _of_here(rest, methods, bool(options.methods or options.vary), wrong)
-    entries = _entries(path, rest, methods, [p for p in presets if p in PRESETS], wrong)
+    entries = _entries(
+        path, rest, methods, [p for p in presets if p in PRESETS] or PRESETS[:1], wrong
+    )
     if entries and options.vary:
         entries += _steps(path, rest, entries[0], options.vary, wrong)
     _look_ahead(path, options, entries, wrong)
@@ -146,6 +149,12 @@ def line_up(path: str, given: Mapping[str, Any]) -> LineUp:
     if not entries:
         raise UsageError("methods: name at least one to compare.")
     return LineUp(entries[0].job, options, entries, given, bool(options.methods))
+
+
+def _options(own: Mapping[str, Any], wrong: _Wrong) -> CompareOptions:
+    """What is right of the options; the rest is a mistake, and hides no other one."""
+    right = {n: v for n, v in own.items() if wrong.tried(build, [CompareOptions], {n: v})}
+    return CompareOptions(**right)
 
 
 def _known(methods: Sequence[str], wrong: _Wrong) -> list[str]:
@@ -297,6 +306,15 @@ def _look_ahead(
             "augment: `auto` tries recipes on folds itself; name them, as in --vary "
             "augment=none,synonym."
         )
+        return
+    for one in entries:
+        if one.job.augment.augment:
+            wrong.tried(_recipes, one.job)
+
+
+def _recipes(job: Job) -> None:
+    """See that the recipes are there, with what they need."""
+    context_of(job.augment, recipes_of(job))
 
 
 def refused(entries: Sequence[Entry], source: Any, classes: int) -> dict[str, str]:

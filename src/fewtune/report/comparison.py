@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fewtune.base.errors import UsageError
 from fewtune.base.files import write_atomic
+from fewtune.record.folder import RunFolder
+from fewtune.record.trouble import writing
 from fewtune.report import pictures, standings, words
 from fewtune.report.frontier import Point, frontier
 from fewtune.report.page import _printable, _resource
 
 COMPARISON = "comparison.json"
 COSTS = {"seconds": "seconds of a fold", "memory": "memory at the peak of a fit"}
+#: How a cost is told, and in what its ticks are counted.
+FORMS = {"seconds": (standings.time, 1.0), "memory": (words.size, 2.0**20)}
 
 Told = Mapping[str, Any]
 
@@ -22,6 +28,33 @@ def write_pages(folder: Path, told: Told) -> None:
     write_atomic(folder / "comparison.csv", standings.csv_text(told))
     write_atomic(folder / "comparison.md", standings.markdown_text(told))
     write_atomic(folder / "report.html", page(told, folder.resolve().name))
+
+
+def is_comparison(folder: RunFolder) -> bool:
+    """Whether a run folder is a comparison's."""
+    return "compared" in folder.plan
+
+
+def read(folder: RunFolder) -> dict[str, Any]:
+    """comparison.json of a folder.
+
+    Raises:
+        UsageError: the comparison was stopped before.
+    """
+    try:
+        return dict(json.loads((folder.path / COMPARISON).read_bytes()))
+    except FileNotFoundError:
+        raise UsageError(
+            f"{folder.path}: this comparison did not finish; it goes on with the same command, "
+            f"`{folder.plan['command']}`."
+        ) from None
+
+
+def write_again(folder: RunFolder) -> Path:
+    """The pages anew from comparison.json; the path of report.html."""
+    with writing(folder.path):
+        write_pages(folder.path, read(folder))
+    return folder.path / "report.html"
 
 
 def page(told: Told, name: str) -> str:
@@ -93,8 +126,8 @@ def _key_numbers(told: Told) -> list[tuple[str, str, str]]:
             words.number(metric, best["score"]["value"]),
             words.interval(metric, best["score"]),
         ),
-        ("best", best["name"], f"{words.duration(best['seconds'])} a fold"),
-        ("quickest that ties", quick["name"], f"{words.duration(quick['seconds'])} a fold"),
+        ("best", best["name"], f"{standings.time(best['seconds'])} a fold"),
+        ("quickest that ties", quick["name"], f"{standings.time(quick['seconds'])} a fold"),
         ("tied with the best", f"{len(tied) - 1} of {len(whole) - 1}", "beyond noise"),
     ]
 
@@ -131,6 +164,6 @@ def _frontiers(told: Told) -> list[tuple[str, str]]:
             for one in told["methods"]
             if one["rank"] and one[cost] is not None
         ]
-        form = words.duration if cost == "seconds" else words.size
-        found.append((axis, frontier(points, told["metric"], axis, form)))
+        form, unit = FORMS[cost]
+        found.append((axis, frontier(points, told["metric"], axis, form, unit)))
     return found

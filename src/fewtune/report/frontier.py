@@ -28,7 +28,13 @@ class Point:
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def frontier(points: Sequence[Point], metric: str, axis: str, form: Callable[[float], str]) -> str:
+def frontier(
+    points: Sequence[Point],
+    metric: str,
+    axis: str,
+    form: Callable[[float], str],
+    unit: float = 1.0,
+) -> str:
     """Points with their intervals on a logarithmic axis of cost; nothing for fewer than two.
 
     Args:
@@ -36,6 +42,7 @@ def frontier(points: Sequence[Point], metric: str, axis: str, form: Callable[[fl
         metric: what their values are.
         axis: what their costs are, in a few words.
         form: a cost as a text.
+        unit: ticks stand at round numbers of these.
     """
     if len(points) < 2:
         return ""
@@ -57,7 +64,7 @@ def frontier(points: Sequence[Point], metric: str, axis: str, form: Callable[[fl
     for tick in ticks:
         parts.append(svg.line(LEFT, y(tick), RIGHT, y(tick), "grid"))
         parts.append(svg.text(LEFT - 8, y(tick) + 4, svg.tick(tick, metric, ticks), "tick end"))
-    for cost in _cost_ticks(first, last):
+    for cost in _cost_ticks(first, last, unit):
         parts.append(svg.line(x(cost), BOTTOM, x(cost), BOTTOM + 4, "axis"))
         parts.append(svg.text(x(cost), BOTTOM + 19, form(cost), "tick middle"))
     parts.append(svg.line(LEFT, BOTTOM, RIGHT, BOTTOM, "axis"))
@@ -73,11 +80,12 @@ def frontier(points: Sequence[Point], metric: str, axis: str, form: Callable[[fl
     return svg.picture(pictures.WIDTH, BOTTOM + 46, title, parts, "front")
 
 
-def _cost_ticks(first: float, last: float) -> list[float]:
+def _cost_ticks(first: float, last: float, unit: float) -> list[float]:
     """Powers of ten, and where there are few of them 2 and 5 times those."""
-    tens = range(math.floor(first), math.ceil(last) + 1)
+    start = math.log10(unit)
+    tens = range(math.floor(first - start), math.ceil(last - start) + 1)
     times = (1,) if last - first > 3 else (1, 3) if last - first > 1.2 else (1, 2, 5)
-    every = [k * 10.0**ten for ten in tens for k in times]
+    every = [unit * k * 10.0**ten for ten in tens for k in times]
     return [one for one in every if first <= math.log10(one) <= last]
 
 

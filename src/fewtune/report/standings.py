@@ -47,7 +47,7 @@ def step_columns(told: Line) -> list[Column]:
     return [
         Column("changed", lambda one: one["name"], right=False),
         Column(f"{name}, folds", lambda one: score(metric, one["score"])),
-        Column("effect", lambda one: effect(metric, one["effect"])),
+        Column(_over(told), lambda one: effect(metric, one["effect"])),
         Column("p", lambda one: p_of(one["effect"])),
         Column(
             "it is",
@@ -60,10 +60,26 @@ def step_columns(told: Line) -> list[Column]:
 
 def _costs() -> list[Column]:
     return [
-        Column("a fold", lambda one: words.duration(one["seconds"])),
+        Column("a fold", lambda one: time(one["seconds"])),
         Column("memory", lambda one: words.size(one["memory"])),
         Column("on disk", lambda one: words.size(one["bytes"])),
     ]
+
+
+def _over(told: Line) -> str:
+    """The head of the effects."""
+    return "effect, points" if words.is_share(told["metric"]) else "effect"
+
+
+def time(seconds: float) -> str:
+    """A length of time, below a second in its thousandths.
+
+    >>> time(0.0123), time(0.0002), time(12.3)
+    ('12 ms', '0.2 ms', '12 s')
+    """
+    if seconds >= 0.9995:
+        return words.duration(seconds)
+    return f"{1000 * seconds:.0f} ms" if seconds >= 0.0095 else f"{1000 * seconds:.1f} ms"
 
 
 def place(one: Line) -> str:
@@ -138,7 +154,7 @@ def verdict(told: Line) -> str:
     said += f", the best of {len(whole)}; not told apart from it beyond noise: {names}."
     if quick is best:
         return f"{said} It is also the quickest of these."
-    times = words.duration(quick["seconds"]), words.duration(best["seconds"])
+    times = time(quick["seconds"]), time(best["seconds"])
     return (
         f"{said} The quickest of these is `{quick['name']}`: {times[0]} a fold against {times[1]}."
     )

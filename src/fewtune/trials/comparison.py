@@ -272,7 +272,7 @@ def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]
     Returns:
         `name`, `effect` (how much better than the base: `value`, `low`, `high`, and `p`,
         Holm-corrected for the number of steps), `loss` (how much lower the log-loss is), `said`
-        (`better`, `worse` or `no difference beyond noise`), and what `Standing.line` tells.
+        (`better`, `worse` or `within noise`), and what `Standing.line` tells.
     """
     first = Standing(base, truth)
     standings = [Standing(one, truth) for one in steps]
@@ -293,7 +293,7 @@ def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]
 
 def _said(effect: Mapping[str, float] | None) -> str:
     if effect is None or effect["p"] >= LEVEL:
-        return "no difference beyond noise"
+        return "within noise"
     return "better" if effect["value"] > 0 else "worse"
 
 
