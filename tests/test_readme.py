@@ -27,7 +27,7 @@ README, CHINESE = ((ROOT / name).read_text("utf-8") for name in ("README.md", "R
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"]
 FENCE = re.compile(r"(<!-- slow -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS_OF_COMMANDS = {
-    "method", "task", "config", "json", "quiet", "debug", "help", "schema", "root", "fix",
+    "method", "task", "config", "json", "quiet", "debug", "help", "schema", "root", "fix", "vary",
 }  # fmt: skip
 #: Exit codes that are no failure: the linter finds something in what a random model cannot read.
 ENDS = {"check": (0, 1)}
@@ -99,9 +99,16 @@ def test_every_quick_command_runs_in_the_readme_s_order(desk: Path):
 def test_the_demo_runs(tmp_path: Path):
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     found = commands(README, slow=True)
-    assert len(found) == 1
     run(found[0], tmp_path)
     assert (tmp_path / "runs" / "demo" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_the_other_slow_commands_run(desk: Path):
+    found = commands(README, slow=True)[1:]
+    assert len(found) == 2
+    for command in found:
+        run(command, desk)
 
 
 def test_the_python_runs(desk: Path):
