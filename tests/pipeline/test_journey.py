@@ -56,7 +56,7 @@ def test_scores_have_the_shape_that_the_design_promises(finished):
     }  # fmt: skip
     assert promised <= scores.keys()
     assert scores.keys() - promised == {
-        "train", "per_class", "confusion", "warnings", "scored_on", "memory"
+        "train", "per_class", "confusion", "warnings", "scored_on", "memory", "slices", "diagnosis"
     }  # fmt: skip
     assert scores["rows"].keys() == {
         "read", "kept", "quarantined", "fixed", "truncated", "train", "valid", "test",

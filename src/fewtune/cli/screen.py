@@ -324,6 +324,9 @@ class Screen:
         self.out.print(self._table(scores))
         self.out.print(scores["verdict"], markup=False, soft_wrap=False)
         self.out.print()
+        for sign in scores.get("diagnosis") or ():
+            self.out.print(f"{sign['message']} {sign['do']}", style="yellow", markup=False)
+            self.out.print()
         if nearest := run.folder.virtual_tokens:
             said = " ".join(one[0]["word"] for one in nearest)
             self.out.print(f"the learned prompt is nearest to the words: {said}", markup=False)

@@ -13,6 +13,7 @@ from fewtune.report import (
     answers,
     certainty,
     charts,
+    diagnosis,
     evidence,
     pictures,
     prompts,
@@ -68,6 +69,7 @@ def _everything(facts: Facts) -> dict[str, Any]:
         **_errors(facts),
         **_certainty(facts),
         "weak": weak.weakest(facts),
+        "signs": diagnosis.diagnose(facts) if facts.finished else [],
         **_origins(facts),
     }
 

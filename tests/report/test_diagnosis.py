@@ -1,0 +1,234 @@
+"""Every sign of trouble: a record that shows it, and one that nearly does and does not."""
+
+import random
+
+import pytest
+
+from fewtune.base.events import Event
+from fewtune.record import RunFolder
+from fewtune.report import markdown, write_report
+from fewtune.report.diagnosis import RULES, as_json, diagnose
+from fewtune.report.facts import gather
+
+
+def score(value, reach=0.02):
+    return {"value": value, "low": value - reach, "high": value + reach}
+
+
+@pytest.fixture
+def record(tmp_path):
+    """A run's record with these losses, rows and scores; by default a good one."""
+
+    def make(losses=None, rows=(), events=(), plan=None, held=0.4, norm=1.0, rate=1e-4, **scores):
+        folder = RunFolder.create(
+            tmp_path / f"run{len([*tmp_path.iterdir()])}",
+            {"name": "run", "task": "classify", "train": {"class_weights": "none"}, **(plan or {})},
+        )
+        losses = falling() if losses is None else losses
+        for step, loss in enumerate(losses, 1):
+            told = {"step": step, "steps": len(losses), "loss": loss}
+            folder.append(Event("step", {**told, "grad_norm": norm, "learning_rate": rate}, 1.0))
+        for name, fields in events:
+            folder.append(Event(name, fields, 2.0))
+        known = {
+            "task": "classify", "method": "full", "primary": "accuracy", "verdict": "It worked.",
+            "rows": {"kept": 100, "train": 80, "test": 20, "truncated": 0},
+            "test": {"accuracy": score(0.85), "log_loss": score(held)},
+            "baselines": {"majority": {"accuracy": score(0.2), "log_loss": score(2.3)}},
+            "gain": {},
+        }  # fmt: skip
+        folder.write_predictions(rows)
+        folder.write_scores(known | scores)
+        folder.append(Event("finished", {}, 3.0))
+        folder.close()
+        return gather(folder)
+
+    return make
+
+
+def falling(steps=100, start=2.0, end=0.3, chance=0):
+    """A loss that falls and flattens."""
+    noise = random.Random(chance)
+    return [end + (start - end) * 0.93**k + noise.gauss(0, 0.02) for k in range(steps)]
+
+
+def row(label, said, shares, line=2, **more):
+    return {
+        "label": label, "prediction": said, "probability": shares, "text": "t",
+        "origin": f"维修.csv:{line}", **more,
+    }  # fmt: skip
+
+
+def codes(facts):
+    return [one.code for one in diagnose(facts)]
+
+
+def test_a_good_run_shows_no_sign(record):
+    facts = record(rows=[row("a", "a", {"a": 0.9, "b": 0.1}, k) for k in range(30)])
+    assert codes(facts) == []
+    assert "What stands out" not in write_report(facts.folder).read_text(encoding="utf-8")
+
+
+def test_a_method_without_steps_has_no_curve_to_judge(record):
+    assert codes(record(losses=[])) == []
+
+
+def test_no_gradient_or_no_rate_is_frozen(record):
+    flat = [2.0] * 30
+    assert "frozen" in codes(record(losses=flat, norm=0.0))
+    assert "frozen" in codes(record(losses=flat, rate=0.0))
+    assert "frozen" not in codes(record(losses=flat, norm=1e-6))
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        (falling(50) + [None] * 2, "no number in 2 steps"),
+        (falling(60) + [0.3 + 0.05 * k for k in range(60)], "rose again"),
+        ([9.0 if k in (50, 70) else one for k, one in enumerate(falling())], "jumped in 2 of 100"),
+    ],
+)
+def test_a_loss_that_rises_jumps_or_is_no_number_is_a_rate_too_high(record, losses, said):
+    (sign,) = [one for one in diagnose(record(losses=losses)) if one.code == "rate-too-high"]
+    assert said in sign.said
+    assert "--learning_rate" in sign.do
+
+
+def test_one_jump_or_noise_is_no_rate_too_high(record):
+    once = [9.0 if k == 50 else one for k, one in enumerate(falling())]
+    noise = random.Random(1)
+    noisy = [0.5 + noise.expovariate(4) for _ in range(100)]
+    assert "rate-too-high" not in codes(record(losses=once))
+    assert "rate-too-high" not in codes(record(losses=noisy))
+
+
+def test_a_loss_that_still_falls_steeply_wants_more_steps(record):
+    straight = [2.0 - 0.012 * k for k in range(100)]
+    (sign,) = [one for one in diagnose(record(losses=straight)) if one.code == "too-few-steps"]
+    assert "from 1.03 to 0.88" in sign.said
+    assert "too-few-steps" not in codes(record(losses=falling()))
+    assert "too-few-steps" not in codes(record(losses=[2.0 * 0.9**k for k in range(100)]))
+
+
+def test_rows_known_by_heart_are_overfitting_unless_others_are_right_too(record):
+    learned = falling(end=0.02)
+    assert "overfitting" in codes(record(losses=learned, held=0.9))
+    assert "overfitting" not in codes(record(losses=falling(end=0.4), held=0.9))
+    sure = {"accuracy": score(0.97), "log_loss": score(0.3)}
+    assert "overfitting" not in codes(record(losses=learned, test=sure))
+    smooth = {"train": {"label_smoothing_factor": 0.1}}
+    assert "overfitting" not in codes(record(losses=learned, held=0.9, plan=smooth))
+
+
+def test_a_validation_loss_that_rose_again_is_overfitting(record):
+    def seen(*losses):
+        return [
+            ("validated", {"step": 10 * (k + 1), "scores": {"log_loss": one}})
+            for k, one in enumerate(losses)
+        ]
+
+    (sign,) = diagnose(record(events=seen(0.9, 0.5, 0.6, 0.8)))
+    assert "lowest at step 20 (0.500) and 0.800 at the end" in sign.said
+    assert codes(record(events=seen(0.9, 0.5, 0.52, 0.51))) == []
+    assert codes(record(events=seen(0.5, 0.8))) == []
+
+
+def test_training_rows_that_were_hardly_learned_are_underfitting(record):
+    assert "underfitting" in codes(record(losses=falling(start=2.3, end=2.0), held=2.1))
+    assert "underfitting" not in codes(record(losses=falling(start=2.3, end=0.9), held=1.0))
+
+
+def folds(*right, of=60):
+    shares = {"a": 0.6, "b": 0.4}
+    return [
+        row("a", "a" if k < hits else "b", shares, fold=number)
+        for number, hits in enumerate(right, 1)
+        for k in range(of)
+    ]
+
+
+def test_folds_that_disagree_more_than_chance_are_unstable(record):
+    (sign,) = diagnose(record(rows=folds(57, 55, 30, 56, 57)))
+    assert sign.code == "unstable"
+    assert "50 to 95 % are right" in sign.said
+    assert codes(record(rows=folds(54, 50, 52, 49, 55))) == []
+    assert codes(record(rows=folds(60, 60, 60))) == []
+
+
+def test_labels_contradicted_with_confidence_are_named_by_file_and_line(record):
+    good = [row("泵", "泵", {"泵": 0.9, "门": 0.1}, k) for k in range(2, 30)]
+    doubted = row("泵", "门", {"泵": 0.004, "门": 0.996}, 4711)
+    (sign,) = diagnose(record(rows=[*good, doubted]))
+    assert sign.code == "label-noise"
+    assert "维修.csv:4711 (泵, or 门?)" in sign.said
+    assert "1 label of 29 is contradicted" in sign.said
+    unsure = row("泵", "门", {"泵": 0.2, "门": 0.8}, 4711)
+    assert codes(record(rows=[*good, unsure])) == []
+
+
+def test_many_doubted_labels_are_counted_and_few_are_named(record):
+    rows = [row("a", "b", {"a": 0.001, "b": 0.999}, k) for k in range(20)]
+    rows += [row("b", "b", {"a": 0.1, "b": 0.9}, k) for k in range(40)]
+    (sign,) = [one for one in diagnose(record(rows=rows)) if one.code == "label-noise"]
+    assert "20 labels of 60 are contradicted" in sign.said
+    assert "and 12 more" in sign.said
+
+
+def test_the_same_answer_to_every_row_is_a_sign_unless_the_truth_is_one_sided(record):
+    shares = {"a": 0.6, "b": 0.4}
+    half = [row("ab"[k % 2], "a", shares, k) for k in range(40)]
+    assert codes(record(rows=half)) == ["one-answer"]
+    rare = [row("b" if k == 0 else "a", "a", shares, k) for k in range(40)]
+    assert codes(record(rows=rare)) == []
+
+
+def test_many_cut_rows_and_answers_that_do_not_end_are_suspects(record):
+    counts = {"kept": 100, "train": 80, "test": 20}
+    cut = record()
+    cut.scores["rows"] = counts | {"truncated": 30}
+    assert codes(cut) == ["format"]
+    cut.scores["rows"] = counts | {"truncated": 5}
+    assert codes(cut) == []
+    assert codes(record(events=[("encoded", {"ends": 0.8})])) == ["format"]
+    assert codes(record(events=[("encoded", {"ends": 1.0})])) == []
+
+
+def test_a_model_worse_than_its_own_probe_moved_too_much(record):
+    def over(value, p):
+        return {"all": {"probe": {**score(value, 0.03), "p": p}}}
+
+    (sign,) = diagnose(record(gain=over(-0.08, 0.001)))
+    assert sign.code == "moved-too-much"
+    assert "8.0 points worse than probe" in sign.said
+    assert codes(record(gain=over(-0.02, 0.3))) == []
+    hardly = codes(record(losses=falling(end=2.0), held=2.1, gain=over(-0.08, 0.001)))
+    assert hardly == ["underfitting"]
+    assert codes(record(losses=[], gain=over(-0.08, 0.001))) == []
+
+
+def test_general_texts_that_became_unlikely_moved_too_much(record):
+    def recall(change):
+        return {"change": score(change, 0.05), "before": score(3.0)}
+
+    (sign,) = diagnose(record(recall=recall(0.6)))
+    assert sign.code == "moved-too-much"
+    assert "rose from 3.00 by 0.60 (0.55 to 0.65)" in sign.said
+    assert codes(record(recall=recall(0.1))) == []
+
+
+def test_page_text_and_scores_tell_the_signs_with_what_to_do(record):
+    rows = [row("<泵>", "门", {"<泵>": 0.001, "门": 0.999}, k) for k in range(3)]
+    facts = record(rows=rows)
+    page = write_report(facts.folder).read_text(encoding="utf-8")
+    assert "What stands out, and what to do next" in page
+    assert "Read these rows" in page
+    assert "&lt;泵&gt;" in page
+    assert "<泵>" not in page
+    assert "Read these rows" in markdown(facts.folder)
+    (told,) = as_json(diagnose(facts))
+    assert told["code"] == "label-noise"
+    assert told["do"].startswith("Read these rows")
+
+
+def test_all_rules_are_under_test():
+    assert len(RULES) == 12
