@@ -8,10 +8,12 @@ the real loop, with its attention kernel, precision and optimiser.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from fewtune.models.load import Source
     from fewtune.models.shape import Shape
 
-FORMAT = 3  # of what is kept; another one is timed anew
+FORMAT = 4  # of what is kept; another one is timed anew
 GRID = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 VOCABULARY = 1000  # tokens of what is built
 STEPS = 3  # timed at each length, after one that warms up
@@ -45,7 +47,7 @@ CLASSES = 16
 #: Operations of the largest step that is timed; more is timed on fewer rows, then shorter ones.
 LARGEST = {"cpu": 8e10, "cuda": 4e12}
 BUSY = 0.25  # share of the machine that others use, from which timings are theirs too
-BUSY_LASTS = 600.0  # seconds that such timings are kept
+BUSY_LASTS = 86_400.0  # seconds that such timings are kept
 FEW = 12_000_000  # numbers in the matrices of the blocks that are built, where there are many
 MOST = 160_000_000  # numbers in one block; above, nothing is built
 BANDWIDTH = 1.5e10  # bytes a second of main memory, where no step was timed
@@ -125,6 +127,10 @@ def _lasts(found: dict[str, Any]) -> float | None:
     return BUSY_LASTS if found["others"] > BUSY else None
 
 
+#: Seconds by two clocks: the wall's and the processor's.
+Clocked = list[float]
+
+
 def measured_rate(machine: Machine) -> float:
     """Operations a second in large matrix products, in the precision of training."""
     import torch
@@ -132,8 +138,8 @@ def measured_rate(machine: Machine) -> float:
     dtype = torch.bfloat16 if machine.bf16 else torch.float32
     size = 4096 if machine.device == "cuda" else 1024
     one = torch.randn(size, size, device=machine.device).to(dtype)
-    best = min(_timed(lambda: one @ one, machine) for _ in range(20))
-    return 2 * size**3 / best
+    best = _least([_timed(lambda: one @ one) for _ in range(20)])
+    return 2 * size**3 / best[0]
 
 
 def rehearsed(plan: Rehearsal) -> dict[str, Any]:
@@ -199,27 +205,25 @@ class Bench:
 
         set_attention(self.model, kernel)
 
-    def forward(self) -> list[float]:
+    def forward(self) -> list[Clocked]:
         """Seconds of a pass without gradients, by length."""
         return [self._forward(length) for length in self.plan.lengths]
 
-    def _forward(self, length: int) -> float:
+    def _forward(self, length: int) -> Clocked:
         import torch
 
         machine = self.plan.machine
         ids = torch.full((self.plan.rows, length), 5, device=machine.device)
         mask = torch.ones_like(ids)
         with torch.inference_mode(), machine.autocast():
-            passes = [
-                _timed(lambda: self.model.features(ids, mask), machine) for _ in range(1 + STEPS)
-            ]
-        return min(passes[1:])
+            passes = [_timed(lambda: self.model.features(ids, mask)) for _ in range(1 + STEPS)]
+        return _least(passes[1:])
 
-    def steps(self) -> list[float]:
+    def steps(self) -> list[Clocked]:
         """Seconds of a training step by length, through the real loop."""
         return [self._steps(length) for length in self.plan.lengths]
 
-    def _steps(self, length: int) -> float:
+    def _steps(self, length: int) -> Clocked:
         from fewtune.train.loop import Fit, run_fit
         from fewtune.train.optimiser import Rates
         from fewtune.train.options import TrainOptions
@@ -234,12 +238,8 @@ class Bench:
                 self.prepared, self._rows(length, count * plan.rows), options, count, rates,
                 plan.machine, 0, Path(folder),
             )  # fmt: skip
-            seconds = [
-                plan.rows / event["rows_per_second"]
-                for event in run_fit(fit)
-                if event.name == "step"
-            ]
-        return min(seconds[1:])  # what other programs take away meanwhile is not the step's
+            marks = [clocks() for event in run_fit(fit) if event.name == "step"]
+        return _least([_between(one, other) for one, other in pairwise(marks)])
 
     def _rows(self, length: int, rows: int) -> Any:
         """Rows of random tokens, as the loop takes them."""
@@ -302,26 +302,28 @@ def grid_lengths(lengths: np.ndarray) -> tuple[int, ...]:
 def scaled(plan: Rehearsal, found: dict[str, Any]) -> Timings:
     """Curves of the whole model from the seconds of its slice."""
     scale = plan.shape.layers / plan.depth
+    busy = found["others"] > BUSY and plan.hardware.device == "cpu"
+    clock = int(busy)  # what others take away is not in the processor's seconds
 
     def curve(kind: str, passes: float, aside: float = 0.0) -> Any:
         points = [
-            (plan.work(length, passes), max(1e-6, seconds - aside))
+            (plan.work(length, passes), max(1e-6, seconds[clock] - aside))
             for length, seconds in zip(plan.lengths, found[kind], strict=True)
         ]
         line = fitted_curve(points)
         return replace(line, fixed=line.fixed * scale)
 
-    each = found["optimiser"]
+    each = found["optimiser"][clock]
     blocks = "its blocks" if plan.depth == plan.shape.layers else f"{plan.depth} of its blocks"
     note = (
         f"from steps timed on this machine (batches of {plan.rows} by {plan.lengths[0]} and "
         f"{plan.lengths[1]} tokens through {blocks}, {found['attention']} attention); --again "
         "times anew."
     )
-    if found["others"] > BUSY:
+    if busy:
         note += (
-            f" Other programs used {found['others']:.0%} of the machine meanwhile: where it is "
-            "quiet, everything is faster."
+            f" Other programs used {found['others']:.0%} of the machine meanwhile; the times are "
+            "those of a quiet one."
         )
     return Timings(
         forward=curve("forward", FORWARD),
@@ -334,7 +336,7 @@ def scaled(plan: Rehearsal, found: dict[str, Any]) -> Timings:
     )
 
 
-def _optimiser(machine: Machine) -> float:
+def _optimiser(machine: Machine) -> Clocked:
     """Seconds of an AdamW step for each number."""
     import torch
 
@@ -342,18 +344,33 @@ def _optimiser(machine: Machine) -> float:
     for one in numbers:
         one.grad = torch.ones_like(one)
     step = torch.optim.AdamW(numbers, lr=1e-6, fused=machine.device in ("cpu", "cuda")).step
-    times = [_timed(step, machine) for _ in range(1 + STEPS)]
-    return min(times[1:]) / sum(one.numel() for one in numbers)
+    times = [_timed(step) for _ in range(1 + STEPS)]
+    count = sum(one.numel() for one in numbers)
+    return [seconds / count for seconds in _least(times[1:])]
 
 
-def _timed(do: Any, machine: Machine) -> float:
+def clocks() -> Clocked:
+    """The wall's clock, and the seconds of the processor: of all threads, over their number."""
     import torch
 
-    begun = perf_counter()
-    do()
-    if machine.device == "cuda":
+    if torch.cuda.is_initialized():
         torch.cuda.synchronize()
-    return perf_counter() - begun
+    return [perf_counter(), process_time() / torch.get_num_threads()]
+
+
+def _timed(do: Callable[[], object]) -> Clocked:
+    begun = clocks()
+    do()
+    return _between(begun, clocks())
+
+
+def _between(begun: Clocked, ended: Clocked) -> Clocked:
+    return [end - start for start, end in zip(begun, ended, strict=True)]
+
+
+def _least(timed: Sequence[Clocked]) -> Clocked:
+    """By each clock; what comes on top is other programs'."""
+    return [min(column) for column in zip(*timed, strict=True)]
 
 
 class Watch:
