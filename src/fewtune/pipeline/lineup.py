@@ -236,7 +236,7 @@ def _steps(
 ) -> list[Entry]:
     """One thing at a time changed from the base."""
     method = base.job.method
-    can = [*TrainOptions.model_fields.keys() - NOT_HERE, *_own(base.method), *ALSO]
+    can = [*_own(base.method), *_of_training(base.method)]
     found = []
     for option, values in vary.items():
         if option not in can:
@@ -271,6 +271,13 @@ def _varied(
     own = f"{option}:"
     wrong.lines += [f"vary: {one}" if one.startswith(own) else one for one in mine.lines]
     return job
+
+
+def _of_training(method: Method) -> list[str]:
+    """The options beside its own that a method's fit obeys."""
+    if method.needs_steps:
+        return [*TrainOptions.model_fields.keys() - NOT_HERE, *ALSO]
+    return ["class_weights", *(ALSO[:2] if method.needs_model else ())]
 
 
 def _own(method: Method) -> list[str]:

@@ -114,7 +114,7 @@ def _subtitle(told: Told) -> list[str]:
 def _key_numbers(told: Told) -> list[tuple[str, str, str]]:
     """What the page shows in large letters."""
     whole = [one for one in told["methods"] if one["rank"]]
-    if not whole:
+    if len(whole) < 2:
         return []
     best, metric = whole[0], told["metric"]
     tied = [one for one in whole if one["tied"]]
@@ -145,7 +145,7 @@ def _dots(told: Told) -> str:
         for one in told["methods"]
         if one["rank"]
     ]
-    return pictures.dots(rows, told["metric"]) if rows else ""
+    return pictures.dots(rows, told["metric"]) if len(rows) > 1 else ""
 
 
 def _frontiers(told: Told) -> list[tuple[str, str]]:

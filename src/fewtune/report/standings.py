@@ -96,7 +96,7 @@ def place(one: Line) -> str:
 def share(value: float | None) -> str:
     """The trained share of all parameters.
 
-    >>> share(0.00314), share(1.0), share(0.0000345), share(None)
+    >>> share(0.00314), share(1.0), share(0.0000346), share(None)
     ('0.31 %', '100 %', '0.0035 %', '–')
     """
     if value is None:
@@ -136,7 +136,25 @@ def p_of(one: Line | None) -> str:
 
 
 def verdict(told: Line) -> str:
-    """What the table says, in three sentences at most."""
+    """What the tables say, in a few sentences."""
+    return " ".join(filter(None, [_of_methods(told), _of_steps(told)]))
+
+
+def _of_steps(told: Line) -> str:
+    """Which of the changes made a difference; nothing where nothing was changed."""
+    if not told["steps"]:
+        return ""
+    found = {said: _named(told["steps"], said) for said in ("better", "worse")}
+    parts = [f"{said}: {words.listed(names)}" for said, names in found.items() if names]
+    count = words.several(len(told["steps"]), "change")
+    return f"Of {count} {'; '.join(parts) or 'none makes a difference beyond noise'}."
+
+
+def _named(lines: Sequence[Line], said: str) -> list[str]:
+    return [f"`{one['name']}`" for one in lines if one["said"] == said]
+
+
+def _of_methods(told: Line) -> str:
     whole = [one for one in told["methods"] if one["rank"]]
     if not whole:
         return "No method was fitted to all folds; give more time (--budget) or see the notes."
