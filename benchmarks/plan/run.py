@@ -6,9 +6,10 @@
 
 A process a model. In every round the plan's steps are timed (random tokens, two lengths, three
 methods, the first blocks), and then each method trains for an epoch of real rows through the real
-loop. Of both the least seconds of a step over the rounds are taken: what other programs take away
-meanwhile is in neither. Models that no package brings are made from their configuration with random
-weights: how long a step takes does not depend on them.
+loop. Seconds are the processor's, over the number of threads, and of every step the least over the
+rounds is taken: what other programs take away meanwhile is in neither. Models that no package
+brings are made from their configuration with random weights: how long a step takes does not depend
+on them.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ def write(models: list[str], rounds: int) -> None:
 def compared(name: str, rounds: int) -> list[dict[str, Any]]:
     """Predicted and measured seconds of a model's cases."""
     from fewtune.pipeline.proposal import facts_of
+    from fewtune.train import loop
     from fewtune.trials.timing import Watch, planned, rehearsed, scaled
 
     os.environ["FEWTUNE_CACHE"] = str(WORK / "plan-cache")
@@ -100,12 +102,13 @@ def compared(name: str, rounds: int) -> list[dict[str, Any]]:
     assert plan is not None
     fits = {method: Fits(job, data, source, method, own) for method, own in methods.items()}
     timed, steps, watch = [], {method: [] for method in methods}, Watch()
+    loop.perf_counter = processor_seconds
     for number in range(rounds):
         timed.append(rehearsed(plan))
         for method, fit in fits.items():
             steps[method].append(fit(timed[0]["attention"]))
         print(f"{name}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
-    facts = replace(facts, timings=scaled(plan, least(timed) | {"others": 0.0}))
+    facts = replace(facts, timings=scaled(plan, least(timed) | {"others": 1.0}))
     others = round(watch.others(), 2)
     told = {"model": name, "rows": rows, "batch": batch, "rounds": rounds, "others": others}
     found = []
@@ -117,6 +120,13 @@ def compared(name: str, rounds: int) -> list[dict[str, Any]]:
             told | {"method": method} | numbers | {"ratio": round(predicted / measured, 3)}
         )
     return found
+
+
+def processor_seconds() -> float:
+    """Of all threads, over their number."""
+    from fewtune.trials.timing import clocks
+
+    return clocks()[1]
 
 
 def least(timed: list[dict[str, Any]]) -> dict[str, Any]:
