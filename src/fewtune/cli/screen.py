@@ -152,6 +152,9 @@ class Screen:
         if event["what"] == "methods":
             self._raced(event)
             return
+        if event["what"] == "learning curve":
+            self.line("curve", event["kept"][0])
+            return
         for row in event["table"]:
             said = f"{row['name']}: {_reached(row)}"
             if "gain" in row:

@@ -15,6 +15,7 @@ from fewtune.methods import parse
 from fewtune.pipeline.contenders import contenders_of
 from fewtune.pipeline.extra import setting_of
 from fewtune.pipeline.job import races
+from fewtune.pipeline.learning import learn_curve
 from fewtune.pipeline.run import Run
 from fewtune.pipeline.thresholds import keep, texts
 
@@ -77,6 +78,7 @@ class Raced:
 def race(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, Raced]:
     """Hold the race, or replay it from the fits on disk; afterwards the run's method is chosen."""
     from fewtune.trials.entrants import LabelJudge, entrants_of
+    from fewtune.trials.fits import FitsOnDisk
 
     contenders = contenders_in(run)
     setting = setting_of(run, bench, examples)
@@ -92,6 +94,8 @@ def race(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, R
         found = raced.probabilities(winner.name)
         keep(run, raced.task, winner.method.spell(), found, raced.targets, raced.folds)
         write_down(run, outcome, told)
+    fits = FitsOnDisk(run.folder.path / FITS)
+    yield from learn_curve(run, entrants, outcome, setting.folds, examples.targets, fits)
     return raced
 
 

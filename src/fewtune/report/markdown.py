@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fewtune.record.folder import RunFolder
-from fewtune.report import answers, certainty, diagnosis, evidence, tried, weak, words
+from fewtune.report import answers, certainty, diagnosis, evidence, learned, tried, weak, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts
 
@@ -29,6 +29,8 @@ def markdown(folder: RunFolder) -> str:
     if signs := diagnosis.diagnose(facts) if facts.finished else []:
         listed = "\n".join(f"- {plain(one.said)} {plain(one.do)}" for one in signs)
         parts.append("## What stands out, and what to do next\n\n" + listed)
+    if curve := learned.learning_curve(facts):
+        parts.append("## What more rows would bring\n\n" + plain(curve["said"]))
     if weaker := weak.weakest(facts):
         parts.append("## Where it is weaker\n\n" + plain(weaker["said"]))
     if sure := certainty.rejection_words(facts):

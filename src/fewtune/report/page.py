@@ -15,6 +15,7 @@ from fewtune.report import (
     charts,
     diagnosis,
     evidence,
+    learned,
     pictures,
     prompts,
     tried,
@@ -69,6 +70,7 @@ def _everything(facts: Facts) -> dict[str, Any]:
         **_errors(facts),
         **_certainty(facts),
         "weak": weak.weakest(facts),
+        "learning": _learning(facts),
         "signs": diagnosis.diagnose(facts) if facts.finished else [],
         **_origins(facts),
     }
@@ -160,6 +162,13 @@ def _errors(facts: Facts) -> dict[str, Any]:
         "wrong": wrong,
         "predicted": len(evidence.classified(facts)),
     }
+
+
+def _learning(facts: Facts) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    found = learned.learning_curve(facts)
+    return found and {"said": found["said"], "picture": Markup(found["picture"])}
 
 
 def _certainty(facts: Facts) -> dict[str, Any]:
