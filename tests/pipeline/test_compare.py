@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from jobs import rows
+from jobs import dialogues, jsonl, rows, write_csv
 
 import fewtune
 from fewtune.base.errors import UsageError
@@ -191,8 +191,6 @@ def test_a_finished_comparison_is_not_computed_again(compare, tmp_path):
 
 
 def test_what_is_tested_on_ranks_nobody(compare, files, tmp_path):
-    from jobs import write_csv
-
     turned = [(text, {"pump": "door"}.get(label, label)) for text, label in rows(30, seed=1)]
     other = write_csv(tmp_path / "turned.csv", turned)
     first = compare("a", methods="tfidf,probe", test=files["test"])
@@ -242,9 +240,28 @@ def test_rows_with_several_labels(compare, tmp_path):
         assert 0 < one["score"]["low"] < one["score"]["value"] <= one["score"]["high"]
 
 
-def test_answers_to_be_written_are_refused_in_a_sentence(compare, reports):
-    with pytest.raises(UsageError, match="rows with one label or several are compared so far"):
-        compare(data=reports)
+def test_methods_that_teach_to_answer_are_ranked_by_the_loss(compare, speaker, reports, tmp_path):
+    asked = jsonl(tmp_path / "asked.jsonl", dialogues(12, start=60))
+    told = compare(
+        data=reports, model=speaker, methods="lora,ia3,probe", vary="lora_r=2", lora_r=4,
+        test=asked, bf16=False, learning_rate=1e-2, max_steps=6,
+    )  # fmt: skip
+    assert (told["task"], told["metric"]) == ("generate", "loss")
+    assert told["refused"] == {"probe": "`probe` chooses among labels and cannot write."}
+    first, second = told["methods"]
+    assert first["score"]["value"] < second["score"]["value"]
+    for one in told["methods"]:
+        for block in (one["score"], one["test"]):
+            assert 0 < block["low"] < block["value"] < block["high"]
+    assert [one["name"] for one in told["steps"]] == ["lora_r=2"]
+    with pytest.raises(UsageError, match="reads and does not write"):
+        compare("other", data=reports)
+    with pytest.raises(UsageError, match="cannot write"):
+        compare(
+            "other", data=reports, model=speaker, methods="probe,lora", vary="class_weights=none"
+        )
+    with pytest.raises(UsageError, match="augment: recipes are compared on rows with labels"):
+        compare("other", data=reports, model=speaker, methods="lora", augment="typing")
 
 
 @pytest.mark.parametrize(

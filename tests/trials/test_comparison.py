@@ -1,16 +1,27 @@
 """The table of a comparison, on answers that are made up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fewtune.tasks.classify import Classify
 from fewtune.tasks.multilabel import Multilabel
-from fewtune.trials.comparison import MEASURES, Answers, Standing, Truth, effects, front, ranked
+from fewtune.trials.comparison import (
+    MEASURES,
+    Answers,
+    AnswerTruth,
+    LabelTruth,
+    Standing,
+    effects,
+    front,
+    ranked,
+)
 
 ROWS = 200
 CHANCE = np.random.default_rng(0)
 TARGETS = CHANCE.integers(0, 3, ROWS)
-TRUTH = Truth(Classify(("a", "b", "c")), TARGETS, TARGETS)
+TRUTH = LabelTruth(task=Classify(("a", "b", "c")), targets=TARGETS, truth=TARGETS)
 
 
 def logits(right, seed=1):
@@ -54,7 +65,7 @@ def test_ties_are_what_they_say_when_all_are_equally_good():
 
 
 def test_few_resamples_do_not_hide_who_is_beaten():
-    few = Truth(TRUTH.task, TARGETS, TARGETS, count=100)
+    few = replace(TRUTH, count=100)
     many = [answers(f"m{k}", 0.4) for k in range(12)]
     lines = ranked([answers("good", 0.95), *many], few)
     assert [one["tied"] for one in lines] == [True, *[False] * 12]
@@ -83,7 +94,7 @@ def test_seeds_are_averaged_row_by_row():
 def test_test_rows_are_scored_and_rank_nobody():
     test = np.random.default_rng(5).integers(0, 3, 40)
     right, wrong = 3.0 * np.eye(3)[test], 3.0 * np.eye(3)[(test + 1) % 3]
-    truth = Truth(TRUTH.task, TARGETS, TARGETS, test)
+    truth = replace(TRUTH, test=test)
     lines = ranked(
         [answers("good", 0.9, test=[wrong, wrong]), answers("bad", 0.5, test=[right, right])], truth
     )
@@ -115,10 +126,10 @@ def test_effects_are_told_over_the_base_on_the_same_rows():
 
 def test_several_labels_are_ranked_by_micro_f1():
     ones = (CHANCE.random((ROWS, 4)) < 0.3).astype(np.float32)
-    truth = Truth(
-        Multilabel(("a", "b", "c", "d")),
-        ones,
-        np.concatenate([ones, np.zeros((ROWS, 1))], axis=1).astype(int),
+    truth = LabelTruth(
+        task=Multilabel(("a", "b", "c", "d")),
+        targets=ones,
+        truth=np.concatenate([ones, np.zeros((ROWS, 1))], axis=1).astype(int),
     )
 
     def said(right, seed):
@@ -143,3 +154,28 @@ def test_the_front_holds_nobody_that_a_cheaper_one_equals():
     lines = [line("dear", 0.9, 9), line("cheap", 0.8, 1), line("idle", 0.8, 5)]
     lines += [line("best", 0.95, None), line("gone", 0.99, 0.1, rank=None)]
     assert front(lines, "cost") == ["cheap", "dear"]
+
+
+def test_answers_are_ranked_by_their_loss_a_token():
+    tokens = CHANCE.integers(3, 30, ROWS)
+
+    def losses(mean, seed):
+        each = tokens * (mean + 0.1 * np.random.default_rng(seed).normal(size=ROWS))
+        return np.stack([each, tokens, tokens // 2], axis=1)
+
+    truth = AnswerTruth(tokens=float(tokens.mean()))
+    some = [Answers("bad", [losses(2.0, 1)]), Answers("good", [losses(1.5, 2)], [losses(1.6, 3)])]
+    lines = ranked(some, truth)
+    assert [one["name"] for one in lines] == ["good", "bad"]
+    score = lines[0]["score"]
+    assert score["value"] == pytest.approx(losses(1.5, 2)[:, 0].sum() / tokens.sum())
+    assert score["low"] < score["value"] < score["high"]
+    assert lines[0]["log_loss"] == pytest.approx(score["value"])
+    assert lines[0]["test"]["value"] == pytest.approx(1.6, abs=0.05)
+    assert not lines[1]["tied"]
+    assert lines[1]["behind"]["value"] == pytest.approx(0.5, abs=0.05)
+    (step,) = effects(some[0], [some[1]], truth)
+    assert step["said"] == "better"
+    for one, cost in zip(lines, (9, 1), strict=True):
+        one["cost"] = cost
+    assert front(lines, "cost", -1.0) == ["bad", "good"]

@@ -229,11 +229,7 @@ def _compare_parameters() -> list[inspect.Parameter]:
 
     told = CompareOptions.model_fields["vary"].description or ""
     groups: dict[str, list[Any]] = {"Options: compare": [CompareOptions]}
-    groups |= {
-        f"Options: {name}": [cls]
-        for name, cls in SECTIONS.items()
-        if name not in ("generate", "decoding")
-    }
+    groups |= {f"Options: {name}": [cls] for name, cls in SECTIONS.items() if name != "decoding"}
     groups |= {f"Method: {name}": [cls] for name, cls in METHODS.items()}
     written_otherwise = {*NOT_HERE, "vary", "budget"}
     return [

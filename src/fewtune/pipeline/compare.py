@@ -56,9 +56,10 @@ def start_comparison(path: str, given: Mapping[str, Any]) -> tuple[RunFolder, It
     asked = any(job.given.get(name) is not None for name in HELD_OUT)
     data = load(job.path, reads(job), job.data, job.run.seed, hold_out_from=0 if asked else None)
     source = find(job.model)
-    out = refused(lineup.entries, source, len(data.labels))
+    classes = len(data.labels) if job.task in LABELLED else None
+    out = refused(lineup.entries, source, classes)
     kept = [one for one in lineup.entries if one.name not in out]
-    _refuse_none(kept, out)
+    _refuse_none(lineup, kept, out)
     lineup = replace(lineup, entries=kept)
     mark = _mark(lineup, data, source)
     where = Path(job.run.output or RUNS / default_name(job.path, "compare", RUNS, mark))
@@ -86,15 +87,30 @@ def compared(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_task(lineup: LineUp) -> None:
-    if lineup.job.task not in LABELLED:
+    from fewtune.models.load import is_causal
+
+    if lineup.job.task in LABELLED:
+        return
+    if not is_causal(lineup.job.model.model):
         raise UsageError(
-            "compare: rows with one label or several are compared so far, and not answers to be "
-            "written; `fewtune train` measures one method at a time on those."
+            f"model: {lineup.job.model.model} reads and does not write; give a causal language "
+            "model, such as a folder or hub id of the Qwen or Llama family (--model)."
+        )
+    if any(one.job.augment.augment for one in lineup.entries):
+        raise UsageError(
+            "augment: recipes are compared on rows with labels so far, and not on answers; leave "
+            "it out, or try `fewtune train` with and without."
         )
 
 
-def _refuse_none(kept: list[Entry], out: dict[str, str]) -> None:
-    if not any(one.step is None for one in kept):
+def _refuse_none(lineup: LineUp, kept: list[Entry], out: dict[str, str]) -> None:
+    """Refuse where nothing can be compared, or the base of the steps cannot be used.
+
+    Raises:
+        UsageError: with the reasons of all that cannot be used.
+    """
+    without_base = lineup.options.vary and lineup.entries[0].name in out
+    if without_base or not any(one.step is None for one in kept):
         raise UsageError("\n".join(f"{name}: {reason}" for name, reason in out.items()))
 
 
@@ -138,7 +154,7 @@ def _plan(lineup: LineUp, name: str, mark: str, out: dict[str, str]) -> dict[str
         "compared": compared,
         "refused": out,
         "seeds": lineup.options.seeds,
-        **{key: value for key, value in sections.items() if key not in ("generate", "decoding")},
+        **{key: value for key, value in sections.items() if key != "decoding"},
         "chosen": {},
         "reasons": [],
         "fingerprint": mark,

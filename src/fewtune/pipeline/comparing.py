@@ -12,10 +12,9 @@ import numpy as np
 
 from fewtune.base.events import Event, tell
 from fewtune.base.files import write_json
-from fewtune.data.holdout import folds_of
 from fewtune.data.load import Dataset
-from fewtune.pipeline.baselines import probe_start
-from fewtune.pipeline.extra import recipes_of, setting_of
+from fewtune.pipeline.desks import ROOMS
+from fewtune.pipeline.extra import recipes_of
 from fewtune.pipeline.lineup import Entry, LineUp
 from fewtune.pipeline.run import Run
 from fewtune.record.environment import environment
@@ -24,12 +23,9 @@ from fewtune.record.plain import plain
 from fewtune.record.trouble import writing
 from fewtune.report.comparison import COMPARISON, write_pages
 from fewtune.report.standings import verdict
-from fewtune.tasks import LABELLED
 
 if TYPE_CHECKING:
-    from fewtune.models.batches import Encoded
     from fewtune.models.load import Source
-    from fewtune.train.bench import Bench, Examples
     from fewtune.trials.comparison import Answers
     from fewtune.trials.recipes import Make
     from fewtune.trials.variants import Cost, Desk, Variant
@@ -76,51 +72,36 @@ class Comparing:
 
     def _fits(self) -> Generator[Event, None, dict[str, Answers]]:
         """Every variant on the folds of every seed, then on all training rows."""
-        from fewtune.train.bench import Bench
+        from fewtune.trials.variants import CostsOnDisk
 
         job, first = self.lineup.job, self.lineup.entries[0]
         run = Run(
             job, self.folder, self.data, first.method, self.source, self.begun,
             chosen=dict(self.folder.plan.get("chosen") or {}),
         )  # fmt: skip
-        reserved = max(one.method.reserved_tokens for one in self.lineup.entries)
-        task = LABELLED[job.task].of_rows(self.data.labels, self.data.train, False, 0.0)
-        bench = Bench(self.source, task, job.model, job.train, run.seed, reserved, run.chosen)
         begun = perf_counter()
-        examples = bench.examples(self.data.train)
-        probe_start(run, bench, examples)
+        costs = CostsOnDisk(self.folder.path / COSTS)
+        self.room = yield from ROOMS[job.task](run, self.lineup, costs)
         self.shared = perf_counter() - begun
         self.folder.write_plan(self.folder.plan | {"chosen": plain(dict(run.chosen))})
         self.chosen = run.chosen
-        self.task, self.examples = task, examples
-        variants = self._variants()
-        return (yield from self._seeds(run, bench, examples, variants))
+        return (yield from self._seeds(self._variants()))
 
-    def _seeds(
-        self, run: Run, bench: Bench, examples: Examples, variants: list[Variant]
-    ) -> Generator[Event, None, dict[str, Answers]]:
+    def _seeds(self, variants: list[Variant]) -> Generator[Event, None, dict[str, Answers]]:
         from fewtune.trials.comparison import Answers
-        from fewtune.trials.variants import CostsOnDisk, Desk
 
-        seeds, folds, rows = self.lineup.options.seeds, run.job.trials.folds, self.data.train
-        setting = setting_of(run, bench, examples)
-        costs = CostsOnDisk(self.folder.path / COSTS)
         answers: dict[str, dict[str, list[Any]]] = {
             one.name: {"folds": [], "test": [], "seconds": []} for one in variants
         }
         states = dict.fromkeys(answers, "whole")
-        tokens = bench.encode(self.data.test) if self.data.test else None
-        for k in range(seeds):
-            seed = run.seed + k
-            dealt = replace(setting, folds=folds_of(rows, folds, seed))
-            desk = Desk(dealt, rows, seed, costs)
+        for k in range(self.lineup.options.seeds):
+            desk, folds = self.room.desk(self.lineup.job.run.seed + k)
             running = [one for one in variants if states[one.name] == "whole"]
-            yield from self._race(desk, running, answers, states, k)
+            yield from self._race(desk, folds, running, answers, states, k)
             for one in running:
-                if tokens is not None and states[one.name] == "whole":
-                    found = yield from self._test(desk, one, tokens, k)
+                if self.room.tests and states[one.name] == "whole":
+                    found = yield from self._test(desk, one, k)
                     answers[one.name]["test"].append(found)
-        bench.task = self.task
         return {
             name: Answers(
                 name, one["folds"], one["test"], float(np.mean(one["seconds"] or 0)), states[name]
@@ -131,22 +112,22 @@ class Comparing:
     def _race(
         self,
         desk: Desk,
+        folds: list[np.ndarray],
         running: list[Variant],
         answers: dict[str, dict[str, list[Any]]],
         states: dict[str, str],
         k: int,
     ) -> Iterator[Event]:
         """The folds of a seed; without a budget nobody leaves."""
-        from fewtune.trials.entrants import LabelJudge
         from fewtune.trials.fits import FitsOnDisk
         from fewtune.trials.race import Race
 
         budget, seeds = self.lineup.budget, self.lineup.options.seeds
         race = Race(
             [desk.entrant(one) for one in running],
-            desk.setting.folds,
-            len(desk.rows),
-            LabelJudge(self.task.choice, self.examples.targets),
+            folds,
+            self.room.rows,
+            self.room.judge,
             FitsOnDisk(self._fits_of(k)),
             budget / seeds if budget else float("inf"),
             patient=budget is None,
@@ -174,9 +155,7 @@ class Comparing:
     def _fits_of(self, k: int) -> Path:
         return self.folder.path / FITS / f"seed{k + 1}"
 
-    def _test(
-        self, desk: Desk, one: Variant, tokens: Encoded, k: int
-    ) -> Generator[Event, None, np.ndarray]:
+    def _test(self, desk: Desk, one: Variant, k: int) -> Generator[Event, None, np.ndarray]:
         """A fit to all training rows, and its answers to the test rows."""
         from fewtune.trials.fits import FitsOnDisk
         from fewtune.trials.race import Fitted
@@ -184,7 +163,7 @@ class Comparing:
         kept, begun = FitsOnDisk(self._fits_of(k) / "test"), perf_counter()
         found = kept.read(one.name, TEST)
         if found is None:
-            answers = desk.test(one, self.data.test, tokens)
+            answers = desk.test(one)
             found = Fitted(answers, perf_counter() - begun)
             kept.write(one.name, TEST, found)
         rows = len(found.answers)
@@ -194,25 +173,17 @@ class Comparing:
     def _variants(self) -> list[Variant]:
         from fewtune.trials.variants import Variant
 
-        found = []
-        for one in self.lineup.entries:
-            options = one.job.train
-            task = LABELLED[self.lineup.job.task].of_rows(
-                self.data.labels,
-                self.data.train,
-                options.class_weights == "balanced",
-                options.label_smoothing_factor,
-            )
-            make = self._maker(one) if one.method.needs_model else None
-            found.append(Variant(one.name, one.method, one.preset, options, task, make, one.step))
-        return found
+        return [
+            Variant(one.name, one.method, one.preset, one.job.train, self._maker(one), one.step)
+            for one in self.lineup.entries
+        ]
 
     def _maker(self, one: Entry) -> Make | None:
         """New rows by an entry's recipes, never like rows that are held out."""
         from fewtune.augment.apply import augment, refuse_kind
         from fewtune.augment.context import context_of
 
-        if not one.job.augment.augment:
+        if not one.job.augment.augment or not one.method.needs_model:
             return None
         recipes = recipes_of(one.job)
         refuse_kind(self.data.train, recipes)
@@ -229,18 +200,10 @@ class Comparing:
 
     def _result(self, found: dict[str, Answers]) -> dict[str, Any]:
         """comparison.json."""
-        from fewtune.trials.comparison import Truth, effects, front, ranked
+        from fewtune.trials.comparison import effects, front, ranked
 
-        task, data, job = self.task, self.data, self.lineup.job
-        truth = Truth(
-            task,
-            self.examples.targets,
-            task.truth(data.train),
-            task.truth(data.test) if data.test else None,
-            job.trials.thresholds,
-            job.evaluate.bootstrap,
-            job.run.seed,
-        )
+        data, job, truth = self.data, self.lineup.job, self.room.truth
+        sign = 1.0 if truth.measure.higher_is_better else -1.0
         entries = {one.name: one for one in self.lineup.entries}
         costs = self._costs()
         for name, cost in costs.items():
@@ -258,7 +221,7 @@ class Comparing:
             "data": job.path,
             "model": job.model.model,
             "task": job.task,
-            "metric": task.primary,
+            "metric": self.room.metric,
             "rows": {part: len(data.part(part)) for part in ("train", "test")},
             "classes": len(data.labels),
             "folds": job.trials.folds,
@@ -267,7 +230,7 @@ class Comparing:
             "base": table[0] if changed else None,
             "methods": lines,
             "steps": changed,
-            "fronts": {cost: front(lines, cost) for cost in ("seconds", "memory")},
+            "fronts": {cost: front(lines, cost, sign) for cost in ("seconds", "memory")},
             "refused": self.out,
             "missing": [name for name, one in found.items() if not one.folds],
             "notes": self.notes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fewtune.augment.context import context_of
 from fewtune.base.amounts import seconds_of
@@ -20,13 +20,16 @@ from fewtune.pipeline.job import AUTO, SECTIONS, Job, make_job
 from fewtune.train.options import TrainOptions
 from fewtune.trials.options import CompareOptions
 
+if TYPE_CHECKING:
+    from fewtune.models.load import Source
+
 PRESETS = ("default", "cautious")
 #: Options of `train` that mean nothing here: what is compared, on which rows, is said otherwise.
 NOT_HERE = {
     "method", "preset", "repeats", "unlabelled", "self_training_rounds",
     "self_training_confidence", "valid", "valid_share", "metric", "positive",
     "early_stopping_patience", "eval_steps", "load_best_model_at_end", "metric_for_best_model",
-    "save_steps",
+    "save_steps", "examples", "replay", "replay_share", "general", "answered_rows",
 }  # fmt: skip
 #: What can be varied beside the options of the loop and of the method.
 ALSO = ("augment", "augment_copies", "preset")
@@ -53,6 +56,11 @@ class Entry:
     def method(self) -> Method:
         """With its options."""
         return parse(self.job.method, self.job.method_options)
+
+    @property
+    def trains(self) -> bool:
+        """Whether steps are taken on a pretrained model."""
+        return self.method.needs_model and self.method.needs_steps
 
 
 @dataclass(frozen=True)
@@ -185,7 +193,8 @@ def _of_here(
 ) -> dict[str, Any]:
     """The options that a comparison takes; those of methods that nobody compares are mistakes."""
     own = options_of(METHODS.values())
-    known = {name for cls in SECTIONS.values() for name in cls.model_fields} | own.keys()
+    sections = [cls for name, cls in SECTIONS.items() if name != "decoding"]  # nothing is written
+    known = {name for cls in sections for name in cls.model_fields} | own.keys()
     known = (known | {"task", *CompareOptions.model_fields}) - NOT_HERE
     wrong.lines += [unknown_option(name, known) for name in rest if name not in known]
     parts = {part.strip() for name in methods for part in name.split("+")}
@@ -324,12 +333,12 @@ def _recipes(job: Job) -> None:
     context_of(job.augment, recipes_of(job))
 
 
-def refused(entries: Sequence[Entry], source: Any, classes: int) -> dict[str, str]:
+def refused(entries: Sequence[Entry], source: Source, classes: int | None) -> dict[str, str]:
     """Name -> why a method cannot be used on a model.
 
     Args:
         source: the pretrained folder.
-        classes: of the labels.
+        classes: of the labels; None for a language model that learns to answer.
     """
     from functools import partial
 
@@ -339,6 +348,9 @@ def refused(entries: Sequence[Entry], source: Any, classes: int) -> dict[str, st
     make = partial(empty, source, classes)
     found: dict[str, str] = {}
     for one in entries:
+        if classes is None and not one.trains:
+            found[one.name] = f"`{one.method.spell()}` chooses among labels and cannot write."
+            continue
         if not one.method.needs_model:
             continue
         try:

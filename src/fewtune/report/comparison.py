@@ -98,6 +98,7 @@ def _everything(told: Told, name: str) -> dict[str, Any]:
         "dots": Markup(_dots(told)),
         "pictures": [(what, Markup(one)) for what, one in _frontiers(told) if one],
         "fronts": told["fronts"],
+        "falls": words.lower_is_better(told["metric"]),
         "failed": [one for one in (*told["methods"], *told["steps"]) if one["failed"]],
     }
 
@@ -107,7 +108,7 @@ def _subtitle(told: Told) -> list[str]:
         told["data"],
         Path(told["model"]).name,
         words.several(told["rows"]["train"], "training row"),
-        words.several(told["classes"], "class", "classes"),
+        *([words.several(told["classes"], "class", "classes")] if told["classes"] else []),
     ]
 
 

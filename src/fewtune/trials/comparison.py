@@ -7,6 +7,7 @@ labels, temperature and thresholds are chosen on the answers that are scored, fo
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fewtune.evaluate.answers import NATS
 from fewtune.evaluate.intervals import FEW, Interval, bca, plus_four, sum_draws, wilson
 from fewtune.evaluate.paired import (
     Comparison,
@@ -39,11 +41,13 @@ class Measure:
         rows: which labels were chosen (rows, classes), truth -> (rows, k) what each row adds.
         function: (R, k) sums -> (R,) the metric.
         yes_or_no: a row is right or wrong, and the metric the share of right ones.
+        higher_is_better: False for a loss, which has no upper end.
     """
 
     rows: Callable[[np.ndarray, np.ndarray], np.ndarray]
     function: Callable[[np.ndarray], np.ndarray]
     yes_or_no: bool
+    higher_is_better: bool = True
 
     def of(self, sums: np.ndarray) -> float:
         """The metric of rows."""
@@ -55,7 +59,9 @@ class Measure:
         if self.yes_or_no:
             low, high = wilson(value, rows)
         elif rows < FEW:
-            low, high = 0.0, 1.0
+            low, high = 0.0, 1.0 if self.higher_is_better else NATS[1]
+        elif not self.higher_is_better:
+            low, high = bca(sum_draws(sums, self.function, count, seed))
         else:
             draws = sum_draws(sums, self.function, count, seed)
             found, wide = bca(draws), plus_four(draws, rows)
@@ -67,7 +73,14 @@ class Measure:
         count = max(count, LEAST)
         if not self.yes_or_no:
             return compare_sums(
-                one, other, self.function, 1.0, bounded=True, count=count, seed=seed
+                one,
+                other,
+                self.function,
+                1.0 if self.higher_is_better else NATS[1] - NATS[0],
+                higher_is_better=self.higher_is_better,
+                bounded=self.higher_is_better,
+                count=count,
+                seed=seed,
             )
         ours, theirs = one[:, 0], other[:, 0]
         if np.isin(np.concatenate([ours, theirs]), (0.0, 1.0)).all():
@@ -100,20 +113,45 @@ def _micro_f1(sums: np.ndarray) -> np.ndarray:
 MEASURES = {
     "accuracy": Measure(_right, _share, yes_or_no=True),
     "micro_f1": Measure(_agreed, _micro_f1, yes_or_no=False),
+    "loss": Measure(_agreed, _share, yes_or_no=False, higher_is_better=False),
 }
 
 
-@dataclass(frozen=True)
-class Truth:
+#: Sums (rows, k), NaN where unanswered; losses (rows,) likewise; sums of the test rows (rows, k).
+Heard = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth(ABC):
     """What the answers are held against.
+
+    Attributes:
+        count: resamples.
+        seed: of the resamples.
+    """
+
+    count: int = 1000
+    seed: int = 0
+
+    @property
+    @abstractmethod
+    def measure(self) -> Measure:
+        """What ranks."""
+
+    @abstractmethod
+    def heard(self, given: np.ndarray, test: np.ndarray | None) -> Heard:
+        """Answers of one seed as numbers about rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelTruth(Truth):
+    """Labels.
 
     Attributes:
         task: of no variant in particular.
         targets: of the training rows, as the task has them.
         truth, test: of training and test rows, as scores want them; `test` None without such rows.
         thresholds: a value of the option.
-        count: resamples.
-        seed: of the resamples.
     """
 
     task: Labelled
@@ -121,13 +159,46 @@ class Truth:
     truth: np.ndarray
     test: np.ndarray | None = None
     thresholds: str = "common"
-    count: int = 1000
-    seed: int = 0
 
     @property
     def measure(self) -> Measure:
         """The task's first metric."""
         return MEASURES[self.task.primary]
+
+    def heard(self, given: np.ndarray, test: np.ndarray | None) -> Heard:
+        """Of logits (rows, classes), at their own temperature and thresholds."""
+        judge, measure = LabelJudge(self.task.choice, self.targets), self.measure
+        known = np.flatnonzero(np.isfinite(given).all(axis=1))
+        shares = judge.probabilities(given[known], known)
+        task = self.task.decided_on(shares, self.targets[known], self.thresholds)
+        sums, losses = np.full((len(given), 2), np.nan), np.full(len(given), np.nan)
+        sums[known] = measure.rows(task.choice.chosen(shares), self.truth[known])
+        losses[known] = task.choice.losses(shares, self.targets[known])
+        if test is None or self.test is None:
+            return sums, losses, np.empty((0, 2))
+        asked = task.choice.probabilities(test / judge.temperature(given[known], known))
+        return sums, losses, measure.rows(task.choice.chosen(asked), self.test)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerTruth(Truth):
+    """Reference answers, of which a language model expects every token more or less.
+
+    Attributes:
+        tokens: learned tokens of a row, the mean over rows.
+    """
+
+    tokens: float
+
+    @property
+    def measure(self) -> Measure:
+        """Nats a token."""
+        return MEASURES["loss"]
+
+    def heard(self, given: np.ndarray, test: np.ndarray | None) -> Heard:
+        """Of summed losses and counted tokens, (rows, 3)."""
+        asked = np.empty((0, 2)) if test is None else test[:, :2]
+        return given[:, :2], given[:, 0] / self.tokens, asked
 
 
 @dataclass(frozen=True)
@@ -157,26 +228,13 @@ class Standing:
     truth: Truth
 
     @cached_property
-    def _read(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Of each seed: sums (rows, k) and losses (rows,), NaN where unanswered; test sums."""
-        return [self._of_seed(k) for k in range(len(self.answers.folds))]
-
-    def _of_seed(self, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        given, truth = self.answers.folds[seed], self.truth
-        judge, measure = LabelJudge(truth.task.choice, truth.targets), truth.measure
-        known = np.flatnonzero(np.isfinite(given).all(axis=1))
-        shares = judge.probabilities(given[known], known)
-        task = truth.task.decided_on(shares, truth.targets[known], truth.thresholds)
-        sums = np.full((len(given), 2), np.nan)
-        sums[known] = measure.rows(task.choice.chosen(shares), truth.truth[known])
-        losses = np.full(len(given), np.nan)
-        losses[known] = task.choice.losses(shares, truth.targets[known])
-        test = np.empty((0, 2))
-        if truth.test is not None and seed < len(self.answers.test):
-            scale = judge.temperature(given[known], known)
-            asked = task.choice.probabilities(self.answers.test[seed] / scale)
-            test = measure.rows(task.choice.chosen(asked), truth.test)
-        return sums, losses, test
+    def _read(self) -> list[Heard]:
+        """Of each seed."""
+        tests = self.answers.test
+        return [
+            self.truth.heard(given, tests[seed] if seed < len(tests) else None)
+            for seed, given in enumerate(self.answers.folds)
+        ]
 
     @cached_property
     def sums(self) -> np.ndarray:
@@ -246,7 +304,8 @@ def ranked(answers: Sequence[Answers], truth: Truth) -> list[Line]:
 
     def order(name: str) -> tuple[bool, float, float]:
         one = standings[name]
-        return _is_part(one, most), -one.score, float(np.nanmean(one.losses))
+        sign = -1.0 if truth.measure.higher_is_better else 1.0
+        return _is_part(one, most), sign * one.score, float(np.nanmean(one.losses))
 
     names = sorted(standings, key=order)
     behind = [standings[names[0]].over(standings[name]) for name in names[1:]] if names else []
@@ -297,12 +356,13 @@ def _said(effect: Mapping[str, float] | None) -> str:
     return "better" if effect["value"] > 0 else "worse"
 
 
-def front(lines: Sequence[Mapping[str, Any]], cost: str) -> list[str]:
+def front(lines: Sequence[Mapping[str, Any]], cost: str, sign: float = 1.0) -> list[str]:
     """Names of those that nothing cheaper is as good as, the cheapest first (Pareto).
 
     Args:
         lines: with `score` and the cost; those without one are passed over.
         cost: the key, such as `seconds`.
+        sign: -1 where less of the score is better.
 
     >>> def line(name, score, cost):
     ...     return {"name": name, "score": {"value": score}, "cost": cost}
@@ -311,8 +371,8 @@ def front(lines: Sequence[Mapping[str, Any]], cost: str) -> list[str]:
     """
     priced = [one for one in lines if one.get(cost) is not None and one.get("rank", 1)]
     best, found = float("-inf"), []
-    for one in sorted(priced, key=lambda one: (one[cost], -one["score"]["value"])):
-        if one["score"]["value"] > best:
-            best = one["score"]["value"]
+    for one in sorted(priced, key=lambda one: (one[cost], -sign * one["score"]["value"])):
+        if sign * one["score"]["value"] > best:
+            best = sign * one["score"]["value"]
             found.append(one["name"])
     return found

@@ -1,0 +1,140 @@
+"""What the fits of a comparison share: the bench, the folds, the judge; one function a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fewtune.base.errors import FewtuneError
+from fewtune.base.events import Event, tell
+from fewtune.data.holdout import folds_of
+from fewtune.data.load import Dataset
+from fewtune.pipeline.baselines import probe_start
+from fewtune.pipeline.extra import setting_of
+from fewtune.pipeline.lineup import Entry, LineUp
+from fewtune.pipeline.run import Run
+from fewtune.tasks import LABELLED
+
+if TYPE_CHECKING:
+    from fewtune.tasks.labelled import Labelled
+    from fewtune.trials.comparison import Truth
+    from fewtune.trials.race import Judge
+    from fewtune.trials.variants import CostsOnDisk, Desk
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the fits of a comparison share.
+
+    Attributes:
+        desk: of a seed, with its folds: held-out positions of the rows.
+        rows: how many are learned.
+        tests: how many test rows are asked about.
+        judge: of a race.
+        truth: of the table.
+        metric: what ranks.
+    """
+
+    desk: Callable[[int], tuple[Desk, list[np.ndarray]]]
+    rows: int
+    tests: int
+    judge: Judge
+    truth: Truth
+    metric: str
+
+
+def reserved(lineup: LineUp) -> int:
+    """Positions that the text cannot use, the same for all: the most that a method takes."""
+    return max(one.method.reserved_tokens for one in lineup.entries)
+
+
+def label_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event, None, Room]:
+    """For rows with one label or several: tokens, features, and the probe that heads start from."""
+    from fewtune.train.bench import Bench
+    from fewtune.trials.comparison import LabelTruth
+    from fewtune.trials.entrants import LabelJudge
+    from fewtune.trials.label_desk import LabelDesk
+
+    job, data = lineup.job, run.data
+    assert run.source is not None
+    task = LABELLED[job.task].of_rows(data.labels, data.train, False, 0.0)
+    kept = run.source, task, job.model, job.train, run.seed, reserved(lineup), run.chosen
+    bench = Bench(*kept)
+    examples = bench.examples(data.train)
+    yield from run.truncated("train", examples.rows.truncated)
+    probe_start(run, bench, examples)
+    setting = setting_of(run, bench, examples)
+    tasks = {one.name: _weighed(job.task, one, data) for one in lineup.entries}
+    tokens = bench.encode(data.test) if data.test else None
+
+    def desk(seed: int) -> tuple[Desk, list[np.ndarray]]:
+        dealt = replace(setting, folds=folds_of(data.train, job.trials.folds, seed))
+        found = LabelDesk(
+            bench, seed, costs, setting.folder, dealt, data.train, data.test, tokens, tasks
+        )
+        return found, dealt.folds
+
+    truth = LabelTruth(
+        task=task,
+        targets=examples.targets,
+        truth=task.truth(data.train),
+        test=task.truth(data.test) if data.test else None,
+        thresholds=job.trials.thresholds,
+        count=job.evaluate.bootstrap,
+        seed=run.seed,
+    )
+    judge = LabelJudge(task.choice, examples.targets)
+    return Room(desk, len(examples), len(data.test), judge, truth, task.primary)
+
+
+def _weighed(task: str, entry: Entry, data: Dataset) -> Labelled:
+    """The task with what an entry's options say of the loss."""
+    options = entry.job.train
+    weighed = options.class_weights == "balanced"
+    smooth = options.label_smoothing_factor
+    return LABELLED[task].of_rows(data.labels, data.train, weighed, smooth)
+
+
+def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event, None, Room]:
+    """For rows with answers: tokens, and which of them are learned."""
+    from fewtune.tasks.generate import Generate
+    from fewtune.train.answers import AnswerBench
+    from fewtune.trials.answer_desk import AnswerDesk
+    from fewtune.trials.answer_entrants import AnswerJudge, folds_of_rows
+    from fewtune.trials.comparison import AnswerTruth
+
+    job, data = lineup.job, run.data
+    assert run.source is not None
+    assert run.answer_width is not None
+    task, width = Generate(job.generate.train_on), run.answer_width
+    kept = run.source, task, job.model, job.train, run.seed, reserved(lineup), run.chosen
+    bench = AnswerBench(*kept, job.generate.chat_template)
+    encoding = bench.encode(data.train)
+    rows = encoding.rows.take(np.flatnonzero(encoding.rows.learned))
+    asked = bench.encode(data.test).rows if data.test else None
+    tests = None if asked is None else asked.take(np.flatnonzero(asked.learned))
+    if not len(rows):
+        raise FewtuneError(
+            f"none of the {len(data.train):,} training rows can be learned from; look at them with "
+            "`fewtune check DATA --model MODEL`."
+        )
+    cut = len({*rows.rows}), len(data.train)
+    if cut[0] < cut[1]:
+        told = f"{cut[1] - cut[0]:,} training rows have nothing to learn and are left out."
+        yield tell("warned", message=told)
+
+    def desk(seed: int) -> tuple[Desk, list[np.ndarray]]:
+        dealt = folds_of_rows(rows, folds_of(data.train, job.trials.folds, seed))
+        place = run.folder.path / "trials"
+        return AnswerDesk(bench, seed, costs, place, rows, tests, width), dealt
+
+    tokens = float(rows.learned.mean())
+    truth = AnswerTruth(tokens=tokens, count=job.evaluate.bootstrap, seed=run.seed)
+    asks = 0 if tests is None else len(tests)
+    return Room(desk, len(rows), asks, AnswerJudge(tokens), truth, "loss")
+
+
+ROOMS = {"classify": label_room, "multilabel": label_room, "generate": answer_room}
