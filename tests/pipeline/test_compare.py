@@ -248,8 +248,12 @@ def test_methods_that_teach_to_answer_are_ranked_by_the_loss(compare, speaker, r
     )  # fmt: skip
     assert (told["task"], told["metric"]) == ("generate", "loss")
     assert told["refused"] == {"probe": "`probe` chooses among labels and cannot write."}
-    first, second = told["methods"]
-    assert first["score"]["value"] < second["score"]["value"]
+    assert {one["name"] for one in told["methods"]} == {"before", "lora", "ia3"}
+    losses = [one["score"]["value"] for one in told["methods"]]
+    assert losses == sorted(losses)
+    (before,) = [one for one in told["methods"] if one["name"] == "before"]
+    assert (before["seconds"], before["bytes"]) == (None, None)
+    assert told["methods"][0]["name"] == "lora"
     for one in told["methods"]:
         for block in (one["score"], one["test"]):
             assert 0 < block["low"] < block["value"] < block["high"]

@@ -210,11 +210,12 @@ class Comparing:
             if cost.failed:
                 found[name] = replace(found[name], state="failed")
         table = [name for name, one in entries.items() if one.step is None]
-        lines = ranked([found[name] for name in table], truth)
+        untouched = [self.room.before()] if self.room.before else []
+        lines = ranked([*untouched, *(found[name] for name in table)], truth)
         steps = [found[name] for name, one in entries.items() if one.step and found[name].folds]
         changed = effects(found[table[0]], steps, truth) if steps else []
         for line in (*lines, *changed):
-            line |= _about(entries[line["name"]], costs.get(line["name"]))
+            line |= _about(entries.get(line["name"]), costs.get(line["name"]))
         total = perf_counter() - self.begun
         told = {
             "run": str(self.folder.path),
@@ -247,8 +248,18 @@ class Comparing:
         return {name: one for name, one in told.items() if one}
 
 
-def _about(entry: Entry, cost: Cost | None) -> dict[str, Any]:
+#: Of the model that nothing was taught.
+UNTOUCHED = {
+    "method": None, "preset": None, "step": None, "scene": "the untouched model, to see the gain",
+    "trainable_parameters": 0, "total_parameters": None, "share": None, "memory": None,
+    "bytes": None, "failed": None, "seconds": None,
+}  # fmt: skip
+
+
+def _about(entry: Entry | None, cost: Cost | None) -> dict[str, Any]:
     """What of a line does not come from its answers."""
+    if entry is None:
+        return dict(UNTOUCHED)
     trained = cost.trained if cost else None
     total = cost.total if cost else None
     return {

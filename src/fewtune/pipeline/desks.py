@@ -20,7 +20,7 @@ from fewtune.tasks import LABELLED
 
 if TYPE_CHECKING:
     from fewtune.tasks.labelled import Labelled
-    from fewtune.trials.comparison import Truth
+    from fewtune.trials.comparison import Answers, Truth
     from fewtune.trials.race import Judge
     from fewtune.trials.variants import CostsOnDisk, Desk
 
@@ -36,6 +36,7 @@ class Room:
         judge: of a race.
         truth: of the table.
         metric: what ranks.
+        before: what the untouched model answers, where it can.
     """
 
     desk: Callable[[int], tuple[Desk, list[np.ndarray]]]
@@ -44,6 +45,7 @@ class Room:
     judge: Judge
     truth: Truth
     metric: str
+    before: Callable[[], Answers] | None = None
 
 
 def reserved(lineup: LineUp) -> int:
@@ -100,11 +102,12 @@ def _weighed(task: str, entry: Entry, data: Dataset) -> Labelled:
 
 def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event, None, Room]:
     """For rows with answers: tokens, and which of them are learned."""
+    from fewtune.models.speaking import answer_losses
     from fewtune.tasks.generate import Generate
     from fewtune.train.answers import AnswerBench
     from fewtune.trials.answer_desk import AnswerDesk
-    from fewtune.trials.answer_entrants import AnswerJudge, folds_of_rows
-    from fewtune.trials.comparison import AnswerTruth
+    from fewtune.trials.answer_entrants import BEFORE, AnswerJudge, folds_of_rows
+    from fewtune.trials.comparison import Answers, AnswerTruth
 
     job, data = lineup.job, run.data
     assert run.source is not None
@@ -134,7 +137,13 @@ def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event
     tokens = float(rows.learned.mean())
     truth = AnswerTruth(tokens=tokens, count=job.evaluate.bootstrap, seed=run.seed)
     asks = 0 if tests is None else len(tests)
-    return Room(desk, len(rows), asks, AnswerJudge(tokens), truth, "loss")
+
+    def before() -> Answers:
+        asked = [rows] if tests is None else [rows, tests]
+        heard = [np.stack(answer_losses(bench.base, one, bench.machine), axis=1) for one in asked]
+        return Answers(BEFORE, heard[:1], heard[1:])
+
+    return Room(desk, len(rows), asks, AnswerJudge(tokens), truth, "loss", before)
 
 
 ROOMS = {"classify": label_room, "multilabel": label_room, "generate": answer_room}

@@ -119,7 +119,7 @@ def _key_numbers(told: Told) -> list[tuple[str, str, str]]:
         return []
     best, metric = whole[0], told["metric"]
     tied = [one for one in whole if one["tied"]]
-    quick = min(tied, key=lambda one: one["seconds"])
+    quick = standings.quickest(tied)
     name = words.metric_name(metric)
     return [
         (

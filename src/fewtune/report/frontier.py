@@ -71,11 +71,12 @@ def frontier(
     parts.append(svg.text(RIGHT, BOTTOM + 38, f"{axis} (logarithmic)", "tick end"))
     parts.append(_steps([(x(one.cost), y(one.value)) for one in points if one.front]))
     at = [(x(one.cost), y(one.value)) for one in points]
-    for one, (left, top) in zip(points, at, strict=True):
-        kind = "ours" if one.front else "theirs"
+    kinds = ["ours" if one.front else "theirs" for one in points]
+    for one, kind, (left, _) in zip(points, kinds, at, strict=True):
         parts.append(svg.line(left, y(one.low), left, y(one.high), f"whisker {kind}"))
+    parts += _names(points, at)  # before the dots, so that no name's edge covers one
+    for kind, (left, top) in zip(kinds, at, strict=True):
         parts.append(f'<circle class="dot {kind}" cx="{left:.1f}" cy="{top:.1f}" r="5.5"/>')
-    parts += _names(points, at)
     title = f"{words.metric_name(metric)} against {axis}"
     return svg.picture(pictures.WIDTH, BOTTOM + 46, title, parts, "front")
 
@@ -108,7 +109,7 @@ def _names(points: Sequence[Point], at: Sequence[tuple[float, float]]) -> list[s
     for k in order:
         one, (left, top) = points[k], at[k]
         name = words.fit(one.name, LETTERS, 190)
-        wide = words.width(name, LETTERS) * 1.06
+        wide = words.width(name, LETTERS) * (1.2 if one.front else 1.06)
         box = _room(left, top, wide, taken)
         taken.append(box)
         kind = "name ours" if one.front else "name"

@@ -71,12 +71,14 @@ def _over(told: Line) -> str:
     return "effect, points" if words.is_share(told["metric"]) else "effect"
 
 
-def time(seconds: float) -> str:
+def time(seconds: float | None) -> str:
     """A length of time, below a second in its thousandths.
 
     >>> time(0.0123), time(0.0002), time(12.3)
     ('12 ms', '0.2 ms', '12 s')
     """
+    if seconds is None:
+        return words.NONE
     if seconds >= 0.9995:
         return words.duration(seconds)
     return f"{1000 * seconds:.0f} ms" if seconds >= 0.0095 else f"{1000 * seconds:.1f} ms"
@@ -147,7 +149,12 @@ def _of_steps(told: Line) -> str:
     found = {said: _named(told["steps"], said) for said in ("better", "worse")}
     parts = [f"{said}: {words.listed(names)}" for said, names in found.items() if names]
     count = words.several(len(told["steps"]), "change")
-    return f"Of {count} {'; '.join(parts) or 'none makes a difference beyond noise'}."
+    return f"Of {count}, {'; '.join(parts) or 'none makes a difference beyond noise'}."
+
+
+def quickest(lines: Sequence[Line]) -> Line:
+    """The one whose folds took least; what was not fitted took none."""
+    return min(lines, key=lambda one: one["seconds"] or 0.0)
 
 
 def _named(lines: Sequence[Line], said: str) -> list[str]:
@@ -159,15 +166,17 @@ def _of_methods(told: Line) -> str:
     if not whole:
         return "No method was fitted to all folds; give more time (--budget) or see the notes."
     best, metric = whole[0], told["metric"]
-    reached = f"{words.number(metric, best['score']['value'])} {words.metric_name(metric)}"
+    number, name = words.number(metric, best["score"]["value"]), words.metric_name(metric)
+    reached = f"{number} {name}" if words.is_share(metric) else f"a {name} of {number}"
     said = f"`{best['name']}` reached {reached} on the folds"
     said += f" ({words.interval(metric, best['score'])})"
     if len(whole) == 1:
         return f"{said}."
     tied = [one for one in whole[1:] if one["tied"]]
     if not tied:
-        return f"{said} and beats the {len(whole) - 1} others beyond noise."
-    quick = min([best, *tied], key=lambda one: one["seconds"])
+        others = "other" if len(whole) == 2 else f"{len(whole) - 1} others"
+        return f"{said} and beats the {others} beyond noise."
+    quick = quickest([best, *tied])
     names = words.listed([f"`{one['name']}`" for one in tied])
     said += f", the best of {len(whole)}; not told apart from it beyond noise: {names}."
     if quick is best:
