@@ -1,4 +1,8 @@
-"""What holds for every test."""
+"""What holds for every test.
+
+It stands here and not in tests/, where the search for doctests would take it for the conftest.py of
+the folder that was collected before it.
+"""
 
 import pytest
 
