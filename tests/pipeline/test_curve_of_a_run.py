@@ -21,15 +21,15 @@ class Ended:
     ("winner", "cost", "left", "whose"),
     [
         ("probe", {"probe": 0.5, "full": 9.0}, 60, "probe"),
-        ("full", {"probe": 0.5, "full": 2.0}, 60, "full"),  # 15 s: a moment, within the budget
-        ("full", {"probe": 0.5, "full": 2.0}, 5, "probe"),  # the budget is nearly spent
+        ("full", {"probe": 0.5, "full": 3.0}, 60, "full"),  # 23 s: a moment, within the budget
+        ("full", {"probe": 0.5, "full": 3.0}, 5, "probe"),  # the budget is nearly spent
         ("full", {"probe": 0.5, "full": 60.0}, 600, "probe"),
         ("full", {"probe": 50.0, "full": 60.0}, 600, None),
         ("", {"probe": 0.5}, 60, None),
     ],
 )
 def test_the_winners_curve_is_told_where_it_is_cheap_else_the_probes(winner, cost, left, whose):
-    assert CHEAP == 20
+    assert CHEAP == 30
     assert _affordable(Ended(winner, cost, 40.0), 40.0 + left, 5) == whose
 
 

@@ -33,5 +33,12 @@ def test_a_curve_without_a_law_shows_what_was_measured(twelve):
     assert "and the fitted curve" not in page
 
 
+def test_a_curve_that_was_too_dear_is_a_sentence_without_a_picture(twelve):
+    page = with_curve(twelve, said="No learning curve was measured.", points=[])
+    assert "No learning curve was measured." in page
+    assert 'aria-label="learning curve"' not in page
+    assert "Dots are the share" not in page
+
+
 def test_a_run_without_one_says_nothing(twelve):
     assert "What more rows" not in write_report(twelve).read_text(encoding="utf-8")

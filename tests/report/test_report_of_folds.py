@@ -75,13 +75,14 @@ def test_a_run_with_test_rows_says_so_still(twelve):
 
 def test_the_race_is_told_with_the_chosen_first_and_those_that_left_last(folded):
     found = race(gather(folded))
-    assert [one["name"] for one in found["lines"]] == ["full", "probe", "tfidf", "bitfit", "lora"]
-    assert [one["ours"] for one in found["lines"]] == [True, False, False, False, False]
+    assert [one["name"] for one in found["lines"]] == ["full", "probe", "tfidf", "bitfit"]
+    assert [one["ours"] for one in found["lines"]] == [True, False, False, False]
+    assert found["late"] == ["lora"]
     assert found["lines"][2]["gain"] == "−0.050 (−0.090 to +0.010)"
     page = read(write_report(folded).read_text(encoding="utf-8"))
     assert "The race between methods" in page
     assert "beaten beyond noise" in page
-    assert "no time left for it" in page
+    assert "No time was left for lora" in page
     assert "| **full** | chosen | 5 | 0.300 |" in markdown(folded)
 
 

@@ -24,8 +24,8 @@ def test_the_weakest_part_is_said_with_its_interval_and_the_number_of_parts(slic
     said = weakest(gather(sliced))["said"]
     assert said == (
         "Weakest is class 液压故障: 55.0 % of 40 rows are right (45.0 to 65.0 %), fewer than of "
-        "the other rows (p = 0.002, corrected for 16 parts). More rows of this kind would help "
-        "most."
+        "the other rows (p = 0.002, corrected for 16 parts). Look at its labels first; more rows "
+        "of this kind would help most."
     )
     page = write_report(sliced).read_text(encoding="utf-8")
     assert "Where it is weaker" in page

@@ -174,16 +174,17 @@ class Screen:
 
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
         table.add_column("", overflow="fold")
-        for head in ("log-loss", "right", "gain", "a fold"):
+        for head in ("loss", "right", "gain", "a fold"):
             table.add_column(head, justify="right", no_wrap=True)
         table.add_column("")
         for row in event["table"]:
-            if "log_loss" in row:
+            if row.get("folds"):
                 own = row["state"] == "chosen"
                 table.add_row(*_raced_cells(row), style="bold" if own else "dim")
-        self.line("race", f"{', '.join(event['kept'])} is chosen")
+        chosen = ", ".join(filter(None, event["kept"]))
+        self.line("race", f"{chosen} is chosen" if chosen else "nobody could be compared")
         (self._bar.console if self._bar else self.err).print(table)
-        late = [row["name"] for row in event["table"] if "log_loss" not in row]
+        late = [row["name"] for row in event["table"] if not row.get("folds")]
         if late:
             self.line("", f"no time was left for: {', '.join(late)}", style="dim")
 
@@ -351,7 +352,8 @@ class Screen:
             table.add_column(
                 metric.replace("_", " "), justify="right", no_wrap=not narrow, overflow="fold"
             )
-        rows = [*scores["baselines"].items(), (scores["method"], scores["test"])]
+        rows = [one for one in scores["baselines"].items() if one[0] != scores["method"]]
+        rows.append((scores["method"], scores["test"]))
         for name, block in rows:
             own = name == scores["method"]
             table.add_row(
@@ -422,7 +424,8 @@ def _raced_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     gain = f"{row['gain']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})" if "gain" in row else ""
     right = f"{row['accuracy']:.1%}" if "accuracy" in row else ""
     seconds = f"{row['seconds']:.1f} s"
-    return str(row["name"]), f"{row['log_loss']:.3f}", right, gain, seconds, str(row["state"])
+    loss = row.get("log_loss", row.get("loss", float("nan")))
+    return str(row["name"]), f"{loss:.3f}", right, gain, seconds, str(row["state"])
 
 
 def _reached(row: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fewtune.trials.race import Entrant, Kept, Outcome
 
 CURVE = "learning_curve"  # in the plan; and the folder of its fits, in the run's
-CHEAP = 20.0  # seconds that nobody minds
+CHEAP = 30.0  # seconds that nobody minds
 FITS = 2  # of the winner, that a curve may take in any case
 INSTEAD = "probe"  # whose curve is told where the winner's is too dear
 
@@ -39,15 +39,24 @@ def learn_curve(
 
     once = _first_repeat(folds, len(targets))
     chosen = _affordable(outcome, run.chosen["race"]["budget"], len(once))
+    if (len(targets) - len(once[0])) * SHARES[0] < LEAST:
+        return
     entrant = next((one for one in entrants if one.name == chosen), None)
-    learned = len(targets) - len(once[0])
-    if entrant is None or learned * SHARES[0] < LEAST:
+    if entrant is None:
+        yield from _keep(run, {"points": [], "said": _TOO_DEAR})
         return
     kept = FitsOnDisk(run.folder.path / CURVE)
     curve = yield from measured(entrant, once, targets, race, kept, run.seed)
     found = told(curve, entrant.name, len(targets), run.seed)
     if chosen != outcome.winner:
         found["said"] += f" That of `{outcome.winner}` would have taken too long."
+    yield from _keep(run, found)
+
+
+_TOO_DEAR = "No learning curve was measured: its fits would have taken too long."
+
+
+def _keep(run: Run, found: dict[str, Any]) -> Iterator[Event]:
     run.chosen[CURVE] = found
     run.folder.write_plan(run.folder.plan | {"chosen": dict(run.chosen)})
     yield tell("tried", what="learning curve", table=found["points"], kept=[found["said"]])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf, isfinite
+from math import ceil, inf, isfinite
 from statistics import mean, median, stdev
 from typing import Any
 
@@ -17,7 +17,7 @@ from fewtune.report import words
 from fewtune.report.facts import Facts, happened, part
 
 FEW_STEPS = 20  # with fewer a curve says nothing
-NAMED = 8  # rows named in a sentence
+NAMED = 5  # rows named in a sentence
 SURE, UNLIKELY = 0.9, 0.01  # of another label, and of the one that was written
 
 
@@ -266,13 +266,48 @@ def unstable(told: Told) -> Iterator[Sign]:
     p = float(chi2_contingency([*counts.values()]).pvalue)
     if p < 0.01:
         shares = [hits / (hits + misses) for misses, hits in counts.values()]
+        column = part(told.facts.plan, "data").get("group")
+        do = (
+            f"The folds hold different values of {column}: expect new ones to differ as much, and "
+            "collect rows of more of them."
+            if column
+            else "Look whether rows come in groups (a machine, a writer, a day) and name their "
+            "column with --group; --repeats 3 tries more folds."
+        )
         yield Sign(
             "unstable",
             f"The folds disagree more than chance explains: {100 * min(shares):.0f} to "
             f"{100 * max(shares):.0f} % are right ({words.p_value(p)}).",
-            "Look whether rows come in groups (a machine, a writer, a day) and name their column "
-            "with --group; --repeats 3 tries more folds.",
+            do,
         )
+
+
+def out_of_time(told: Told) -> Iterator[Sign]:
+    """Candidates were ahead of the chosen one, beyond chance, when the race's time ran out."""
+    chosen = part(told.facts.plan, "chosen")
+    found = part(chosen, "race")
+    table: list[dict[str, Any]] = next(
+        (one["table"] for one in chosen.get("trials") or () if one.get("what") == "methods"), []
+    )
+    own: dict[str, Any] = next((one for one in table if one["state"] == "chosen"), {})
+    ahead = [
+        one
+        for one in table
+        if one["state"] == "out of time" and one.get("low", -inf) > (own.get("gain") or 0.0)
+    ]
+    if not ahead or not own:
+        return
+    folds = own["folds"]
+    more = sum(one["seconds"] * (folds - one["folds"]) for one in ahead)
+    last = max(one["seconds"] for one in ahead) * folds / max(1, folds - 1)
+    minutes = ceil((float(found.get("budget") or 0.0) + more + last) / 60)
+    names = words.listed([f"`{one['name']}`" for one in ahead])
+    yield Sign(
+        "out-of-time",
+        f"{names} {'was' if len(ahead) == 1 else 'were'} ahead of `{own['name']}` on the folds "
+        "that there was time for.",
+        f"Give the race more time: --budget {minutes}m.",
+    )
 
 
 def label_noise(told: Told) -> Iterator[Sign]:
@@ -375,6 +410,7 @@ RULES: tuple[Rule, ...] = (
     frozen,
     rate_too_high,
     one_answer,
+    out_of_time,
     took_away,
     format_suspect,
     underfitting,

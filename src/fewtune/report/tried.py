@@ -14,7 +14,7 @@ STATES = {
     "tied": "as good, dearer",
     "behind": "behind the best",
     "beaten": "beaten beyond noise",
-    "out of time": "no time left for it",
+    "out of time": "no time left to go on",
 }
 RACE = "methods"
 OWN_PLACE = (RACE, "prompts")  # trials that have a part of the page to themselves
@@ -30,7 +30,8 @@ def trials(facts: Facts) -> list[dict[str, Any]]:
 
 
 def race(facts: Facts) -> dict[str, Any]:
-    """The race, or nothing: `lines` ready to print, the chosen one first, and why it was chosen.
+    """The race, or nothing: `lines` ready to print, the chosen one first, `why` it was chosen, and
+    `late`, the names of those that no time was left for.
 
     A line is the name, how it ended, folds, log-loss, accuracy, the gain over `first` with its
     interval, p, seconds a fold, and whether it is the one that was chosen.
@@ -45,7 +46,8 @@ def race(facts: Facts) -> dict[str, Any]:
     return {
         "first": first,
         "why": next(said, ""),
-        "lines": [_raced(line, first) for line in sorted(table, key=_place)],
+        "lines": [_raced(one, first) for one in sorted(table, key=_place) if one.get("folds")],
+        "late": [str(one["name"]) for one in table if not one.get("folds")],
     }
 
 
@@ -59,7 +61,8 @@ def _place(line: Mapping[str, Any]) -> tuple[int, float]:
     state = str(line.get("state"))
     order = ("chosen", "tied", "behind", "beaten", "out of time")
     place = order.index(state) if state in order else len(order)
-    return min(1, place) if place < 3 else place, line.get("log_loss", float("inf"))
+    loss = line.get("log_loss", line.get("loss", float("inf")))
+    return min(1, place) if place < 3 else place, loss
 
 
 def _raced(line: Mapping[str, Any], first: str) -> dict[str, Any]:
@@ -73,7 +76,7 @@ def _raced(line: Mapping[str, Any], first: str) -> dict[str, Any]:
         "name": str(line["name"]),
         "state": STATES.get(state, state),
         "folds": words.count(line.get("folds")),
-        "log_loss": words.number("log_loss", line.get("log_loss")),
+        "log_loss": words.number("log_loss", line.get("log_loss", line.get("loss"))),
         "accuracy": words.number("accuracy", line.get("accuracy")),
         "gain": gain or words.NONE,
         "p": interval,

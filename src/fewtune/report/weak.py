@@ -41,8 +41,8 @@ def weak_words(found: list[dict[str, Any]]) -> str:
     more = f" {len(worse)} of {parts} are worse beyond chance." if len(worse) > 1 else ""
     return (
         f"Weakest is {named(worst)}: {told}, fewer than of the other rows "
-        f"({words.p_value(worst['p'])}, corrected for {parts}).{more} More rows of this kind would "
-        "help most."
+        f"({words.p_value(worst['p'])}, corrected for {parts}).{more} Look at its labels first; "
+        "more rows of this kind would help most."
     )
 
 
