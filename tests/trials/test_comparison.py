@@ -7,16 +7,8 @@ import pytest
 
 from fewtune.tasks.classify import Classify
 from fewtune.tasks.multilabel import Multilabel
-from fewtune.trials.comparison import (
-    MEASURES,
-    Answers,
-    AnswerTruth,
-    LabelTruth,
-    Standing,
-    effects,
-    front,
-    ranked,
-)
+from fewtune.trials.comparison import Answers, Standing, effects, front, ranked
+from fewtune.trials.measures import MEASURES, AnswerTruth, LabelTruth
 
 ROWS = 200
 CHANCE = np.random.default_rng(0)

@@ -223,8 +223,8 @@ def _plan_parameters() -> list[inspect.Parameter]:
 def _compare_parameters() -> list[inspect.Parameter]:
     from fewtune.cli.flags import argument, keyword, parameters
     from fewtune.methods import METHODS
+    from fewtune.pipeline.entries import NOT_HERE
     from fewtune.pipeline.job import SECTIONS, TASKS
-    from fewtune.pipeline.lineup import NOT_HERE
     from fewtune.trials.options import CompareOptions
 
     told = CompareOptions.model_fields["vary"].description or ""

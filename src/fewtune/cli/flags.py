@@ -35,7 +35,8 @@ def keyword(
     """One optional flag; None where it is not given."""
     of = bool if is_bool else kind
     group = group or Group("Options", sort_key=-1)  # flags without a group are not in the help
-    annotation = Annotated[of | None, Parameter(name=f"--{name}", help=help, group=group)]  # type: ignore[valid-type]
+    told = Parameter(name=f"--{name}", help=help, group=group, negative_iterable=())
+    annotation = Annotated[of | None, told]  # type: ignore[valid-type]
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )

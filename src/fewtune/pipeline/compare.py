@@ -19,8 +19,9 @@ from fewtune.base.files import at, fingerprint, write_new
 from fewtune.data.load import Dataset, load
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.comparing import COSTS, FITS, Comparing
+from fewtune.pipeline.entries import Entry, refused
 from fewtune.pipeline.job import HELD_OUT
-from fewtune.pipeline.lineup import Entry, LineUp, line_up, refused
+from fewtune.pipeline.lineup import LineUp, line_up
 from fewtune.pipeline.order import RUNS
 from fewtune.pipeline.plan import reads, with_task
 from fewtune.record.folder import RunFolder

@@ -14,8 +14,9 @@ from fewtune.base.events import Event, tell
 from fewtune.base.files import write_json
 from fewtune.data.load import Dataset
 from fewtune.pipeline.desks import ROOMS
+from fewtune.pipeline.entries import Entry
 from fewtune.pipeline.extra import recipes_of
-from fewtune.pipeline.lineup import Entry, LineUp
+from fewtune.pipeline.lineup import LineUp
 from fewtune.pipeline.run import Run
 from fewtune.record.environment import environment
 from fewtune.record.folder import RunFolder

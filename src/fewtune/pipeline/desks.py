@@ -13,14 +13,16 @@ from fewtune.base.events import Event, tell
 from fewtune.data.holdout import folds_of
 from fewtune.data.load import Dataset
 from fewtune.pipeline.baselines import probe_start
+from fewtune.pipeline.entries import Entry
 from fewtune.pipeline.extra import setting_of
-from fewtune.pipeline.lineup import Entry, LineUp
+from fewtune.pipeline.lineup import LineUp
 from fewtune.pipeline.run import Run
 from fewtune.tasks import LABELLED
 
 if TYPE_CHECKING:
     from fewtune.tasks.labelled import Labelled
-    from fewtune.trials.comparison import Answers, Truth
+    from fewtune.trials.comparison import Answers
+    from fewtune.trials.measures import Truth
     from fewtune.trials.race import Judge
     from fewtune.trials.variants import CostsOnDisk, Desk
 
@@ -56,9 +58,9 @@ def reserved(lineup: LineUp) -> int:
 def label_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event, None, Room]:
     """For rows with one label or several: tokens, features, and the probe that heads start from."""
     from fewtune.train.bench import Bench
-    from fewtune.trials.comparison import LabelTruth
     from fewtune.trials.entrants import LabelJudge
     from fewtune.trials.label_desk import LabelDesk
+    from fewtune.trials.measures import LabelTruth
 
     job, data = lineup.job, run.data
     assert run.source is not None
@@ -107,7 +109,8 @@ def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event
     from fewtune.train.answers import AnswerBench
     from fewtune.trials.answer_desk import AnswerDesk
     from fewtune.trials.answer_entrants import BEFORE, AnswerJudge, folds_of_rows
-    from fewtune.trials.comparison import Answers, AnswerTruth
+    from fewtune.trials.comparison import Answers
+    from fewtune.trials.measures import AnswerTruth
 
     job, data = lineup.job, run.data
     assert run.source is not None
