@@ -3,6 +3,7 @@
 import pytest
 
 from fewtune.report import markdown, write_report
+from fewtune.report.card import model_card
 from fewtune.report.facts import gather
 from fewtune.report.weak import weak_words, weakest
 
@@ -33,6 +34,12 @@ def test_the_weakest_part_is_said_with_its_interval_and_the_number_of_parts(slic
     assert "unit &lt;0&gt;" in page
     assert "<0>" not in page
     assert "Weakest is class 液压故障" in markdown(sliced)
+
+
+def test_the_card_names_weak_parts_among_its_limits(sliced):
+    card = model_card(sliced.plan, sliced.data, sliced.scores, "def predict(texts): ...")
+    assert "- It is weaker on class 液压故障: 55.0 % of 40 rows are right (45.0 to 65.0 %)." in card
+    assert card.count("It is weaker on") == 1
 
 
 def test_several_weak_parts_are_counted():

@@ -11,7 +11,7 @@ import yaml
 
 from fewtune.models.options import is_endpoint
 from fewtune.record.folder import RunFolder
-from fewtune.report import answers, evidence, prompts, words
+from fewtune.report import answers, evidence, prompts, weak, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
 from fewtune.report.markdown import cell, plain, race_table, scores_table, table
@@ -189,6 +189,8 @@ def _limits(facts: Facts) -> list[str]:
     if gain.get("low") is not None and gain["low"] <= 0:
         over = told.baseline(facts, str(gain.get("over")))
         limits.append(f"It was not shown to be better than this much cheaper way: {plain(over)}.")
+    weaker = [one for one in facts.scores.get("slices") or [] if one["worse"]]
+    limits += [plain(f"It is weaker on {weak.named(one)}: {weak.reached(one)}.") for one in weaker]
     limits.append("Texts in other languages, from other sources or of later times were not tested.")
     own = [*answers.limits(facts), *prompts.limits(facts)]
     limits += [plain(one) for one in own] or _of_classes(facts)

@@ -29,9 +29,7 @@ def weak_words(found: list[dict[str, Any]]) -> str:
         found: as `evaluate.slices` gives them, the surest weakness first.
     """
     worst, worse = found[0], [one for one in found if one["worse"]]
-    ends = words.interval("accuracy", worst)
-    told = f"{words.number('accuracy', worst['value'])} of {words.several(worst['rows'], 'row')}"
-    told = f"{told} are right ({ends})"
+    told = reached(worst)
     parts = words.several(len(found), "part")
     if not worse:
         return (
@@ -44,6 +42,13 @@ def weak_words(found: list[dict[str, Any]]) -> str:
         f"({words.p_value(worst['p'])}, corrected for {parts}).{more} Look at its labels first; "
         "more rows of this kind would help most."
     )
+
+
+def reached(one: Mapping[str, Any]) -> str:
+    """The share of a part that is right, with its interval."""
+    share = words.number("accuracy", one["value"])
+    ends = words.interval("accuracy", one)
+    return f"{share} of {words.several(one['rows'], 'row')} are right ({ends})"
 
 
 def named(one: Mapping[str, Any]) -> str:
