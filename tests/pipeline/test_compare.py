@@ -225,6 +225,8 @@ def test_without_time_only_what_takes_none_is_fitted(compare):
     lines = {one["name"]: one for one in told["methods"]}
     assert "full" in told["missing"] or lines["full"]["state"] != "whole"
     assert lines["probe"]["rank"] == 1
+    page = (Path(told["run"]) / "comparison.md").read_text(encoding="utf-8")
+    assert "Without a rank, for not all folds were fitted: out of time: `full`." in page
 
 
 def test_rows_with_several_labels(compare, tmp_path):

@@ -235,7 +235,9 @@ def _compare_parameters() -> list[inspect.Parameter]:
     return [
         argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
         keyword("vary", told, kind=list[str]),
-        keyword("budget", "time for all fits; with one the beaten leave early [default: no limit]"),
+        keyword(
+            "budget", "time for the folds; with one the beaten leave early [default: no limit]"
+        ),
         keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
         *_common(),
         *(one for one in parameters(groups) if one.name not in written_otherwise),

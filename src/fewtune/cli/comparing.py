@@ -10,6 +10,8 @@ from fewtune.cli.screen import Screen
 from fewtune.report import standings
 from fewtune.report.standings import Column
 
+WIDE = 80  # columns of a terminal, from which on no number is broken
+
 
 def compare_methods(path: str, screen: Screen, options: Mapping[str, Any]) -> int | None:
     """Compare, and print the table."""
@@ -27,14 +29,16 @@ def compare_methods(path: str, screen: Screen, options: Mapping[str, Any]) -> in
 def show(screen: Screen, told: Mapping[str, Any]) -> None:
     """The tables, the verdict, and where more is."""
     out = screen.out
-    out.print(_table(standings.columns(told), told["methods"]))
+    out.print(_table(screen, standings.columns(told), told["methods"]))
     out.print(f"{standings.MARKS}.", style="dim")
     out.print(standings.protocol(told), style="dim")
+    if absent := standings.absent(told):
+        out.print(absent, style="yellow")
     out.print(standings.costs_said(told), style="dim")
     out.print()
     if told["steps"]:
         out.print(f"One thing changed from {told['base']}, the difference on the same folds:")
-        out.print(_table(standings.step_columns(told), told["steps"]))
+        out.print(_table(screen, standings.step_columns(told), told["steps"]))
         out.print()
     out.print(told["verdict"])
     out.print()
@@ -46,12 +50,14 @@ def show(screen: Screen, told: Mapping[str, Any]) -> None:
     out.print(f"report  {told['run']}/report.html", soft_wrap=True)
 
 
-def _table(heads: Sequence[Column], lines: Sequence[Mapping[str, Any]]) -> Any:
+def _table(screen: Screen, heads: Sequence[Column], lines: Sequence[Mapping[str, Any]]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1, 0, 0))
+    wide = screen.out.width >= WIDE  # where it is not, numbers wrap as names do
     for one in heads:
-        table.add_column(one.head, justify="right" if one.right else "left", overflow="fold")
+        side: Any = "right" if one.right else "left"
+        table.add_column(one.head, justify=side, overflow="fold", no_wrap=one.right and wide)
     for line in lines:
         best = line.get("rank") == 1
         whole = line["state"] == "whole" and not line["failed"]

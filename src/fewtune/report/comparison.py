@@ -95,6 +95,7 @@ def _everything(told: Told, name: str) -> dict[str, Any]:
         "marks": standings.MARKS,
         "protocol": standings.protocol(told),
         "costs_said": standings.costs_said(told),
+        "absent": standings.absent(told),
         "dots": Markup(_dots(told)),
         "pictures": [(what, Markup(one)) for what, one in _frontiers(told) if one],
         "fronts": told["fronts"],

@@ -13,7 +13,7 @@ from fewtune.report import words
 Line = Mapping[str, Any]
 #: What a reader should know of every table, whoever shows it.
 MARKS = "= not beaten by the best beyond noise (paired over rows, Holm-corrected)"
-PARTS = {"beaten": "left early, beaten", "out of time": "out of time", "failed": "failed"}
+PARTS = {"beaten": "beaten early", "out of time": "out of time", "failed": "failed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +198,19 @@ def protocol(told: Line) -> str:
     return f"{said}. Intervals are 95 %, over rows."
 
 
+def absent(told: Line) -> str:
+    """Who has no rank, and why; nothing where all have one."""
+    found = []
+    for state, why in PARTS.items():
+        names = [f"`{one['name']}`" for one in told["methods"] if one["state"] == state]
+        if state == "out of time":
+            names += [f"`{name}`" for name in told["missing"]]
+        if names:
+            found.append(f"{why}: {words.listed(names)}")
+    said = "; ".join(found)
+    return f"Without a rank, for not all folds were fitted: {said}." if said else ""
+
+
 def costs_said(told: Line) -> str:
     """What the columns of costs are."""
     shared = words.duration(told["seconds"]["shared"])
@@ -258,7 +271,7 @@ def markdown_text(told: Line) -> str:
     """The tables as a page of Markdown."""
     title = f"# {told['data']}: {len(told['methods'])} methods compared"
     parts = [title, verdict(told), _table(columns(told), told["methods"])]
-    parts += [f"{MARKS}. {protocol(told)}", costs_said(told)]
+    parts += filter(None, [f"{MARKS}. {protocol(told)}", absent(told), costs_said(told)])
     if told["steps"]:
         parts += [
             f"## One thing changed from `{told['base']}`",
