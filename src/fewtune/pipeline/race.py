@@ -204,7 +204,7 @@ def _reason(outcome: Outcome) -> str:
     """Why the winner was chosen, with the numbers."""
     lines = {line["name"]: line for line in outcome.table}
     own, best = lines[outcome.winner], lines[outcome.leader]
-    ran = [line for line in outcome.table if line["rows"]]
+    ran = [one for one in outcome.table if one["rows"] and one["state"] != "out of time"]
     said = f"`{outcome.winner}`: {_reached(own)} on {own['folds']} folds of the training rows"
     if outcome.winner == outcome.leader:
         return f"{said}, the best of {len(ran)} candidates."
