@@ -191,10 +191,16 @@ def test_labels_contradicted_with_confidence_are_named_by_file_and_line(record):
 
 def test_many_doubted_labels_are_counted_and_few_are_named(record):
     rows = [row("a", "b", {"a": 0.001, "b": 0.999}, k) for k in range(20)]
-    rows += [row("b", "b", {"a": 0.1, "b": 0.9}, k) for k in range(40)]
+    rows += [row("b", "b", {"a": 0.1, "b": 0.9}, k) for k in range(380)]
     (sign,) = [one for one in diagnose(record(rows=rows)) if one.code == "label-noise"]
-    assert "20 labels of 60 are contradicted" in sign.said
+    assert "20 labels of 400 are contradicted" in sign.said
     assert "and 15 more" in sign.said
+
+
+def test_a_model_that_is_surer_than_it_is_right_contradicts_nobody(record):
+    rows = [row("a", "b", {"a": 0.001, "b": 0.999}, k) for k in range(20)]
+    rows += [row("b", "b", {"a": 0.001, "b": 0.999}, k) for k in range(40)]
+    assert "label-noise" not in codes(record(rows=rows))
 
 
 def test_the_same_answer_to_every_row_is_a_sign_unless_the_truth_is_one_sided(record):
@@ -241,6 +247,7 @@ def test_general_texts_that_became_unlikely_moved_too_much(record):
 
 def test_page_text_and_scores_tell_the_signs_with_what_to_do(record):
     rows = [row("<泵>", "门", {"<泵>": 0.001, "门": 0.999}, k) for k in range(3)]
+    rows += [row("门", "门", {"<泵>": 0.001, "门": 0.999}, k) for k in range(40)]
     facts = record(rows=rows)
     page = write_report(facts.folder).read_text(encoding="utf-8")
     assert "What stands out, and what to do next" in page

@@ -55,9 +55,7 @@ def build(config: Any, source: Source, classes: int | None, attention: str = "ea
 
     config.use_cache = False
     if classes is None:
-        whole = transformers.AutoModelForCausalLM.from_config(
-            config, attn_implementation=attention
-        )
+        whole = transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention)
         return CausalModel(whole)
     backbone = transformers.AutoModel.from_config(config, attn_implementation=attention)
     return PooledModel(backbone, source.pooling, classes)

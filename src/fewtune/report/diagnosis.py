@@ -19,6 +19,7 @@ from fewtune.report.facts import Facts, happened, part
 FEW_STEPS = 20  # with fewer a curve says nothing
 NAMED = 5  # rows named in a sentence
 SURE, UNLIKELY = 0.9, 0.01  # of another label, and of the one that was written
+BOASTS = 0.1  # share of the sure answers that may be wrong beyond what their probabilities say
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,13 +314,17 @@ def out_of_time(told: Told) -> Iterator[Sign]:
 def label_noise(told: Told) -> Iterator[Sign]:
     """Labels that a model which did not learn them contradicts with confidence."""
     found: list[tuple[float, str]] = []
+    right, expected, rows_sure = 0, 0.0, 0
     for one in told.facts.predictions:
         shares, truth, said = one.get("probability"), one.get("label"), one.get("prediction")
         if isinstance(shares, dict) and isinstance(truth, str) and truth in shares:
             sure = shares.get(str(said), 0.0)
+            if sure >= SURE:
+                right, expected, rows_sure = right + (said == truth), expected + sure, rows_sure + 1
             if said != truth and sure >= SURE and shares[truth] <= UNLIKELY:
                 found.append((sure, f"{one.get('origin')} ({truth}, or {said}?)"))
-    if found:
+    # a model that is surer than it is right contradicts labels for no reason
+    if found and expected - right <= BOASTS * rows_sure:
         found.sort(reverse=True)
         rows = [origin for _, origin in found]
         more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
