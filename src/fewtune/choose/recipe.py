@@ -56,22 +56,7 @@ def decide(
     best = options.load_best_model_at_end
     if best is None:
         best = options.early_stopping_patience is not None
-    average = options.average_last
-    if average is None:
-        average = SNAPSHOTS if rows < SMALL and not best else 0
-        if average:
-            reasons.append(
-                f"the weights of {average} points in the last fifth are averaged: {rows:,} rows "
-                "are too few to tell a best step from a lucky one."
-            )
-    alpha = options.wise_ft_alpha
-    if alpha is None:
-        alpha = _alpha(method, options) if rows < SMALL and not best and width is None else 1.0
-        if alpha < 1:
-            reasons.append(
-                f"the final weights lie at {alpha:g} of the way from the start to the trained "
-                "ones (WiSE-FT), measured on folds of four data sets."
-            )
+    average, alpha, ending = _ending(method, options, rows, best, width)
     filled = options.model_copy(
         update={
             "average_last": average,
@@ -80,7 +65,30 @@ def decide(
             "wise_ft_alpha": alpha,
         }
     )
+    reasons += ending
     return Recipe(filled, steps, head or budget.head_learning_rate, parts, tuple(reasons))
+
+
+def _ending(
+    method: Method, options: TrainOptions, rows: int, best: bool, width: int | None
+) -> tuple[int, float, list[str]]:
+    """Which weights are kept: of how many points the mean, and how far along; with the reasons."""
+    average, alpha, reasons = options.average_last, options.wise_ft_alpha, []
+    if average is None:
+        average = SNAPSHOTS if rows < SMALL and not best else 0
+        if average:
+            reasons.append(
+                f"the weights of {average} points in the last fifth are averaged: {rows:,} rows "
+                "are too few to tell a best step from a lucky one."
+            )
+    if alpha is None:
+        alpha = _alpha(method, options) if rows < SMALL and not best and width is None else 1.0
+        if alpha < 1:
+            reasons.append(
+                f"the final weights lie at {alpha:g} of the way from the start to the trained "
+                "ones (WiSE-FT), measured on folds of four data sets."
+            )
+    return average, alpha, reasons
 
 
 def _budget(method: Method, rows: int, width: int | None) -> Budget:
