@@ -390,3 +390,15 @@ def test_scores_and_predictions_are_plain_json(finished):
     for name in ("scores.json", "data.json", "environment.json"):
         json.loads((finished.folder.path / name).read_text(encoding="utf-8"))
     assert "NaN" not in (finished.folder.path / "scores.json").read_text(encoding="utf-8")
+
+
+def test_a_word_for_no_label_that_is_learned_as_a_class_is_told(train, tmp_path):
+    found = [(text, "N/A" if label == "door" else label) for text, label in rows(60)]
+    run = train("a", write_csv(tmp_path / "a.csv", found), method="tfidf")
+    (checked,) = [event for event in run.folder.events if event.name == "checked"]
+    codes = [one["code"] for one in checked["findings"]]
+    assert "empty-label" in codes
+    gap = [*rows(60), ("a text without a label", "")]
+    quiet = train("b", write_csv(tmp_path / "b.csv", gap), method="tfidf")
+    (checked,) = [event for event in quiet.folder.events if event.name == "checked"]
+    assert "empty-label" not in [one["code"] for one in checked["findings"]]
