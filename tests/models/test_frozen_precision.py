@@ -74,7 +74,8 @@ def test_a_matrix_that_is_rounded_for_good_is_not_held_in_float32_too(tmp_path):
     del mapped
     round_frozen(model, LOW)
     gone = before - resident()
-    assert gone == pytest.approx(4096 * 4096 * (4 - 2), rel=0.2)
+    # more where the rounded copy found room in memory that the process held already
+    assert gone > 0.8 * 4096 * 4096 * (4 - 2)
     assert torch.equal(model[0].weight, expected)
 
 
