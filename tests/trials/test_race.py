@@ -145,6 +145,28 @@ def test_the_budget_is_kept_and_the_promising_are_seen_to_the_end():
     assert small.spent <= 30
 
 
+def test_a_budget_that_nobody_asked_for_lets_the_most_promising_finish():
+    one, asked, _ = race(THREE, budget=60)
+    one.soft = True
+    held(one)  # who stands first promises most, before anybody has run
+    assert [name for name, _ in asked].count("bad") == 2  # then the probe has beaten it
+    assert [name for name, _ in asked].count("good") == 0
+    promising = {"probe": THREE["probe"], "good": THREE["good"], "bad": THREE["bad"]}
+    one, asked, _ = race(promising, budget=60)
+    one.soft = True
+    outcome, _ = held(one)
+    assert outcome.winner == "good"
+    assert [name for name, _ in asked].count("good") == FOLDS
+
+
+def test_who_has_not_run_is_expected_at_the_pace_of_those_that_have():
+    one, asked, memory = race(THREE, budget=150)
+    memory.seconds = {"probe": 2.0, "bad": 10.0, "good": 40.0}  # twice what was told
+    held(one)
+    assert "good" not in {name for name, _ in asked}
+    assert one.spent <= 150
+
+
 def test_a_race_that_was_killed_fits_nothing_twice_and_ends_the_same():
     whole, _ = held(race(THREE)[0])
     one, asked, memory = race(THREE)

@@ -24,8 +24,9 @@ USUAL = "full"
 LONGEST = 1200.0
 
 
-def contenders_of(run: Run) -> tuple[list[Contender], float]:
-    """The candidates that the plan ranks first, and the seconds of the race.
+def contenders_of(run: Run) -> tuple[list[Contender], float, bool]:
+    """The candidates that the plan ranks first, the seconds of the race, and whether they may be
+    passed so that one candidate at least is seen to its end.
 
     The seconds are the user's, else those of PASSES passes of `full` on this machine, and a minute
     at least. Baselines come first: gains are told over the first of them.
@@ -34,10 +35,12 @@ def contenders_of(run: Run) -> tuple[list[Contender], float]:
     chosen = [one for one in candidates(ranked) if _may_run(run, one)]
     chosen.sort(key=lambda one: [*ALWAYS[::-1]].index(one.method) if one.method in ALWAYS else 9)
     budget = run.job.trials.budget
-    given = seconds_of(budget) if budget else max(LEAST, _usual_seconds(ranked))
-    if not budget and run.job.task == Generate.name:
-        given = min(given, LONGEST)
-    return [_contender(one) for one in chosen], given
+    answers = run.job.task == Generate.name
+    if budget:
+        given = seconds_of(budget)
+    else:
+        given = min(max(LEAST, _usual_seconds(ranked)), LONGEST if answers else float("inf"))
+    return [_contender(one) for one in chosen], given, not budget and not answers
 
 
 def _ranked(run: Run) -> list[Proposed]:

@@ -131,7 +131,8 @@ def held(
     from fewtune.trials.race import Race
 
     kept = FitsOnDisk(run.folder.path / FITS)
-    return (yield from Race(entrants, folds, rows, judge, kept, run.chosen[FITS]["budget"]).run())
+    budget, soft = (run.chosen[FITS][name] for name in ("budget", "soft"))
+    return (yield from Race(entrants, folds, rows, judge, kept, budget, soft).run())
 
 
 def crowned(
@@ -169,8 +170,12 @@ def contenders_in(run: Run) -> list[Contender]:
     from fewtune.trials.entrants import Contender
 
     if FITS not in run.chosen:
-        found, budget = contenders_of(run)
-        run.chosen[FITS] = {"budget": budget, "contenders": [_as_json(one) for one in found]}
+        found, budget, soft = contenders_of(run)
+        run.chosen[FITS] = {
+            "budget": budget,
+            "soft": soft,
+            "contenders": [_as_json(one) for one in found],
+        }
         _write_plan(run)
     return [
         Contender(

@@ -132,6 +132,7 @@ class Race:
         judge: what answers are worth.
         kept: where fits are written down.
         budget: seconds for all fits and the winner's refit.
+        soft: nobody asked for the budget, so the most promising is seen to its end also beyond it.
         patient: nobody leaves for being beaten.
     """
 
@@ -141,6 +142,7 @@ class Race:
     judge: Judge
     kept: Kept
     budget: float
+    soft: bool = False
     patient: bool = False
 
     def __post_init__(self) -> None:
@@ -149,9 +151,10 @@ class Race:
     def run(self) -> Generator[Event, None, Outcome]:
         """Fold by fold, the cheap candidates first."""
         for fold in range(len(self.folds)):
-            self._cut_down(len(self.folds) - fold)
             for runner in self._starting():
-                yield from self._fit(runner, fold)
+                self._cut_down(fold)
+                if runner.state == "runs":
+                    yield from self._fit(runner, fold)
             if fold + 1 >= FIRST_LOOK and not self.patient:
                 yield from self._send_away(fold + 1)
         outcome = self._outcome()
@@ -165,7 +168,14 @@ class Race:
 
     def _starting(self) -> list[Runner]:
         alive = [one for one in self.runners.values() if one.state == "runs"]
-        return sorted(alive, key=lambda one: (not one.entrant.stays, one.seconds))
+        return sorted(alive, key=lambda one: (not one.entrant.stays, self._seconds(one)))
+
+    def _seconds(self, runner: Runner) -> float:
+        """What a fold of it takes; before it has run, as told, at the pace of those that have."""
+        ran = [one for one in self.runners.values() if one.fitted and one.entrant.seconds]
+        told = sum(one.entrant.seconds for one in ran)
+        pace = sum(one.seconds for one in ran) / told if told else 1.0
+        return runner.seconds * (1.0 if runner.fitted else pace)
 
     def _fit(self, runner: Runner, fold: int) -> Generator[Event, None, None]:
         entrant, held = runner.entrant, self.folds[fold]
@@ -185,30 +195,30 @@ class Race:
 
     def _affords(self, runner: Runner) -> bool:
         """Whether another fold fits in the budget, and a refit to all rows after it."""
-        if runner.entrant.stays:
+        alone = sum(not one.entrant.stays and one.state == "runs" for one in self.runners.values())
+        if runner.entrant.stays or (self.soft and alone == 1):
             return True
-        return self.spent + runner.seconds * (1 + self._refit) <= self.budget
+        return self.spent + self._seconds(runner) * (1 + self._refit) <= self.budget
 
     @property
     def _refit(self) -> float:
         """What a fit to all rows takes, in folds."""
         return self.rows / (self.rows - len(self.folds[0]))
 
-    def _cut_down(self, folds: int) -> None:
+    def _cut_down(self, fold: int) -> None:
         """Send the least promising away until all can run this fold and any one be seen to the end.
 
         Before the first fold the order of the entrants is what they promise.
-
-        Args:
-            folds: how many are left, this one among them.
         """
+        left = len(self.folds) - fold
         tuned = [one for one in self.runners.values() if not one.entrant.stays]
         tuned = sorted((one for one in tuned if one.state == "runs"), key=self._promise())
-        always = folds * sum(one.seconds for one in self.runners.values() if one.entrant.stays)
-        while tuned:
-            each = [one.seconds for one in tuned]
-            needed = always + sum(each) + max(each) * (folds - 1 + self._refit)
-            if self.spent + needed <= self.budget:
+        stay = [one for one in self.runners.values() if one.entrant.stays]
+        always = sum((left - (fold in one.fitted)) * self._seconds(one) for one in stay)
+        while len(tuned) > self.soft:
+            now = sum(self._seconds(one) for one in tuned if fold not in one.fitted)
+            later = max(map(self._seconds, tuned)) * (left - 1 + self._refit)
+            if self.spent + always + now + later <= self.budget:
                 return
             tuned.pop().state = "out of time"
 
