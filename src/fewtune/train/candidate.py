@@ -23,7 +23,7 @@ from fewtune.train.recipe import Recipe
 from fewtune.train.work import Work
 from fewtune.train.workbench import Workbench
 
-MEASURED_ROWS = 16  # rows in the batch that attention kernels are timed on
+MEASURED_ROWS = 16  # rows, at most, in the batch that attention kernels are timed on
 
 
 @dataclass
@@ -61,7 +61,8 @@ class Candidate:
         given = chosen.get("attention", self.bench.model.attention)
         if given == "auto":
             typical = max(2, int(np.percentile(lengths, 75)))
-            given = choose_attention(self.model, self.bench.machine, MEASURED_ROWS, typical)
+            rows = min(MEASURED_ROWS, self.bench.train.per_device_train_batch_size)
+            given = choose_attention(self.model, self.bench.machine, rows, typical)
         set_attention(self.model, given)
         chosen["attention"] = given
 
