@@ -146,8 +146,9 @@ def job_of_plan(plan: Mapping[str, Any]) -> Job:
     return Job(path, plan["task"], name, method, plan["options"], *built)  # type: ignore[arg-type]
 
 
-#: What rules out folds as test rows: rows to test on, or a wish about how they are held out.
-HELD_OUT = ("test", "split", "time", "test_share")
+#: What rules out folds as test rows: rows to test on, a wish about how they are held out, or rows
+#: that the final fit learns and the fits of the race do not, so that folds would score another fit.
+HELD_OUT = ("test", "split", "time", "test_share", "augment", "unlabelled")
 FOLDS_BELOW = 2000  # rows; from here on a fifth of them is enough to score on
 
 
