@@ -55,6 +55,14 @@ def at(path: str | Path) -> Path:
     return Path(path).expanduser() if str(path).startswith("~/") else Path(path)
 
 
+def cache_folder() -> Path:
+    """`$FEWTUNE_CACHE`, else `$XDG_CACHE_HOME/fewtune`, usually `~/.cache/fewtune`."""
+    if own := os.environ.get("FEWTUNE_CACHE"):
+        return Path(own).expanduser()
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "fewtune"
+
+
 def found(path: str | Path, option: str) -> Path:
     """The path of a file that an option names.
 

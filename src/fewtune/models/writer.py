@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -13,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from fewtune.base.errors import FewtuneError
-from fewtune.base.files import fingerprint, write_json
+from fewtune.base.files import cache_folder, fingerprint, write_json
 from fewtune.models.endpoint import Answer, Endpoint
 
 TEMPERATURE, TOP_P = 0.8, 0.95
@@ -149,11 +148,8 @@ def local_writer(model: str, calls: int, manner: Manner = DRAWN) -> Writer:
 
 
 def answers_folder() -> Path:
-    """Where answers are kept: in FEWTUNE_CACHE, else in the user's cache folder."""
-    if given := os.environ.get("FEWTUNE_CACHE", ""):
-        return Path(given).expanduser() / "answers"
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if home else Path.home() / ".cache") / "fewtune" / "answers"
+    """Where answers are kept, in the user's cache folder."""
+    return cache_folder() / "answers"
 
 
 def whole(text: str, finished: bool) -> str:

@@ -7,23 +7,13 @@ where nothing can be written nothing is kept.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 from time import time
 from typing import TypeVar
 
-from fewtune.base.files import fingerprint, write_atomic
+from fewtune.base.files import cache_folder, fingerprint, write_atomic
 
 Value = TypeVar("Value")
-
-
-def cache_folder() -> Path:
-    """`$FEWTUNE_CACHE`, else `$XDG_CACHE_HOME/fewtune`, usually `~/.cache/fewtune`."""
-    if own := os.environ.get("FEWTUNE_CACHE"):
-        return Path(own).expanduser()
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "fewtune"
 
 
 def kept(
