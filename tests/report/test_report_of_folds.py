@@ -5,6 +5,7 @@ import re
 import pytest
 
 from fewtune.base.events import Event
+from fewtune.cli.scores import score_table
 from fewtune.cli.screen import Screen
 from fewtune.report import markdown, write_report
 from fewtune.report.card import model_card
@@ -104,5 +105,5 @@ def test_the_terminal_tells_the_race_and_that_no_rows_are_held_out(folded, capsy
     assert "bitfit leaves after 2 folds: behind full (p = 0.0012)" in err
     assert "full is chosen" in err
     assert "no time was left for: lora" in err
-    screen.out.print(screen._table(folded.scores | {"task": "classify"}))
+    screen.out.print(score_table(screen, folded.scores | {"task": "classify"}))
     assert "test rows" not in capsys.readouterr().out

@@ -1,0 +1,139 @@
+"""Scores in the terminal: of a finished run beside its baselines, and of `evaluate`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fewtune.api import Run
+    from fewtune.cli.screen import Screen
+
+SHOWN = {
+    "classify": ("accuracy", "macro_f1", "log_loss"),
+    "multilabel": ("micro_f1", "macro_f1", "subset_accuracy"),  # four are wider than 80 letters
+    "generate": ("loss", "token_accuracy", "exact_match", "number_match", "rougeL",
+                 "rougeL_characters", "chrf", "stops"),
+}  # fmt: skip
+TRANSPOSED = ("generate",)
+#: Metrics that are no share of anything.
+NO_SHARE = ("log_loss", "mcc", "ece", "loss", "perplexity", "bleu", "chrf", "length_ratio")
+TRY = {
+    "classify": 'predict {} "some text"',
+    "multilabel": 'predict {} "some text"',
+    "generate": "chat {}",
+}
+
+
+def finish(screen: Screen, run: Run) -> None:
+    """A finished run: scores beside baselines, the verdict, where things are."""
+    screen.close()
+    scores = run.scores
+    if not screen.heard and not screen.json:
+        again = "`fewtune train` with --again computes it anew"
+        screen.line("note", f"{run.folder.path} is finished already; {again}.", always=True)
+    if screen.json:
+        print(json.dumps(scores, ensure_ascii=False))
+        return
+    screen.out.print(score_table(screen, scores))
+    screen.out.print(scores["verdict"], markup=False, soft_wrap=False)
+    screen.out.print()
+    for sign in scores.get("diagnosis") or ():
+        screen.out.print(f"{sign['message']} {sign['do']}", style="yellow", markup=False)
+        screen.out.print()
+    if nearest := run.folder.virtual_tokens:
+        said = " ".join(one[0]["word"] for one in nearest)
+        screen.out.print(f"the learned prompt is nearest to the words: {said}", markup=False)
+        screen.out.print()
+    path = run.folder.path
+    for what, where in (
+        ("report", path / "report.html"),
+        ("model", path / "model"),
+        ("try it", f"fewtune {TRY[scores['task']].format(quote(str(path)))}"),
+    ):
+        screen.out.print(f"{what:8}{where}", markup=False, soft_wrap=True)
+
+
+def score_table(screen: Screen, scores: Mapping[str, Any]) -> Any:
+    """A run beside its baselines: systems down, or metrics where there are many."""
+    if scores["task"] in TRANSPOSED:
+        return _by_metric(screen, scores)
+    table = _new_table(screen, scores)
+    narrow = screen.out.width < 64  # the scores are what wraps then, not the names
+    for metric in SHOWN[scores["task"]]:
+        table.add_column(
+            metric.replace("_", " "), justify="right", no_wrap=not narrow, overflow="fold"
+        )
+    rows = [one for one in scores["baselines"].items() if one[0] != scores["method"]]
+    rows.append((scores["method"], scores["test"]))
+    for name, block in rows:
+        own = name == scores["method"]
+        table.add_row(
+            name,
+            *(_cell(metric, block.get(metric)) for metric in SHOWN[scores["task"]]),
+            style="bold" if own else "",
+        )
+    return table
+
+
+def _by_metric(screen: Screen, scores: Mapping[str, Any]) -> Any:
+    """Metrics down, systems across: there are many, and not every system has all."""
+    table = _new_table(screen, scores)
+    for name in scores["baselines"]:
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column(scores["method"], justify="right", style="bold", overflow="fold")
+    blocks = [*scores["baselines"].values()]
+    for metric in SHOWN[scores["task"]]:
+        if metric in scores["test"]:
+            others = (_value(metric, block.get(metric)) for block in blocks)
+            table.add_row(metric, *others, _cell(metric, scores["test"][metric]))
+    return table
+
+
+def _new_table(screen: Screen, scores: Mapping[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
+    rows = scores["rows"]
+    asked = rows.get("answered", rows["test"])
+    some = f", {asked:,} answered" if 0 < asked < rows["test"] else ""
+    head = f"on {rows['test']:,} test rows{some}"
+    if "fold" in scores.get("scored_on", ""):
+        head = f"on folds of {rows['train']:,} rows"
+    table.add_column(head, no_wrap=screen.out.width < 64)
+    return table
+
+
+def show_evaluation(screen: Screen, found: Mapping[str, Any]) -> None:
+    """The scores of `evaluate`."""
+    if screen.json:
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    from rich.table import Table
+
+    for note in found["notes"]:
+        screen.note(note)
+    counts = found["rows"]
+    print(f"{Path(found['data']).name}: {counts['read']:,} rows, {counts['kept']:,} kept")
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for metric, value in found["test"].items():
+        table.add_row(metric, _cell(metric, value))
+    screen.out.print(table)
+
+
+def _cell(metric: str, value: Mapping[str, float] | None) -> str:
+    """`71.4 % (62.5-79.0)`; losses and correlations keep their scale."""
+    if value is None:
+        return "-"
+    numbers = value["value"], value["low"], value["high"]
+    if metric in NO_SHARE:
+        return "{:.3f} ({:.2f}-{:.2f})".format(*numbers)
+    return "{:.1f} % ({:.1f}-{:.1f})".format(*(100 * n for n in numbers))
+
+
+def _value(metric: str, value: Mapping[str, float] | None) -> str:
+    """`71.4 %`, without the interval."""
+    return _cell(metric, value).partition(" (")[0]
