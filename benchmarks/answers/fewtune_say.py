@@ -11,8 +11,8 @@ from benchmarks.peers.job import Memory, read_job, read_rows, tell
 
 from fewtune.data.dialogue import Message
 from fewtune.models.decoding import DecodingOptions
-from fewtune.models.load import find
 from fewtune.models.options import ModelOptions
+from fewtune.models.source import find
 from fewtune.tasks.generate import Generate
 from fewtune.train.answers import AnswerBench
 from fewtune.train.options import TrainOptions

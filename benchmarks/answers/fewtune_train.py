@@ -19,8 +19,8 @@ from benchmarks.peers.job import Memory, Steps, has_bf16, read_job, read_rows, t
 from fewtune.choose.recipe import decide
 from fewtune.methods import parse
 from fewtune.models.batches import Marked
-from fewtune.models.load import find
 from fewtune.models.options import ModelOptions
+from fewtune.models.source import find
 from fewtune.models.speaking import answer_losses
 from fewtune.tasks.generate import Generate
 from fewtune.train.answers import AnswerBench, Answerer

@@ -23,8 +23,8 @@ from fewtune.data.options import DataOptions
 from fewtune.data.read import read_any
 from fewtune.data.row import Row
 from fewtune.models.chat import stop_ids
-from fewtune.models.load import find
 from fewtune.models.options import ModelOptions
+from fewtune.models.source import find
 from fewtune.tasks.generate import Generate, asked
 from fewtune.train.answers import AnswerBench
 from fewtune.train.options import TrainOptions

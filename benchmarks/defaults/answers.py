@@ -23,8 +23,8 @@ from fewtune.data.options import DataOptions
 from fewtune.data.read import read_any
 from fewtune.data.row import Origin, Row
 from fewtune.methods import parse
-from fewtune.models.load import find
 from fewtune.models.options import ModelOptions
+from fewtune.models.source import find
 from fewtune.tasks.generate import Generate
 from fewtune.train.answers import AnswerBench, Answerer
 from fewtune.train.options import TrainOptions

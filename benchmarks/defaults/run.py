@@ -25,10 +25,11 @@ from fewtune.methods.base import prepare
 from fewtune.models.attention import set_attention
 from fewtune.models.device import Machine, find_machine
 from fewtune.models.infer import features, logits
-from fewtune.models.load import find, load_pooled, load_tokenizer
+from fewtune.models.load import load_pooled, load_tokenizer
 from fewtune.models.modes import set_dropout
 from fewtune.models.options import ModelOptions
 from fewtune.models.probe import Probe, fit_probe, out_of_fold, softmax
+from fewtune.models.source import find
 from fewtune.tasks.classify import Classify
 from fewtune.train.loop import Fit, run_fit
 from fewtune.train.optimiser import Rates

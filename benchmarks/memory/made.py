@@ -20,13 +20,14 @@ from fewtune.models.attention import set_attention
 from fewtune.models.batches import Encoded, Marked
 from fewtune.models.causal import CausalModel
 from fewtune.models.device import Machine, round_frozen
-from fewtune.models.load import Source, load_causal, load_pooled
+from fewtune.models.load import load_causal, load_pooled
 from fewtune.models.modes import recompute_activations, set_dropout
 from fewtune.models.options import ModelOptions
 from fewtune.models.parts import FAMILIES, Family, blocks_of, lowest_trained_block
 from fewtune.models.pooled import PooledModel
 from fewtune.models.pooling import Pooling
 from fewtune.models.shape import Shape, shape_of
+from fewtune.models.source import Source
 from fewtune.models.trunk import fill_trunk
 from fewtune.tasks.classify import Classify
 from fewtune.train.answers import AnswerRows

@@ -90,9 +90,11 @@ def write(models: list[str], rounds: int) -> None:
 
 def compared(name: str, rounds: int) -> list[dict[str, Any]]:
     """Predicted and measured seconds of a model's cases."""
-    from fewtune.pipeline.proposal import facts_of
+    from fewtune.pipeline.facts import facts_of
     from fewtune.train import loop
-    from fewtune.trials.timing import Watch, planned, rehearsed, scaled
+    from fewtune.trials.clocks import Watch
+    from fewtune.trials.rehearsal import planned, rehearsed
+    from fewtune.trials.timing import scaled
 
     os.environ["FEWTUNE_CACHE"] = str(WORK / "plan-cache")
     path, rows, batch, methods = CASES[name]
@@ -124,7 +126,7 @@ def compared(name: str, rounds: int) -> list[dict[str, Any]]:
 
 def processor_seconds() -> float:
     """Of all threads, over their number."""
-    from fewtune.trials.timing import clocks
+    from fewtune.trials.clocks import clocks
 
     return clocks()[1]
 

@@ -27,8 +27,9 @@ from fewtune.models.causal import CausalModel
 from fewtune.models.chat import set_template, stop_ids
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.device import Machine
-from fewtune.models.load import find, load_causal, load_tokenizer
+from fewtune.models.load import load_causal, load_tokenizer
 from fewtune.models.options import ModelOptions
+from fewtune.models.source import find
 from fewtune.models.speaking import Speaker, answer_losses
 from fewtune.tasks.generate import Generate
 from fewtune.train.answers import AnswerRows

@@ -12,9 +12,10 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from torch import Tensor
 
-from fewtune.models.load import find, load_pooled, load_tokenizer
+from fewtune.models.load import load_pooled, load_tokenizer
 from fewtune.models.options import ModelOptions
 from fewtune.models.pooled import PooledModel
+from fewtune.models.source import find
 
 LABELS = ["pump", "door", "lamp"]
 #: Rows of unequal length, one with a word that no vocabulary has.

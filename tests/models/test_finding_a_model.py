@@ -9,14 +9,10 @@ from safetensors.torch import load_file
 from tiny_models import TEXTS
 
 from fewtune.base.errors import FewtuneError
-from fewtune.models.load import (
-    count_parameters,
-    find,
-    load_pooled,
-    load_tokenizer,
-)
+from fewtune.models.load import load_pooled, load_tokenizer
 from fewtune.models.options import ModelOptions
 from fewtune.models.pooling import Pooling
+from fewtune.models.source import count_parameters, find
 
 
 @pytest.fixture

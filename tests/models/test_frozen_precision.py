@@ -16,8 +16,9 @@ from fewtune.methods import parse
 from fewtune.methods.base import prepare
 from fewtune.models.device import Machine, frozen_in_bf16, round_frozen
 from fewtune.models.footprint import resident
-from fewtune.models.load import find, load_causal
+from fewtune.models.load import load_causal
 from fewtune.models.options import ModelOptions
+from fewtune.models.source import find
 
 LOW = Machine("cpu", bf16=True)
 

@@ -266,8 +266,8 @@ def test_a_place_offers_each_word_once_and_none_that_is_beside_it():
 
 
 def test_the_tiny_tokenizer_is_loaded_as_it_was_saved(masked):
-    from fewtune.models.load import find
     from fewtune.models.options import ModelOptions
+    from fewtune.models.source import find
 
     tokenizer = load_tokenizer(find(ModelOptions(model=str(masked))))
     assert tokenizer.mask_token == "[MASK]"

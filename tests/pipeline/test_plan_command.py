@@ -19,8 +19,9 @@ from fewtune.methods import METHODS, parse
 from fewtune.methods.base import prepare
 from fewtune.methods.count import count
 from fewtune.models.empty import empty
-from fewtune.models.load import find, load_pooled
+from fewtune.models.load import load_pooled
 from fewtune.models.options import ModelOptions
+from fewtune.models.source import find
 from fewtune.pipeline.job import WAYS
 from fewtune.pipeline.machine import hardware_of
 from fewtune.pipeline.proposal import propose

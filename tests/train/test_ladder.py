@@ -20,9 +20,10 @@ from fewtune.models.decoding import DecodingOptions
 from fewtune.models.device import Machine
 from fewtune.models.infer import logits
 from fewtune.models.ladder import Ladder
-from fewtune.models.load import find, load_causal, load_tokenizer
+from fewtune.models.load import load_causal, load_tokenizer
 from fewtune.models.options import ModelOptions
 from fewtune.models.parts import blocks_of
+from fewtune.models.source import find
 from fewtune.models.speaking import answer_losses, speaker_of
 from fewtune.models.trunk import fill_trunk
 from fewtune.tasks.classify import Classify

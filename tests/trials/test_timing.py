@@ -10,8 +10,10 @@ from fewtune.choose.cost import ALL, operations
 from fewtune.choose.facts import Hardware
 from fewtune.models.shape import shape_of
 from fewtune.trials import timing
+from fewtune.trials.clocks import Watch
 from fewtune.trials.kept import kept
-from fewtune.trials.timing import FEW, LARGEST, Rehearsal, Watch, grid_lengths, time_steps
+from fewtune.trials.rehearsal import FEW, LARGEST, Rehearsal, grid_lengths
+from fewtune.trials.timing import time_steps
 
 HERE = Hardware("cpu", cores=2, bf16=False, memory=2**34, cpu="a processor")
 BERT = {"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12,
@@ -49,7 +51,7 @@ def timed(source, tmp_path, monkeypatch):
 
     monkeypatch.setenv("FEWTUNE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(timing, "measured_rate", lambda machine: 4e11)
-    monkeypatch.setattr(timing, "_machine", lambda hardware: None)
+    monkeypatch.setattr(timing, "machine_of", lambda hardware: None)
     monkeypatch.setattr(timing, "rehearsed", rehearsed)
     monkeypatch.setattr(Watch, "others", lambda self: others[0])
 

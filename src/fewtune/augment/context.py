@@ -10,7 +10,7 @@ from fewtune.augment.lexicon import decoded, read_lexicon
 from fewtune.augment.options import AugmentOptions
 from fewtune.base.errors import UsageError
 from fewtune.base.files import found
-from fewtune.models.load import is_causal
+from fewtune.models.source import is_causal
 
 #: What a recipe may need of the context -> how the user gives it.
 WAYS = {

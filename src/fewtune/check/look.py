@@ -29,7 +29,7 @@ from fewtune.tasks.generate import LONGEST, Encoding, Generate
 if TYPE_CHECKING:
     import numpy as np
 
-    from fewtune.models.load import Source
+    from fewtune.models.source import Source
 
 PARTS = ("train", "valid", "test")
 
@@ -126,7 +126,7 @@ class Look:
     @cached_property
     def source(self) -> Source:
         """The pretrained folder."""
-        from fewtune.models.load import find
+        from fewtune.models.source import find
 
         assert self.model is not None
         return find(self.model)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from fewtune.base.errors import FewtuneError
 from fewtune.base.files import fingerprint, write_json
 from fewtune.models.chat import OWN, set_template
-from fewtune.models.load import find, load_causal, load_pooled, load_tokenizer, loading
+from fewtune.models.load import load_causal, load_pooled, load_tokenizer, loading
 from fewtune.models.options import ModelOptions
+from fewtune.models.source import find
 
 if TYPE_CHECKING:
     from fewtune.methods.base import Method
-    from fewtune.models.load import Source
+    from fewtune.models.source import Source
     from fewtune.models.tunable import Tunable
 
 ABOUT = "fewtune.json"

@@ -84,7 +84,8 @@ class SoftPrompt(PeftMethod):
 
     def _save_nearest(self, model: Tunable, folder: Path, about: About) -> None:
         from fewtune.methods.prompted import SoftPrompted, nearest_words
-        from fewtune.models.load import find, load_tokenizer
+        from fewtune.models.load import load_tokenizer
+        from fewtune.models.source import find
 
         assert isinstance(model.backbone, SoftPrompted)
         tokenizer = load_tokenizer(find(about.base_options))

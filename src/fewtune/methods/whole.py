@@ -65,8 +65,8 @@ def save_whole_model(model: Tunable, folder: Path, about: About) -> None:
 def load_whole_model(folder: Path, about: About) -> Tunable:
     """The plain model that `save_whole_model` wrote."""
     from fewtune.methods.artefact import load_for
-    from fewtune.models.load import find
     from fewtune.models.options import ModelOptions
+    from fewtune.models.source import find
 
     options = ModelOptions(model=str(folder.resolve()))
     model = load_for(about, find(options), options)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fewtune.models.load import Source, import_transformers, loading
+from fewtune.models.load import import_transformers, loading
+from fewtune.models.source import Source
 
 if TYPE_CHECKING:
     from fewtune.models.tunable import Tunable

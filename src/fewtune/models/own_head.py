@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fewtune.models.batches import Encoded
     from fewtune.models.choice import Choice
     from fewtune.models.device import Machine
-    from fewtune.models.load import Source
+    from fewtune.models.source import Source
 
 
 def own_labels(config: dict[str, Any], labels: Sequence[str]) -> list[int] | None:

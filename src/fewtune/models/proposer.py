@@ -8,17 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.base.errors import UsageError
-from fewtune.models.load import (
-    find,
-    import_transformers,
-    load_tokenizer,
-    loading,
-    refuse_random,
-)
+from fewtune.models.load import import_transformers, load_tokenizer, loading, refuse_random
 from fewtune.models.masked import Masked
 from fewtune.models.neighbours import Neighbours
 from fewtune.models.options import ModelOptions
 from fewtune.models.parts import FAMILIES
+from fewtune.models.source import find
 from fewtune.models.vocabulary import Place, Vocabulary
 
 

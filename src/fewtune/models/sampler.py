@@ -10,15 +10,9 @@ from typing import TYPE_CHECKING, Any
 from fewtune.base.errors import FewtuneError
 from fewtune.base.files import fingerprint
 from fewtune.models.endpoint import Answer
-from fewtune.models.load import (
-    Source,
-    find,
-    import_transformers,
-    load_tokenizer,
-    loading,
-    refuse_random,
-)
+from fewtune.models.load import import_transformers, load_tokenizer, loading, refuse_random
 from fewtune.models.options import ModelOptions
+from fewtune.models.source import Source, find
 
 if TYPE_CHECKING:
     from fewtune.models.device import Machine

@@ -10,13 +10,9 @@ from typing import Any
 import numpy as np
 
 from fewtune.base.errors import FewtuneError, UsageError
-from fewtune.models.load import (
-    find_seq2seq,
-    import_transformers,
-    loading,
-    refuse_random,
-)
+from fewtune.models.load import import_transformers, loading, refuse_random
 from fewtune.models.options import ModelOptions
+from fewtune.models.source import find_seq2seq
 
 TOP_P = 0.95
 ROWS = 32  # rows in a batch

@@ -31,7 +31,7 @@ from fewtune.report.standings import csv_text, markdown_text
 from fewtune.tasks import LABELLED
 
 if TYPE_CHECKING:
-    from fewtune.models.load import Source
+    from fewtune.models.source import Source
 
 
 def start_comparison(path: str, given: Mapping[str, Any]) -> tuple[RunFolder, Iterator[Event]]:
@@ -47,7 +47,7 @@ def start_comparison(path: str, given: Mapping[str, Any]) -> tuple[RunFolder, It
         UsageError: wrong options, every mistake at once.
         FewtuneError: no method can be compared on these rows.
     """
-    from fewtune.models.load import find
+    from fewtune.models.source import find
 
     begun = perf_counter()
     lineup = line_up(path, given)
@@ -88,7 +88,7 @@ def compared(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_task(lineup: LineUp) -> None:
-    from fewtune.models.load import is_causal
+    from fewtune.models.source import is_causal
 
     if lineup.job.task in LABELLED:
         return

@@ -26,7 +26,7 @@ from fewtune.report.comparison import COMPARISON, write_pages
 from fewtune.report.standings import verdict
 
 if TYPE_CHECKING:
-    from fewtune.models.load import Source
+    from fewtune.models.source import Source
     from fewtune.trials.comparison import Answers
     from fewtune.trials.recipes import Make
     from fewtune.trials.variants import Cost, Desk, Variant

@@ -45,8 +45,8 @@ def contenders_of(run: Run) -> tuple[list[Contender], float, bool]:
 
 def _ranked(run: Run) -> list[Proposed]:
     """As `fewtune plan` has them."""
+    from fewtune.pipeline.facts import facts_of, timed
     from fewtune.pipeline.machine import hardware_of
-    from fewtune.pipeline.proposal import facts_of, timed
 
     facts, source = facts_of(run.job, run.data, hardware_of(run.job.model, None))
     return rank(timed(facts, source, False))

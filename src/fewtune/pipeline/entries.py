@@ -14,7 +14,7 @@ from fewtune.pipeline.job import Job, make_job
 from fewtune.train.options import TrainOptions
 
 if TYPE_CHECKING:
-    from fewtune.models.load import Source
+    from fewtune.models.source import Source
 
 PRESETS = ("default", "cautious")
 #: Options of `train` that mean nothing here: what is compared, on which rows, is said otherwise.

@@ -117,7 +117,7 @@ def _known(methods: Sequence[str], wrong: Wrong) -> list[str]:
 def _usual(path: str, rest: Mapping[str, Any], wrong: Wrong) -> list[str]:
     """The method to vary where none is named: what suits the size of the model."""
     from fewtune.choose.method import default_method
-    from fewtune.models.load import count_parameters, find
+    from fewtune.models.source import count_parameters, find
 
     job = wrong.tried(make_job, path, {"model": rest["model"]} if "model" in rest else {})
     if job is None or is_endpoint(job.model.model):

@@ -41,7 +41,7 @@ from fewtune.record.names import default_name
 from fewtune.record.trouble import writing
 
 if TYPE_CHECKING:
-    from fewtune.models.load import Source
+    from fewtune.models.source import Source
 
 RUNS = Path("runs")
 #: What happens between the rows and the scores, by task.

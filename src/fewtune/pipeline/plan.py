@@ -25,7 +25,7 @@ from fewtune.pipeline.text_prompt import asked_method, marks, refuse_prompt
 from fewtune.tasks import LABELLED
 
 if TYPE_CHECKING:
-    from fewtune.models.load import Source
+    from fewtune.models.source import Source
 
 
 def with_task(job: Job) -> Job:
@@ -83,7 +83,7 @@ def choose(job: Job) -> tuple[Method, Source | None, list[str]]:
         return method_of(job), None, []
     if asked := asked_method(job):
         return asked, None, []
-    from fewtune.models.load import count_parameters, find
+    from fewtune.models.source import count_parameters, find
 
     source = find(job.model)
     if job.method != AUTO:
@@ -120,7 +120,7 @@ def _refuse_silent(job: Job, data: Dataset, method: Method) -> None:
     Raises:
         UsageError: the method trains no language model, or the model or the rows do not speak.
     """
-    from fewtune.models.load import is_causal
+    from fewtune.models.source import is_causal
 
     if not method.needs_model or not method.needs_steps:
         raise UsageError(

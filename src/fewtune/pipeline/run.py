@@ -22,7 +22,7 @@ from fewtune.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from fewtune.methods.artefact import About
-    from fewtune.models.load import Source
+    from fewtune.models.source import Source
     from fewtune.tasks.labelled import Answered
 
 

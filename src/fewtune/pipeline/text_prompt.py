@@ -113,7 +113,7 @@ def refuse_prompt(job: Job, data: Dataset, method: Method) -> None:
 def marks(job: Job, method: Method) -> list[str]:
     """What tells the same job on other instructions, or another local model, apart."""
     from fewtune.methods.artefact import fingerprint_of
-    from fewtune.models.load import find
+    from fewtune.models.source import find
 
     told = [] if is_endpoint(job.model.model) else [fingerprint_of(find(job.model).folder)]
     path = cast(TextPrompt, method).instructions

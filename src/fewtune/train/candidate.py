@@ -14,8 +14,8 @@ from fewtune.methods.artefact import About, fingerprint_of
 from fewtune.methods.base import Method, Prepared, prepare
 from fewtune.models.attention import choose_attention, set_attention
 from fewtune.models.ladder import Ladder
-from fewtune.models.load import MINILM
 from fewtune.models.modes import recompute_activations, set_dropout
+from fewtune.models.source import MINILM
 from fewtune.models.tunable import Tunable
 from fewtune.train.loop import Fit, run_fit
 from fewtune.train.optimiser import Rates

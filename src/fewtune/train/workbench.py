@@ -7,8 +7,9 @@ from typing import Any, Generic, TypeVar
 
 from fewtune.models.device import Machine, find_machine, threads
 from fewtune.models.ladder import begin
-from fewtune.models.load import Source, load_tokenizer
+from fewtune.models.load import load_tokenizer
 from fewtune.models.options import ModelOptions
+from fewtune.models.source import Source
 from fewtune.models.tunable import Tunable
 from fewtune.train.options import TrainOptions
 

