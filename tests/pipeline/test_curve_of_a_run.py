@@ -1,11 +1,18 @@
 """The learning curve of a run: whose it is, that it is written down, and how to leave it out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from jobs import SPOKEN, dialogues, jsonl
 
-from fewtune.pipeline import contenders
-from fewtune.pipeline.learning import CHEAP, _affordable
+import fewtune
+from fewtune.pipeline import contenders, learning
+from fewtune.pipeline.learning import CHEAP, affordable
+from fewtune.trials import learning_curve as trials
+
+CHINESE = Path(__file__).resolve().parents[3] / "shared" / "data" / "industrial_ner_zh"
 
 
 @dataclass
@@ -30,7 +37,7 @@ class Ended:
 )
 def test_the_winners_curve_is_told_where_it_is_cheap_else_the_probes(winner, cost, left, whose):
     assert CHEAP == 30
-    assert _affordable(Ended(winner, cost, 40.0), 40.0 + left, 5) == whose
+    assert affordable(Ended(winner, cost, 40.0), 40.0 + left, 5) == whose
 
 
 @pytest.fixture
@@ -46,7 +53,7 @@ def auto(train, monkeypatch):
 def test_a_race_ends_with_a_curve_in_plan_and_report(auto):
     heard = []
     run = auto("with", listen=heard.append)
-    curve = run.folder.plan["chosen"]["learning_curve"]
+    curve = drawn(run, "share that is right")
     assert curve["method"] == run.scores["method"]
     assert [one["rows"] for one in curve["points"]] == pytest.approx([10, 20, 30, 40], abs=3)
     page = (run.folder.path / "report.html").read_text(encoding="utf-8")
@@ -64,3 +71,104 @@ def test_without_the_option_there_is_none_and_the_scores_are_the_same(auto):
     other = auto("with")
     assert other.scores["test"] == run.scores["test"]
     assert other.scores["method"] == run.scores["method"]
+
+
+# ---- other tasks
+
+
+def drawn(run, legend):
+    """The curve as plan, scores and page have it."""
+    curve = run.folder.plan["chosen"]["learning_curve"]
+    assert run.scores["learning_curve"] == curve
+    page = (run.folder.path / "report.html").read_text(encoding="utf-8")
+    assert 'aria-label="learning curve"' in page
+    assert f"{legend} by training rows" in page
+    assert all(one["low"] <= one["value"] <= one["high"] for one in curve["points"])
+    return curve
+
+
+def few_lines(path, count, to):
+    """The first rows of a file of real data."""
+    if not path.is_file():
+        pytest.skip(f"{path} is not beside the repository")
+    lines = path.read_text(encoding="utf-8").splitlines()[:count]
+    to.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(to)
+
+
+def test_several_chinese_labels_have_a_curve_of_f1(auto, tmp_path):
+    data = few_lines(CHINESE / "multilabel" / "train.jsonl", 90, tmp_path / "sets.jsonl")
+    curve = drawn(auto("sets", data=data), "micro F1")
+    assert curve["metric"] == "micro_f1"
+    assert [one["rows"] for one in curve["points"]] == pytest.approx([15, 30, 45, 60], abs=3)
+    assert all(0.2 < one["value"] < 1 for one in curve["points"])
+    assert "micro F1" in curve["said"]
+
+
+@pytest.fixture
+def auto_answers(speaker, tmp_path, monkeypatch):
+    """A run that chooses between two methods of a language model on four folds."""
+
+    def candidates(ranked):
+        by_name = {one.method: one for one in ranked}
+        return [replace(by_name[name], options={}) for name in ("lora", "ia3")]
+
+    monkeypatch.setattr(contenders, "candidates", candidates)
+
+    def call(data, output="spoken", **options):
+        given = {"model": speaker, "output": str(tmp_path / output), "folds": 4, "budget": "20m"}
+        return fewtune.train(data, **(given | SPOKEN | options))
+
+    return call
+
+
+def test_answers_have_a_curve_of_their_loss_and_a_resumed_run_the_same(auto_answers, tmp_path):
+    heard = []
+    data = jsonl(tmp_path / "asked.jsonl", dialogues(80))
+    run = auto_answers(data, listen=heard.append)
+    curve = drawn(run, "loss in nats a token")
+    assert curve["metric"] == "loss"
+    assert curve["method"] == run.scores["method"]
+    assert [one["rows"] for one in curve["points"]] == pytest.approx([12, 24, 36, 48], abs=1)
+    (race,) = [one["table"] for one in heard if one.fields.get("what") == "methods"]
+    at_the_end = next(one["loss"] for one in race if one["name"] == curve["method"])
+    assert curve["points"][-1]["value"] == pytest.approx(at_the_end, abs=1e-6)
+    fits = sorted(one.name for one in (run.folder.path / "learning_curve").iterdir())
+    assert len(fits) == 4 * 3
+    assert fewtune.resume(run.folder.path).scores == run.scores
+
+
+def test_chinese_answers_that_take_long_have_a_curve_of_one_fold(
+    auto_answers, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(learning, "CHEAP", 0.0)
+    data = few_lines(CHINESE / "sft" / "train.jsonl", 80, tmp_path / "answers.jsonl")
+    model = CHINESE.parents[1] / "models" / "zh-poem-750k"
+    curve = drawn(auto_answers(data, model=str(model)), "loss in nats a token")
+    assert curve["said"].endswith("It was measured on 1 of 4 folds; all would have taken too long.")
+    assert curve["points"][-1]["rows"] == pytest.approx(48, abs=1)
+
+
+def test_replayed_rows_are_no_rows_of_a_curve(auto_answers, tmp_path):
+    data = jsonl(tmp_path / "asked.jsonl", dialogues(80))
+    again = jsonl(tmp_path / "again.jsonl", dialogues(20, start=200))
+    run = auto_answers(data, replay=again)
+    assert "learning_curve" not in run.folder.plan["chosen"]
+    assert "learning_curve" not in run.scores
+
+
+def test_a_fit_to_few_rows_that_breaks_ends_in_a_sentence(auto, monkeypatch):
+    found = trials.measured
+
+    def measured(*given):
+        heard = yield from found(*given)
+        heard.answers[0][3] = np.nan
+        return heard
+
+    monkeypatch.setattr(trials, "measured", measured)
+    run = auto("broken")
+    curve = run.scores["learning_curve"]
+    assert curve["points"] == []
+    assert (
+        f"`{run.scores['method']}` on fewer rows answered with what is no number" in curve["said"]
+    )

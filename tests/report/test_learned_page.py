@@ -42,3 +42,23 @@ def test_a_curve_that_was_too_dear_is_a_sentence_without_a_picture(twelve):
 
 def test_a_run_without_one_says_nothing(twelve):
     assert "What more rows" not in write_report(twelve).read_text(encoding="utf-8")
+
+
+def test_a_curve_of_several_labels_is_one_of_f1(twelve):
+    page = with_curve(twelve, metric="micro_f1", fitted=POINTS)
+    assert "micro F1 by training rows, and the fitted curve" in page
+    assert "Dots are F1 of all labels of all rows together" in page
+    assert "The dashed line is error = a" in page
+
+
+def test_a_loss_is_drawn_in_nats_and_may_be_above_one(twelve):
+    points = [
+        {"rows": n, "value": v, "low": v - 0.1, "high": v + 0.1}
+        for n, v in ((12, 3.2), (24, 2.6), (36, 2.3), (48, 2.2))
+    ]
+    page = with_curve(twelve, metric="loss", points=points)
+    assert "loss in nats a token by training rows" in page
+    assert "The dashed line is loss = a" in page
+    picture = page[page.index('aria-label="learning curve"') :].partition("</svg>")[0]
+    assert ">2.5</text>" in picture
+    assert "%</text>" not in picture

@@ -18,6 +18,7 @@ from fewtune.methods.predictor import load_voice
 from fewtune.methods.voice import Voice
 from fewtune.pipeline import forgetting
 from fewtune.pipeline.hearing import Asked, Heard, asked_rows, few_shot, hear, looked_up, sums_of
+from fewtune.pipeline.learning import curve_of
 from fewtune.pipeline.memory import memory_of
 from fewtune.pipeline.scoring import peak_memory, write_card
 from fewtune.report.page import write_report
@@ -166,6 +167,7 @@ def _scores(run: Run, test: Asked, heard: dict[str, Heard]) -> dict[str, Any]:
         "trainable_parameters": run.facts["trainable"],
         "total_parameters": run.facts["total"],
         "train": {"tokens": run.facts.get("tokens", 0)},
+        **curve_of(run),
         "warnings": list(run.warnings),
     }
 

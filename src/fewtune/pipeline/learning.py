@@ -2,58 +2,155 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fewtune.base.events import Event, tell
+from fewtune.evaluate import multilabel
+from fewtune.evaluate.answers import Likelihood, Sums, boiled
 from fewtune.pipeline.run import Run
+from fewtune.tasks.generate import Generate
 
 if TYPE_CHECKING:
+    from fewtune.models.batches import Marked
+    from fewtune.pipeline.race import Raced
+    from fewtune.trials.learning_curve import Curve, Heard
     from fewtune.trials.race import Entrant, Kept, Outcome
+    from fewtune.trials.smaller import Smaller
 
 CURVE = "learning_curve"  # in the plan; and the folder of its fits, in the run's
 CHEAP = 30.0  # seconds that nobody minds
 FITS = 2  # of the winner, that a curve may take in any case
 INSTEAD = "probe"  # whose curve is told where the winner's is too dear
+#: The answers to some rows, (rows, ...), and their positions -> the score.
+Scored = Callable[[np.ndarray, np.ndarray], Sums]
+
+_TOO_DEAR = "No learning curve was measured: its fits would have taken too long."
+_BROKEN = "No learning curve was measured: `{}` on fewer rows answered with what is no number."
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a curve of a run is measured on.
+
+    Attributes:
+        entrants: of the race; `outcome` its end, `race` where its fits are.
+        folds: held-out positions of each, of one repeat.
+        rows: how many positions there are; `count` tells how many rows some of them are.
+        smaller: draws the smaller sets.
+        metric: of `scored`.
+        learned: rows that the final fit learns.
+    """
+
+    entrants: Sequence[Entrant]
+    outcome: Outcome
+    race: Kept
+    folds: Sequence[np.ndarray]
+    rows: int
+    smaller: Smaller
+    metric: str
+    scored: Scored
+    learned: int
+    count: Callable[[np.ndarray], int] = len
 
 
 def learn_curve(
-    run: Run,
-    entrants: Sequence[Entrant],
-    outcome: Outcome,
-    folds: Sequence[np.ndarray],
-    targets: np.ndarray,
-    race: Kept,
+    run: Run, entrants: Sequence[Entrant], raced: Raced, race: Kept
 ) -> Generator[Event, None, None]:
-    """Measure what more rows would bring and write it into the plan; a resume finds it there.
+    """Measure what more labelled rows would bring and write it into the plan.
 
     The winner's curve, where its fits take no longer than two more folds of it or, within the
-    race's budget, a moment; else that of the probe. Several labels a row have none.
+    race's budget, a moment; else that of the probe.
     """
-    if CURVE in run.chosen or not run.job.trials.learning_curve or targets.ndim > 1:
+    from fewtune.trials.smaller import of_targets
+
+    if not _wanted(run):
         return
+    targets = raced.targets
+    once = first_repeat(raced.folds, len(targets))
+    ground = Ground(
+        entrants, raced.outcome, race, once, len(targets), of_targets(targets, run.seed),
+        raced.task.primary, SCORES[raced.task.name](run, raced), len(targets),
+    )  # fmt: skip
+    chosen = affordable(raced.outcome, run.chosen["race"]["budget"], len(once))
+    yield from _measure(run, ground, chosen)
+
+
+def learn_curve_of_answers(
+    run: Run, entrants: Sequence[Entrant], outcome: Outcome, folds: list[np.ndarray], rows: Marked,
+    race: Kept,
+) -> Generator[Event, None, None]:  # fmt: skip
+    """The same of rows with answers: the loss of the winner.
+
+    There is no cheap stand-in for it, so it is measured on as many folds as may be; on one it takes
+    no longer than two more of the race's fits. Rows made by recipes and replayed ones would stand
+    in the curve as if somebody had written more, so with those there is none.
+    """
+    from fewtune.trials.smaller import of_owners
+
+    if not _wanted(run) or run.job.augment.augment or run.job.generate.replay:
+        return
+    owners = np.array(rows.rows)
+    once = first_repeat(folds, len(rows))
+    seconds = outcome.cost.get(outcome.winner, np.inf)
+    able = int(_most(outcome, run.chosen["race"]["budget"]) // _cost(seconds, 1))
+    some = once[: max(1, able)]
+
+    def count(positions: np.ndarray) -> int:
+        return len(np.unique(owners[positions]))
+
+    ground = Ground(
+        entrants, outcome, race, some, len(rows), of_owners(owners, run.seed), Generate.primary,
+        _losses_of(owners), len(np.unique(owners)), count,
+    )  # fmt: skip
+    measured_on = "" if len(some) == len(once) else _on_some(len(some), len(once))
+    yield from _measure(run, ground, outcome.winner or None, measured_on)
+
+
+def _on_some(folds: int, of: int) -> str:
+    return f" It was measured on {folds} of {of} folds; all would have taken too long."
+
+
+def _wanted(run: Run) -> bool:
+    """A resumed run finds it in the plan."""
+    return CURVE not in run.chosen and run.job.trials.learning_curve
+
+
+def _measure(
+    run: Run, ground: Ground, chosen: str | None, added: str = ""
+) -> Generator[Event, None, None]:
+    """The curve of a candidate, written down."""
     from fewtune.trials.fits import FitsOnDisk
     from fewtune.trials.learning_curve import LEAST, SHARES, measured, told
 
-    once = _first_repeat(folds, len(targets))
-    chosen = _affordable(outcome, run.chosen["race"]["budget"], len(once))
-    if (len(targets) - len(once[0])) * SHARES[0] < LEAST:
+    learned = np.setdiff1d(np.arange(ground.rows), ground.folds[0])
+    if ground.count(learned) * SHARES[0] < LEAST:
         return
-    entrant = next((one for one in entrants if one.name == chosen), None)
+    entrant = next((one for one in ground.entrants if one.name == chosen), None)
     if entrant is None:
         yield from _keep(run, {"points": [], "said": _TOO_DEAR})
         return
     kept = FitsOnDisk(run.folder.path / CURVE)
-    curve = yield from measured(entrant, once, targets, race, kept, run.seed)
-    found = told(curve, entrant.name, len(targets), run.seed)
-    if chosen != outcome.winner:
-        found["said"] += f" That of `{outcome.winner}` would have taken too long."
-    yield from _keep(run, found)
+    heard = yield from measured(
+        entrant, ground.folds, ground.rows, ground.smaller, ground.race, kept, ground.count
+    )
+    if not all(np.isfinite(one).all() for one in heard.answers):
+        yield from _keep(run, {"points": [], "said": _BROKEN.format(entrant.name)})
+        return
+    found = told(_curve(ground, heard), entrant.name, ground.learned, run.seed)
+    if chosen != ground.outcome.winner:
+        added += f" That of `{ground.outcome.winner}` would have taken too long."
+    yield from _keep(run, found | {"said": found["said"] + added})
 
 
-_TOO_DEAR = "No learning curve was measured: its fits would have taken too long."
+def _curve(ground: Ground, heard: Heard) -> Curve:
+    from fewtune.trials.learning_curve import Curve
+
+    scores = [ground.scored(answers, heard.held) for answers in heard.answers]
+    return Curve(heard.sizes, scores, ground.metric)
 
 
 def _keep(run: Run, found: dict[str, Any]) -> Iterator[Event]:
@@ -62,22 +159,39 @@ def _keep(run: Run, found: dict[str, Any]) -> Iterator[Event]:
     yield tell("tried", what="learning curve", table=found["points"], kept=[found["said"]])
 
 
-def _affordable(outcome: Outcome, budget: float, folds: int) -> str | None:
-    """Whose curve is cheap: the winner's, else the probe's, else nobody's."""
-    from fewtune.trials.learning_curve import cost
+def curve_of(run: Run) -> dict[str, Any]:
+    """What `scores.json` has of it; nothing where there is none."""
+    return {CURVE: run.chosen[CURVE]} if CURVE in run.chosen else {}
 
+
+# ---- whose, and on which folds
+
+
+def affordable(outcome: Outcome, budget: float, folds: int) -> str | None:
+    """Whose curve is cheap: the winner's, else the probe's, else nobody's."""
     seconds: Mapping[str, Any] = outcome.cost
     if outcome.winner not in seconds:
         return None
-    left = budget - outcome.seconds
-    most = max(FITS * seconds[outcome.winner], min(CHEAP, left))
+    most = _most(outcome, budget)
     for name in (outcome.winner, INSTEAD):
-        if name in seconds and cost(seconds[name], folds) <= most:
+        if name in seconds and _cost(seconds[name], folds) <= most:
             return name
     return None
 
 
-def _first_repeat(folds: Sequence[np.ndarray], rows: int) -> list[np.ndarray]:
+def _most(outcome: Outcome, budget: float) -> float:
+    """How many seconds a curve may take."""
+    left = budget - outcome.seconds
+    return max(FITS * outcome.cost.get(outcome.winner, 0.0), min(CHEAP, left))
+
+
+def _cost(seconds: float, folds: int) -> float:
+    from fewtune.trials.learning_curve import cost
+
+    return cost(seconds, folds)
+
+
+def first_repeat(folds: Sequence[np.ndarray], rows: int) -> list[np.ndarray]:
     """The folds of the first repeat: every row in one."""
     once: list[np.ndarray] = []
     for held in folds:
@@ -85,3 +199,45 @@ def _first_repeat(folds: Sequence[np.ndarray], rows: int) -> list[np.ndarray]:
         if sum(map(len, once)) == rows:
             break
     return once
+
+
+# ---- what answers are worth
+
+
+def _right(run: Run, raced: Raced) -> Scored:
+    """One label a row: whether it is the right one."""
+    from fewtune.trials.learning_curve import shares
+
+    def scored(answers: np.ndarray, held: np.ndarray) -> Sums:
+        return shares(answers.argmax(axis=1) == raced.targets[held])
+
+    return scored
+
+
+def _tagged(run: Run, raced: Raced) -> Scored:
+    """Several labels a row: F1, at the thresholds that suit the answers of each size."""
+    kind = run.job.trials.thresholds
+
+    def scored(answers: np.ndarray, held: np.ndarray) -> Sums:
+        truth = raced.targets[held]
+        found = raced.judge.probabilities(answers, held)
+        said = raced.task.decided_on(found, truth, kind).answered(found)
+        one = multilabel.tags(truth > 0, said.chosen, found)
+        return multilabel.boiled(one)[raced.task.primary]
+
+    return scored
+
+
+def _losses_of(owners: np.ndarray) -> Scored:
+    """Answers: nats a token, all pieces of a row together."""
+
+    def scored(answers: np.ndarray, held: np.ndarray) -> Sums:
+        _, row = np.unique(owners[held], return_inverse=True)
+        summed = np.zeros((row.max() + 1, answers.shape[1]))
+        np.add.at(summed, row, answers)
+        return boiled(likelihood=Likelihood(*summed.T))[Generate.primary]
+
+    return scored
+
+
+SCORES: dict[str, Callable[[Run, Raced], Scored]] = {"classify": _right, "multilabel": _tagged}

@@ -15,7 +15,7 @@ from fewtune.methods import parse
 from fewtune.pipeline.contenders import contenders_of
 from fewtune.pipeline.extra import setting_of
 from fewtune.pipeline.job import races
-from fewtune.pipeline.learning import learn_curve
+from fewtune.pipeline.learning import learn_curve, learn_curve_of_answers
 from fewtune.pipeline.run import Run
 from fewtune.pipeline.thresholds import keep, texts
 
@@ -95,7 +95,7 @@ def race(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, R
         keep(run, raced.task, winner.method.spell(), found, raced.targets, raced.folds)
         write_down(run, outcome, told)
     fits = FitsOnDisk(run.folder.path / FITS)
-    yield from learn_curve(run, entrants, outcome, setting.folds, examples.targets, fits)
+    yield from learn_curve(run, entrants, raced, fits)
     return raced
 
 
@@ -107,6 +107,7 @@ def race_answers(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event,
         answer_entrants,
         folds_of_rows,
     )
+    from fewtune.trials.fits import FitsOnDisk
 
     options, width = run.job.trials, run.answer_width
     assert width is not None
@@ -115,12 +116,15 @@ def race_answers(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event,
     folds = folds_of_rows(rows, dealt)
     setting = AnswerSetting(bench, rows, folds, width, run.folder.path / "trials")
     judge = AnswerJudge(float(rows.learned.mean()))
-    outcome = yield from held(run, answer_entrants(setting, contenders), folds, len(rows), judge)
+    entrants = answer_entrants(setting, contenders)
+    outcome = yield from held(run, entrants, folds, len(rows), judge)
     if not outcome.winner:
         yield tell("warned", message=_too_dear(run, contenders[0]))
     crowned(run, bench, contenders, outcome)
     if "winner" not in run.chosen[FITS]:
         write_down(run, outcome, {})
+    fits = FitsOnDisk(run.folder.path / FITS)
+    yield from learn_curve_of_answers(run, entrants, outcome, folds, rows, fits)
 
 
 def held(

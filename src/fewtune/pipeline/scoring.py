@@ -20,6 +20,7 @@ from fewtune.evaluate.verdict import verdict
 from fewtune.methods.predictor import load_predictor
 from fewtune.models.footprint import highest
 from fewtune.pipeline.judge import judged
+from fewtune.pipeline.learning import curve_of
 from fewtune.pipeline.memory import memory_of
 from fewtune.record.trouble import writing
 from fewtune.report.card import model_card
@@ -116,6 +117,7 @@ def _scores(
         "trainable_parameters": run.facts["trainable"],
         "total_parameters": run.facts["total"],
         "train": {"tokens": run.facts.get("tokens", 0)},
+        **curve_of(run),
         "slices": _slices(run, task, rows, probabilities),
         **errors,
         "warnings": list(run.warnings),

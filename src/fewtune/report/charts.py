@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,12 +33,18 @@ class Frame:
         """Points as polylines and polygons take them."""
         return svg.path(self.at(x, y) for x, y in points)
 
-    def axes(self, across: Sequence[tuple[float, str]], up: Sequence[float], name: str) -> str:
-        """Grid, ticks and the name of what goes across; up are shares."""
+    def axes(
+        self,
+        across: Sequence[tuple[float, str]],
+        up: Sequence[float],
+        name: str,
+        metric: str = "accuracy",
+    ) -> str:
+        """Grid, ticks and the name of what goes across; up are values of the metric."""
         parts = []
         for tick in up:
             y = self.at(self.x[0], tick)[1]
-            label = svg.tick(tick, "accuracy", up)
+            label = svg.tick(tick, metric, up)
             parts += [
                 svg.line(LEFT, y, RIGHT, y, "grid"),
                 svg.text(LEFT - 8, y + 4, label, "tick end"),
@@ -112,18 +119,30 @@ class Measured:
     high: float
 
 
-def learning(found: Sequence[Measured], fitted: Sequence[Measured]) -> str:
+#: What goes up in a learning curve, by metric.
+BRIEFLY = {
+    "accuracy": "share that is right",
+    "micro_f1": "micro F1",
+    "loss": "loss in nats a token",
+}
+
+
+def learning(
+    found: Sequence[Measured], fitted: Sequence[Measured], metric: str = "accuracy"
+) -> str:
     """Measured scores by training rows, and the fitted curve with its band where there is one."""
     every = [*found, *fitted]
     if len(found) < 2:
         return ""
     low, high, ticks = svg.axis(
-        min(one.low for one in every), max(one.high for one in every), (0.0, 1.0)
+        min(one.low for one in every),
+        max(one.high for one in every),
+        (0.0, 1.0 if words.is_share(metric) else math.inf),
     )
     most = max(one.rows for one in every)
     frame = Frame((0.0, most * 1.02), (low, high))
     across = [(tick, words.count(tick)) for tick in svg.whole_ticks(0.0, most)]
-    parts = [frame.axes(across, ticks, "training rows")]
+    parts = [frame.axes(across, ticks, "training rows", metric)]
     if fitted:
         band: Points = [(one.rows, one.high) for one in fitted]
         band += [(one.rows, one.low) for one in reversed(fitted)]
@@ -135,6 +154,6 @@ def learning(found: Sequence[Measured], fitted: Sequence[Measured]) -> str:
         ends = frame.at(0, one.low)[1], frame.at(0, one.high)[1]
         parts.append(svg.line(x, ends[0], x, ends[1], "reach thin ours"))
         parts.append(f'<circle class="dot ours" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>')
-    said = "share that is right by training rows" + (", and the fitted curve" if fitted else "")
+    said = f"{BRIEFLY[metric]} by training rows" + (", and the fitted curve" if fitted else "")
     parts.append(svg.text(LEFT, 18, said, "legend"))
     return svg.picture(W, H, "learning curve", parts, "chart")

@@ -7,14 +7,28 @@ from typing import Any
 from fewtune.report.charts import Measured, learning
 from fewtune.report.facts import Facts, part
 
+#: What the dots of the picture are, by metric.
+DOTS = {
+    "accuracy": "the share of rows that is right",
+    "micro_f1": "F1 of all labels of all rows together, each size at the thresholds that suit it,",
+    "loss": "the loss of the answers, in nats a token,",
+}
+
 
 def learning_curve(facts: Facts) -> dict[str, Any]:
-    """`said` and `picture`; empty where none was measured."""
+    """`said`, `picture`, and for its legend `dots`, what is measured, and `error`, what the law is
+    of; empty where none was measured."""
     found = part(part(facts.plan, "chosen"), "learning_curve")
     if not found.get("said"):
         return {}
     points, fitted = ([_point(one) for one in found.get(key) or ()] for key in ("points", "fitted"))
-    return {"said": found["said"], "picture": learning(points, fitted)}
+    metric = found.get("metric", "accuracy")  # runs of before there were others
+    return {
+        "said": found["said"],
+        "picture": learning(points, fitted, metric),
+        "dots": DOTS[metric],
+        "error": "loss" if metric == "loss" else "error",
+    }
 
 
 def _point(one: dict[str, Any]) -> Measured:

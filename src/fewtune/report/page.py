@@ -168,7 +168,7 @@ def _learning(facts: Facts) -> dict[str, Any]:
     from markupsafe import Markup
 
     found = learned.learning_curve(facts)
-    return found and {"said": found["said"], "picture": Markup(found["picture"])}
+    return found and {**found, "picture": Markup(found["picture"])}
 
 
 def _certainty(facts: Facts) -> dict[str, Any]:

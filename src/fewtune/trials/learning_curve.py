@@ -1,42 +1,81 @@
-"""What more rows would bring: the error by the number of rows learned, and a power law through it.
+"""What more rows would bring: the score by the number of rows learned, and a power law through it.
 
-error(n) = a + b n^-c with a, b >= 0 (Hestness et al. 2017, arXiv:1712.00409; Rosenfeld et al. 2020,
-arXiv:1909.12673): `a` is what no number of rows removes. Fits to 25, 50 and 75 % of the rows that
-a fold learns join the race's own fits to all of them. The interval comes from resampling the rows
-that were answered; how lucky the draw of the smaller sets was is not in it.
+Fits to 25, 50 and 75 % of the rows that a fold learns join the race's own fits to all of them. The
+interval comes from resampling the rows that were answered; how lucky the draw of the smaller sets
+was is not in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from math import ceil
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fewtune.base.events import Event, tell
-from fewtune.evaluate.intervals import resamples, wilson
+from fewtune.evaluate.answers import Sums, ratio
+from fewtune.evaluate.generate import score
+from fewtune.evaluate.intervals import resamples
+from fewtune.trials.power_law import Law, fitted_law
 from fewtune.trials.race import Entrant, Fitted, Kept
+from fewtune.trials.smaller import Smaller
 
 SHARES = (0.25, 0.5, 0.75)  # of the rows a fold learns, beside all of them
 LEAST = 10  # rows in the smallest set
-POWERS = np.linspace(0.1, 1.5, 29)  # of the law; measured curves lie between
 DRAWS = 1000  # resamples of the answered rows
 DRAWN = 24  # points of the fitted curve
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a candidate answered, by how many rows were learned.
+
+    Attributes:
+        sizes: rows learned, mean over folds, ascending; (sizes,).
+        held: positions of the rows that were answered, (held,).
+        answers: of each size, (held, ...).
+    """
+
+    sizes: np.ndarray
+    held: np.ndarray
+    answers: list[np.ndarray]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Whether rows were answered wrongly, by how many were learned.
+    """A score by how many rows were learned.
 
     Attributes:
-        sizes: rows learned, mean over folds, ascending; (sizes,).
-        wrong: 1 where a row was answered wrongly; (rows, sizes).
+        sizes: rows learned, ascending; (sizes,).
+        scores: of each size, on the same rows.
+        metric: `accuracy`, `micro_f1` or `loss`, nats a token.
     """
 
     sizes: np.ndarray
-    wrong: np.ndarray
+    scores: Sequence[Sums]
+    metric: str
+
+    def errors(self, weights: np.ndarray) -> np.ndarray:
+        """What should fall, (resamples, sizes).
+
+        Args:
+            weights: (resamples, rows) how often each row counts.
+        """
+        found = [one.function(weights @ one.rows) for one in self.scores]
+        return np.stack([self.error(one) for one in found], axis=1)
+
+    def error(self, values: np.ndarray) -> np.ndarray:
+        """Of a share that is right what is missing, and back; a loss is one as it stands."""
+        return 1 - values if self.scores[0].higher_is_better else values
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the score lies in 0 to 1 and is told in percent."""
+        return bool(self.scores[0].higher_is_better)
 
 
 def cost(seconds: float, folds: int) -> float:
@@ -44,57 +83,40 @@ def cost(seconds: float, folds: int) -> float:
     return sum(SHARES) * folds * seconds
 
 
-def smaller(learned: np.ndarray, targets: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """A share of the learned rows, of every class alike and one of each at least, ascending.
-
-    A smaller share is part of a larger one, so that the curve is of one row after another.
-
-    Args:
-        learned: positions.
-        targets: (rows,) class indices of all rows.
-    """
-    order = np.random.default_rng(seed).permutation(len(targets))
-    ranked = order[np.isin(order, learned)]
-    kept = []
-    for one in np.unique(targets[learned]):
-        rows = ranked[targets[ranked] == one]
-        kept.append(rows[: ceil(share * len(rows))])
-    return np.sort(np.concatenate(kept))
-
-
 def measured(
     entrant: Entrant,
     folds: Sequence[np.ndarray],
-    targets: np.ndarray,
+    rows: int,
+    smaller: Smaller,
     whole: Kept,
     kept: Kept,
-    seed: int,
-) -> Generator[Event, None, Curve]:
-    """The curve of a candidate on the folds of its race.
+    count: Callable[[np.ndarray], int] = len,
+) -> Generator[Event, None, Heard]:
+    """The answers of a candidate on folds of its race.
 
     Args:
         entrant: the candidate.
-        folds: held-out positions of each fold, every row in one.
-        targets: (rows,) class indices.
+        folds: held-out positions of each, no row in two.
+        rows: how many positions there are.
+        smaller: draws the smaller sets.
         whole: where the race keeps its fits.
         kept: where those to fewer rows are kept, so that a run which was killed goes on.
-        seed: of the draw of the smaller sets.
+        count: how many rows positions are.
     """
     sizes = np.zeros(len(SHARES) + 1)
-    wrong = np.zeros((len(targets), len(SHARES) + 1))
+    answers: list[list[np.ndarray]] = [[] for _ in sizes]
     for number, held in enumerate(folds):
-        learned = np.setdiff1d(np.arange(len(targets)), held)
+        learned = np.setdiff1d(np.arange(rows), held)
         for column, share in enumerate(SHARES):
-            rows = smaller(learned, targets, share, seed)
-            found = _fit(entrant, rows, held, kept, share, number)
-            sizes[column] += len(rows) / len(folds)
-            wrong[held, column] = found.answers.argmax(axis=1) != targets[held]
+            some = smaller(learned, share)
+            answers[column].append(_fit(entrant, some, held, kept, share, number).answers)
+            sizes[column] += count(some) / len(folds)
         all_ = whole.read(entrant.name, number) or Fitted(entrant.fit(learned, held), 0.0)
-        sizes[-1] += len(learned) / len(folds)
-        wrong[held, -1] = all_.answers.argmax(axis=1) != targets[held]
+        answers[-1].append(all_.answers)
+        sizes[-1] += count(learned) / len(folds)
         told = {"fold": number + 1, "folds": len(folds), "rows": len(held)}
         yield tell("trial", trial=f"learning curve of {entrant.name}", **told)
-    return Curve(sizes, wrong)
+    return Heard(sizes, np.concatenate(folds), [np.concatenate(one) for one in answers])
 
 
 def _fit(
@@ -108,51 +130,12 @@ def _fit(
     return found
 
 
-# ---- the law
+def shares(right: np.ndarray) -> Sums:
+    """The share of rows that are right, of (rows,) yes and no."""
+    return Sums(np.stack([right, np.ones(len(right))], axis=1).astype(float), ratio, yes_or_no=True)
 
 
-@dataclass(frozen=True)
-class Law:
-    """error(n) = a + b (n / scale)^-c, one law or many; each of (laws,)."""
-
-    a: np.ndarray
-    b: np.ndarray
-    c: np.ndarray
-    scale: float
-
-    def error(self, rows: float) -> np.ndarray:
-        """The error after learning a number of rows, (laws,)."""
-        return self.a + self.b * (rows / self.scale) ** -self.c
-
-
-def fitted_law(sizes: np.ndarray, errors: np.ndarray) -> Law:
-    """The law of least squares with a, b >= 0; b = 0 where the errors do not fall.
-
-    Args:
-        sizes: (sizes,) rows learned.
-        errors: (laws, sizes).
-    """
-    scale = float(sizes[-1])
-    best = np.full(len(errors), np.inf)
-    found = np.zeros((3, len(errors)))
-    for power in POWERS:
-        x = (sizes / scale) ** -power
-        a, b = _line(x, errors)
-        squares = ((a[:, None] + b[:, None] * x - errors) ** 2).sum(axis=1)
-        better = squares < best - 1e-15
-        best[better] = squares[better]
-        found[:, better] = np.stack([a, b, np.full_like(a, power)])[:, better]
-    return Law(found[0], found[1], found[2], scale)
-
-
-def _line(x: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """a and b of errors = a + b x, neither below 0."""
-    away = x - x.mean()
-    b = errors @ away / (away @ away)
-    a = errors.mean(axis=1) - b * x.mean()
-    a, b = np.where(b < 0, errors.mean(axis=1), a), np.maximum(b, 0)
-    below = a < 0
-    return np.where(below, 0.0, a), np.where(below, errors @ x / (x @ x), b)
+# ---- what is told
 
 
 def more_rows(rows: int) -> int:
@@ -165,7 +148,7 @@ def more_rows(rows: int) -> int:
     return max(step * power for step in (1, 2, 5) if step * power <= rows)
 
 
-def told(curve: Curve, name: str, rows: int, seed: int = 0) -> dict[str, Any]:
+def told(curve: Curve, name: str, rows: int, seed: int = 0) -> Line:
     """The curve for the plan and the report.
 
     Args:
@@ -175,48 +158,66 @@ def told(curve: Curve, name: str, rows: int, seed: int = 0) -> dict[str, Any]:
         seed: of the resamples.
 
     Returns:
-        `method`, `points` (rows, value, low, high: the share that is right), `said`, a sentence;
-        and where a law fits `fitted` (points as well), `more` (rows) and `gain` (accuracy).
+        `method`, `metric`, `points` (rows, value, low, high), `said`, a sentence; and where a law
+        fits `fitted` (points as well), `more` (rows) and `gain`, positive where it is better.
     """
-    count = len(curve.wrong)
-    right = 1 - curve.wrong.mean(axis=0)
     points = [
-        {"rows": round(n), "value": float(v), **_ends(*wilson(float(v), count))}
-        for n, v in zip(curve.sizes, right, strict=True)
+        {"rows": round(n), **score({curve.metric: one}, seed=seed)[curve.metric]}
+        for n, one in zip(curve.sizes, curve.scores, strict=True)
     ]
-    found: dict[str, Any] = {"method": name, "points": points}
-    best = fitted_law(curve.sizes, curve.wrong.mean(axis=0)[None])
+    found: Line = {"method": name, "metric": curve.metric, "points": points}
+    answered = len(curve.scores[0].rows)
+    best = fitted_law(curve.sizes, curve.errors(np.ones((1, answered))))
     if best.b[0] <= 0:
-        return found | {
-            "said": f"No learning curve can be fitted: with more rows `{name}` makes no fewer "
-            f"mistakes ({right[0]:.1%} right after {points[0]['rows']:,} rows, {right[-1]:.1%} "
-            f"after {points[-1]['rows']:,}), so more rows of this kind promise nothing."
-        }
-    weights = np.concatenate([*resamples(count, DRAWS, seed)])
-    drawn = fitted_law(curve.sizes, weights @ curve.wrong / count)
+        return found | {"said": _flat(curve, name, points)}
+    drawn_errors = [curve.errors(weights) for weights in resamples(answered, DRAWS, seed)]
+    errors = np.concatenate(drawn_errors)
+    drawn = fitted_law(curve.sizes, errors[np.isfinite(errors).all(axis=1)])
     more = more_rows(rows)
     gain = float((best.error(rows) - best.error(rows + more))[0])
     ends = np.quantile(drawn.error(rows) - drawn.error(rows + more), [0.025, 0.975])
     low, high = min(gain, float(ends[0])), max(gain, float(ends[1]))
     return found | {
-        "said": f"{more:,} more rows would bring about {100 * gain:+.1f} points "
-        f"({100 * low:.1f} to {100 * high:.1f}) of accuracy, by the learning curve of `{name}`.",
-        "fitted": _drawn(best, drawn, curve.sizes[0], rows + more),
+        "said": f"{more:,} more rows would {_gained(curve, gain, low, high)}, by the learning "
+        f"curve of `{name}`.",
+        "fitted": _drawn(curve, best, drawn, rows + more),
         "more": more,
-        "gain": {"value": gain, **_ends(low, high)},
+        "gain": {"value": gain, "low": low, "high": high},
     }
 
 
-def _drawn(best: Law, drawn: Law, first: float, last: float) -> list[dict[str, float]]:
-    """The fitted curve with its 95 % band, as shares that are right."""
+_IN_WORDS = {"accuracy": "accuracy", "micro_f1": "micro F1", "loss": "loss of the answers"}
+
+
+def _gained(curve: Curve, gain: float, low: float, high: float) -> str:
+    metric = _IN_WORDS[curve.metric]
+    if curve.is_share:
+        ends = f"{100 * low:.1f} to {100 * high:.1f}"
+        return f"bring about {100 * gain:+.1f} points ({ends}) of {metric}"
+    return f"lower the {metric} by about {gain:.3f} nats a token ({low:.3f} to {high:.3f})"
+
+
+def _flat(curve: Curve, name: str, points: Sequence[Line]) -> str:
+    """No law fits: the score does not get better."""
+    first, last = (
+        f"{one['value']:.1%}" if curve.is_share else f"{one['value']:.3f} nats a token"
+        for one in (points[0], points[-1])
+    )
+    return (
+        f"No learning curve can be fitted: with more rows `{name}` becomes no better "
+        f"({_IN_WORDS[curve.metric]} {first} after {points[0]['rows']:,} rows, {last} after "
+        f"{points[-1]['rows']:,}), so more rows of this kind promise nothing."
+    )
+
+
+def _drawn(curve: Curve, best: Law, drawn: Law, last: float) -> list[Line]:
+    """The fitted curve with its 95 % band, in the metric's own units."""
     found = []
-    for rows in np.geomspace(first, last, DRAWN):
-        value = 1 - float(best.error(rows)[0])
-        low, high = np.quantile(1 - drawn.error(rows), [0.025, 0.975])
-        ends = _ends(max(0.0, min(value, float(low))), min(1.0, max(value, float(high))))
-        found.append({"rows": round(float(rows)), "value": max(0.0, value), **ends})
+    clip = partial(np.clip, a_min=0.0, a_max=1.0 if curve.is_share else None)
+    for rows in np.geomspace(curve.sizes[0], last, DRAWN):
+        value = float(curve.error(best.error(rows))[0])
+        ends = np.quantile(curve.error(drawn.error(rows)), [0.025, 0.975])
+        low, high = min(value, float(ends[0])), max(value, float(ends[1]))
+        low, value, high = (float(clip(one)) for one in (low, value, high))
+        found.append({"rows": round(float(rows)), "value": value, "low": low, "high": high})
     return found
-
-
-def _ends(low: float, high: float) -> dict[str, float]:
-    return {"low": low, "high": high}
