@@ -149,12 +149,17 @@ def test_chinese_answers_that_take_long_have_a_curve_of_one_fold(
     assert curve["points"][-1]["rows"] == pytest.approx(48, abs=1)
 
 
-def test_replayed_rows_are_no_rows_of_a_curve(auto_answers, tmp_path):
+def test_rows_that_are_replayed_or_made_stand_in_no_fold_and_in_no_curve(auto_answers, tmp_path):
+    heard = []
     data = jsonl(tmp_path / "asked.jsonl", dialogues(80))
     again = jsonl(tmp_path / "again.jsonl", dialogues(20, start=200))
-    run = auto_answers(data, replay=again)
-    assert "learning_curve" not in run.folder.plan["chosen"]
-    assert "learning_curve" not in run.scores
+    made = {"augment": "typing", "augment_copies": 1, "replay": again}
+    run = auto_answers(data, listen=heard.append, **made)
+    more = {one.name: one["made"] for one in heard if one.name == "augmented"}
+    assert more["augmented"] > 20  # else the test shows nothing
+    (race,) = [one["table"] for one in heard if one.fields.get("what") == "methods"]
+    assert max(one["rows"] for one in race) == run.scores["rows"]["train"]
+    assert run.scores["learning_curve"]["points"][-1]["rows"] == pytest.approx(48, abs=1)
 
 
 def test_a_fit_to_few_rows_that_breaks_ends_in_a_sentence(auto, monkeypatch):

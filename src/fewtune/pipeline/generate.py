@@ -72,7 +72,7 @@ def generate(run: Run) -> Iterator[Event]:
         yield tell("warned", message=REPLACED.format(bench.template))
     encoding = bench.encode(run.data.train)
     yield from set_aside(run, "train", run.data.train, encoding)
-    rows = _learnable(run, encoding)
+    rows = own = _learnable(run, encoding)
     if job.augment.augment:
         rows = yield from _augmented(run, bench, rows)
     if job.generate.replay:
@@ -81,7 +81,9 @@ def generate(run: Run) -> Iterator[Event]:
     yield from _unreadable(bench, rows)
     yield from _before(run, bench, rows)
     if races(job):
-        yield from race_answers(run, bench, rows)
+        # made and replayed rows are no rows of a fold: a made one would be learned where its
+        # parent is held out, and what is replayed is not what candidates are compared on
+        yield from race_answers(run, bench, own)
     valid = bench.encode(run.data.valid)
     yield from set_aside(run, "valid", run.data.valid, valid)
     candidate = Answerer(bench, run.method)

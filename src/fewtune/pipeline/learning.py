@@ -86,12 +86,11 @@ def learn_curve_of_answers(
     """The same of rows with answers: the loss of the winner.
 
     There is no cheap stand-in for it, so it is measured on as many folds as may be; on one it takes
-    no longer than two more of the race's fits. Rows made by recipes and replayed ones would stand
-    in the curve as if somebody had written more, so with those there is none.
+    no longer than two more of the race's fits.
     """
     from fewtune.trials.smaller import of_owners
 
-    if not _wanted(run) or run.job.augment.augment or run.job.generate.replay:
+    if not _wanted(run):
         return
     owners = np.array(rows.rows)
     once = first_repeat(folds, len(rows))
