@@ -38,7 +38,8 @@ def few(monkeypatch):
 def always(monkeypatch, winner):
     """Nobody leaves, and this one wins."""
     monkeypatch.setattr("fewtune.trials.race.LEVEL", 0.0)
-    monkeypatch.setattr("fewtune.trials.race.choose", lambda losses, cost: winner)
+    for room in ("race", "choosing"):
+        monkeypatch.setattr(f"fewtune.trials.{room}.choose", lambda losses, cost, proposed: winner)
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from fewtune.models.choice import ONE_OF
+from fewtune.trials.choosing import best_of, choose, cross_choices, within
 from fewtune.trials.entrants import LabelJudge
 from fewtune.trials.fits import FitsOnDisk
-from fewtune.trials.race import Entrant, Fitted, Race, best_of, choose, cross_choices, within
+from fewtune.trials.race import Entrant, Fitted, Race
 
 ROWS, FOLDS = 200, 5
 HELD = np.array_split(np.random.default_rng(0).permutation(ROWS), FOLDS)

@@ -13,6 +13,7 @@ EVENTS: dict[str, str] = {
     "warned": "something the user should know: message",
     "split": "train, valid, test sizes and how they came about",
     "trial": "one fold of a trial is fitted and asked: trial, fold, folds, rows",
+    "proposed": "the search proposes a candidate of the race: trial, number, of (how many at most)",
     "left": "a candidate leaves a race: trial, by (who beat it), folds (seen so far), p",
     "tried": "a trial is over: what, table (a line a candidate), kept",
     "augmented": "rows made from the training rows: made, dropped (by reason), calls (of a writer)",

@@ -10,11 +10,12 @@ unchanged.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from fewtune.base.options import option
 from fewtune.methods.base import Method, replace, turn_on
 from fewtune.methods.parts_file import load_parts, parts_code, save_parts
+from fewtune.methods.space import Span
 
 if TYPE_CHECKING:
     from fewtune.methods.artefact import About
@@ -34,7 +35,9 @@ class Adapter(Method):
     adapter_type: Literal["houlsby", "pfeiffer", "parallel"] = option(
         "pfeiffer", "where the adapters stand"
     )
-    reduction_factor: int = option(16, "width of the model over width of the bottleneck", ge=1)
+    reduction_factor: Annotated[int, Span(4, 64, log=True)] = option(
+        16, "width of the model over width of the bottleneck", ge=1
+    )
     non_linearity: Literal["relu", "gelu", "silu", "tanh"] = option(
         "relu", "the function in the bottleneck"
     )

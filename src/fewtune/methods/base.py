@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fewtune.base.errors import UsageError
 from fewtune.base.options import Options
+from fewtune.methods.space import Space, Span, around, spans_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,6 +27,7 @@ SOFTER = 2.0  # temperature of the head's start, over the calibrated probe's
 MEASURED_ROWS = 1000  # the sizes at which rates and passes were measured end here
 WIDE = 4096  # the width of the models whose rates for generation the literature gives
 MOST_PASSES = 8.0  # over very few dialogues
+RATES = 4.0  # times and a fourth of the default rate: where the search looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,31 @@ class Method(Options):
         rate = self.answer_rate * (WIDE / width) ** self.narrower
         passes = self.answer_passes * (MEASURED_ROWS / rows) ** 0.5
         return Budget(rate, rate, round(min(MOST_PASSES, max(2.0, passes)), 1))
+
+    def space(self, rows: int, width: int | None, blocks: int) -> Space:
+        """What `--search` may vary: options of the method and of its fit, each with its range.
+
+        The rate lies round the method's default, the method's own options where their annotations
+        say. A subclass adds what it alone knows. Empty where there is nothing to vary.
+
+        Args:
+            rows: training rows.
+            width: of the language model that learns to write; None for a classifier.
+            blocks: of the model.
+        """
+        own = spans_of(type(self).model_fields)
+        if not self.needs_steps:
+            return own
+        budget = self.budget(rows) if width is None else self.answer_budget(rows, width)
+        found = {"learning_rate": around(budget.learning_rate, RATES)}
+        found["dropout"] = Span(0.0, 0.3, step=0.1)
+        if self.alpha < 1 and width is None:
+            found["wise_ft_alpha"] = Span(0.2, 1.0, step=0.1)
+        return found | own
+
+    def usual(self, name: str, width: int | None) -> float | None:
+        """The value of one of its own options, as the search counts it."""
+        return getattr(self, name, None)
 
     def head_start(self, probe: Probe) -> Probe:
         """Where the head starts: the probe's ranking, with room left to learn.

@@ -5,10 +5,12 @@ Yosinski et al. 2014, arXiv:1411.1792, on which layers transfer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from fewtune.base.options import option
 from fewtune.methods.base import turn_on
+from fewtune.methods.space import Space, Span
 from fewtune.methods.whole import WholeModel
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ class Freeze(WholeModel):
     answer_rate: ClassVar[float] = 3e-5
     narrower: ClassVar[float] = 0.75
 
-    layers: int | None = option(
+    layers: Annotated[int | None, Span(0, 6)] = option(
         None, "how many of the last blocks train; none, or two where there is no new head", ge=0
     )
 
@@ -49,6 +51,18 @@ class Freeze(WholeModel):
 
         turn_on(model.backbone, in_last_blocks(model.backbone, self.count(model)).__contains__)
         return model
+
+    def space(self, rows: int, width: int | None, blocks: int) -> Space:
+        """No more blocks than there are; one at least where no new head trains."""
+        found = super().space(rows, width, blocks)
+        low = 0 if width is None else 1
+        return found | {"layers": replace(found["layers"], low=low, high=min(6, blocks))}
+
+    def usual(self, name: str, width: int | None) -> float | None:
+        """Of `layers` what None stands for."""
+        if name == "layers" and self.layers is None:
+            return 0 if width is None else 2
+        return super().usual(name, width)
 
     def count(self, model: Tunable) -> int:
         """How many blocks train."""

@@ -9,6 +9,7 @@ from fewtune.methods.base import Budget, Method
 from fewtune.methods.ia3 import IA3
 from fewtune.methods.parts_file import load_parts, parts_code, save_parts
 from fewtune.methods.soft_prompt import SoftPrompt
+from fewtune.methods.space import Space, joined
 from fewtune.methods.whole import load_whole_model, save_whole_model, whole_code
 
 if TYPE_CHECKING:
@@ -107,6 +108,15 @@ class Hybrid(Method):
         """Likewise."""
         budgets = [part.answer_budget(rows, width) for part in self.members]
         return max(budgets, key=lambda budget: budget.epochs)
+
+    def space(self, rows: int, width: int | None, blocks: int) -> Space:
+        """That of every part; they share one rate."""
+        return joined(part.space(rows, width, blocks) for part in self.members)
+
+    def usual(self, name: str, width: int | None) -> float | None:
+        """The part's that has the option."""
+        parts = (part for part in self.members if name in type(part).model_fields)
+        return next((part.usual(name, width) for part in parts), None)
 
     @property
     def reserved_tokens(self) -> int:

@@ -9,10 +9,11 @@ the principal singular vectors of W (arXiv:2404.02948), LoRA+ gives B a higher r
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from fewtune.base.options import option
 from fewtune.methods.peft_parts import InjectedMethod, tuner_layers
+from fewtune.methods.space import Span
 
 if TYPE_CHECKING:
     from fewtune.models.tunable import Tunable
@@ -27,7 +28,7 @@ class LoRA(InjectedMethod):
     head_rate: ClassVar[float] = 1e-2
     passes: ClassVar[float] = 6
 
-    lora_r: int = option(8, "rank of the update", ge=1)
+    lora_r: Annotated[int, Span(2, 32, log=True)] = option(8, "rank of the update", ge=1)
     lora_alpha: float | None = option(None, "scale of the update; default 2r", gt=0)
     lora_dropout: float = option(0.0, "dropout before A", ge=0, lt=1)
     lora_target: Literal["all", "attention", "mlp"] = option("all", "which linear layers")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from fewtune.base.files import write_json
 from fewtune.base.options import option
 from fewtune.methods.peft_parts import PeftMethod, keeping_gradients, task_type
+from fewtune.methods.space import Span
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +29,9 @@ class SoftPrompt(PeftMethod):
 
     in_sequence: ClassVar[bool] = True
 
-    num_virtual_tokens: int = option(20, "learned vectors before the text", ge=1)
+    num_virtual_tokens: Annotated[int, Span(4, 40, log=True)] = option(
+        20, "learned vectors before the text", ge=1
+    )
 
     @property
     def reserved_tokens(self) -> int:

@@ -5,11 +5,12 @@ Joachims 1998 for the features, and a second of work: on short technical text it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from fewtune.base.options import option
 from fewtune.methods.base import Method
 from fewtune.methods.naming import label_lines, named, what
+from fewtune.methods.space import Span
 
 if TYPE_CHECKING:
     from fewtune.methods.artefact import About
@@ -48,7 +49,9 @@ class Tfidf(Method):
     needs_model: ClassVar[bool] = False
     needs_steps: ClassVar[bool] = False
 
-    tfidf_c: float = option(10.0, "inverse strength of the regularisation", gt=0)
+    tfidf_c: Annotated[float, Span(0.5, 200.0, log=True)] = option(
+        10.0, "inverse strength of the regularisation", gt=0
+    )
 
     def code(self, about: About) -> str:
         """scikit-learn's vectorizer, one regression a class."""

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fewtune.base.amounts import seconds_of
-from fewtune.choose.proposal import ALWAYS, Proposed, candidates, rank
+from fewtune.choose.proposal import ALWAYS, MOST, Proposed, candidates, rank
+from fewtune.choose.recipe import decide
 from fewtune.methods import METHODS, parse
 from fewtune.methods.base import options_of
+from fewtune.methods.space import Space
+from fewtune.models.shape import shape_of
+from fewtune.pipeline.job import AUTO, Job, method_of
 from fewtune.pipeline.run import Run
 from fewtune.tasks.generate import Generate
 
 if TYPE_CHECKING:
     from fewtune.trials.entrants import Contender
+    from fewtune.trials.search import Field
 
 LEAST = 60.0  # seconds of a race that nobody gave a budget
 #: Passes of `full` whose time a race may take: those of ten passes as the usual trainer makes them
@@ -29,18 +36,93 @@ def contenders_of(run: Run) -> tuple[list[Contender], float, bool]:
     passed so that one candidate at least is seen to its end.
 
     The seconds are the user's, else those of PASSES passes of `full` on this machine, and a minute
-    at least. Baselines come first: gains are told over the first of them.
+    at least; a search has as much more as its proposals are to the candidates of a full race.
+    Baselines come first: gains are told over the first of them.
+
+    With a method that the user named they are its baselines and it.
     """
     ranked = _ranked(run)
     chosen = [one for one in candidates(ranked) if _may_run(run, one)]
     chosen.sort(key=lambda one: [*ALWAYS[::-1]].index(one.method) if one.method in ALWAYS else 9)
+    found = [_contender(one) for one in chosen]
+    if run.job.method != AUTO:
+        baselines = [one for one in found if one.method.name in ALWAYS]
+        found = [*(replace(one, wins=False) for one in baselines), _named(run, ranked)]
     budget = run.job.trials.budget
     answers = run.job.task == Generate.name
     if budget:
         given = seconds_of(budget)
     else:
         given = min(max(LEAST, _usual_seconds(ranked)), LONGEST if answers else float("inf"))
-    return [_contender(one) for one in chosen], given, not budget and not answers
+        given *= 1 + run.job.trials.search / MOST
+    return found, given, not budget and not answers
+
+
+def _named(run: Run, ranked: list[Proposed]) -> Contender:
+    """The method that the user named, with the options given for it."""
+    from fewtune.trials.entrants import Contender
+
+    method = method_of(run.job)
+    known = (one.seconds for one in ranked if one.method == method.spell() and one.seconds)
+    return Contender(method.spell(), method, {}, next(known, 0.0))
+
+
+def fields_of(
+    run: Run, contenders: Sequence[Contender]
+) -> tuple[dict[str, Field], list[Contender]]:
+    """What a search varies, by method, and the candidates with their places in it.
+
+    The first candidate of a method is what its proposals differ from. What the user gave is left
+    as it is.
+    """
+    from fewtune.trials.search import Field
+
+    assert run.source is not None
+    rows, width = len(run.data.train), run.answer_width
+    blocks = shape_of(run.source.config).layers
+    fields: dict[str, Field] = {}
+    known = []
+    for one in contenders:
+        spelled = one.method.spell()
+        if one.wins and spelled not in fields:
+            space = one.method.space(rows, width, blocks)
+            space = {name: span for name, span in space.items() if not _given(run.job, name)}
+            field = _that_fits(run, Field(one, space, _usual(run, one, space)))
+            fields |= {spelled: field} if field.space else {}
+        searched = fields[spelled].space if one.wins and spelled in fields else {}
+        known.append(replace(one, values=_usual(run, one, searched)))
+    return fields, known
+
+
+def _given(job: Job, name: str) -> bool:
+    """Whether the user, or a preset, says what an option is."""
+    loop = type(job.train).model_fields
+    return name in job.method_options or (
+        name in loop and getattr(job.train, name) != loop[name].default
+    )
+
+
+def _that_fits(run: Run, field: Field) -> Field:
+    """Without the method's sizes where they could take more than a third of the model's room."""
+    assert run.source is not None
+    if 3 * field.longest.reserved_tokens <= run.source.positions:
+        return field
+    own = type(field.base.method).model_fields
+    return replace(field, space={k: v for k, v in field.space.items() if k not in own})
+
+
+def _usual(run: Run, one: Contender, space: Space) -> dict[str, float]:
+    """The values of a candidate: its own, or what is decided where it says nothing."""
+    if not space:
+        return {}
+    from fewtune.trials.folds import ALONE
+
+    width = run.answer_width
+    options = one.options(run.job.train).model_copy(update=ALONE)
+    recipe = decide(one.method, options, len(run.data.train), False, width)
+    decided = recipe.options.model_dump() | {"learning_rate": max(recipe.parts.values())}
+    found = {name: decided.get(name, one.method.usual(name, width)) for name in space}
+    return {name: value or 0 for name, value in found.items()}
 
 
 def _ranked(run: Run) -> list[Proposed]:

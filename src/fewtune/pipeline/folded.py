@@ -65,7 +65,8 @@ def _baselines(run: Run, raced: Raced) -> dict[str, Answered]:
         learned = np.setdiff1d(np.arange(len(targets)), held)
         common[held] = task.majority(targets[learned], len(held))
     found = {"majority": common}
-    found |= {name: raced.probabilities(name) for name in BASELINES if name in raced.outcome.losses}
+    ran = [name for name in BASELINES if name in raced.outcome.answers]
+    found |= {name: raced.probabilities(name) for name in ran}
     kind = run.job.trials.thresholds
     return {name: task.decided_on(one, targets, kind).answered(one) for name, one in found.items()}
 

@@ -37,6 +37,7 @@ SECTIONS: dict[str, type[Options]] = {
 #: Every way to adapt a model, by name: what tunes it, and what changes the question alone.
 WAYS: dict[str, type[Method]] = {**METHODS, TextPrompt.name: TextPrompt}
 AUTO = "auto"
+GIVEN = "method_options"  # in the plan: those of a named method, where a search chooses the others
 TASKS = ("classify", "multilabel", "generate")
 
 #: The recipe that many guides give for small data. What the user gives wins.
@@ -141,6 +142,8 @@ def job_of_plan(plan: Mapping[str, Any]) -> Job:
     name = method.pop("name")
     if plan.get("asked") == AUTO:  # what was found is replayed from what was chosen
         name, method = AUTO, {}
+    elif GIVEN in plan:
+        name, method = plan["asked"], dict(plan[GIVEN])
     sections = {"data": data} | {name: plan.get(name) or {} for name in SECTIONS if name != "data"}
     built = [SECTIONS[name](**sections[name]) for name in SECTIONS]
     return Job(path, plan["task"], name, method, plan["options"], *built)  # type: ignore[arg-type]
@@ -153,8 +156,8 @@ FOLDS_BELOW = 2000  # rows; from here on a fifth of them is enough to score on
 
 
 def races(job: Job) -> bool:
-    """Whether the choice of the method is left to folds of the training rows."""
-    return job.method == AUTO and job.task in TASKS
+    """Whether folds of the training rows choose: the method, or the options of a named one."""
+    return (job.method == AUTO or job.trials.search > 0) and job.task in TASKS
 
 
 def held_out_from(job: Job) -> int:

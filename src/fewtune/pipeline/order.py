@@ -23,7 +23,7 @@ from fewtune.models.ladder import news
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.classify import classify
 from fewtune.pipeline.generate import generate
-from fewtune.pipeline.job import AUTO, Job, held_out_from, job_of_plan, races
+from fewtune.pipeline.job import Job, held_out_from, job_of_plan, races
 from fewtune.pipeline.plan import (
     choose,
     first_plan,
@@ -68,7 +68,7 @@ def start(job: Job) -> tuple[RunFolder, Iterator[Event]]:
     method, source, reasons = choose(job)
     refuse_early(job, data, method)
     mark = mark_of(job, data, method, source)
-    spelled = AUTO if races(job) else method.spell()
+    spelled = job.method if races(job) else method.spell()
     path = Path(job.run.output or RUNS / default_name(job.path, spelled, RUNS, mark))
     folder = RunFolder.create(path, first_plan(job, path.name, method, reasons, mark))
     if folder.state == "finished" and not job.run.again:

@@ -19,7 +19,7 @@ from fewtune.data.load import Dataset
 from fewtune.data.read import read_rows, shape_of
 from fewtune.methods.base import Method
 from fewtune.pipeline.extra import refuse_extra
-from fewtune.pipeline.job import AUTO, Job, method_of, races
+from fewtune.pipeline.job import AUTO, GIVEN, Job, method_of, races
 from fewtune.pipeline.run import watchable_rows
 from fewtune.pipeline.text_prompt import asked_method, marks, refuse_prompt
 from fewtune.tasks import LABELLED
@@ -108,10 +108,34 @@ def refuse_early(job: Job, data: Dataset, method: Method) -> None:
     if method.needs_steps:
         decide(method, job.train, len(data.train), watchable_rows(data))
     refuse_extra(job, method, data.train)
+    _refuse_search(job, method)
     if job.task in LABELLED and LABELLED[job.task].decides and job.evaluate.positive is not None:
         raise UsageError("positive: names one of two classes, and these rows have several labels.")
     if job.evaluate.positive is not None and job.evaluate.positive not in data.labels:
         raise UsageError(one_of("positive", job.evaluate.positive, data.labels))
+
+
+def _refuse_search(job: Job, method: Method) -> None:
+    """A search without Optuna, or without anything to vary.
+
+    Raises:
+        UsageError: it says what to do instead.
+    """
+    if not job.trials.search:
+        return
+    from fewtune.trials.search import refuse_missing
+
+    if not method.tunes:
+        raise UsageError(
+            f"search: `{method.spell()}` searches instructions by itself; --proposals says how "
+            "many the model proposes."
+        )
+    if not method.needs_steps:
+        raise UsageError(
+            f"search: `{method.spell()}` has no training to vary; leave --method out, or name one "
+            "that trains, such as `full` or `lora`."
+        )
+    refuse_missing()
 
 
 def _refuse_silent(job: Job, data: Dataset, method: Method) -> None:
@@ -209,7 +233,7 @@ def mark_of(job: Job, data: Dataset, method: Method, source: Source | None) -> s
     if not method.tunes:
         files += marks(job, method)
     base = fingerprint_of(source.folder) if source else ""
-    named = [AUTO] if races(job) else [method.spell(), method.model_dump_json()]
+    named = [AUTO] if job.method == AUTO else [method.spell(), method.model_dump_json()]
     return fingerprint(repr(sections), job.task, *named, base, *files)
 
 
@@ -230,6 +254,7 @@ def first_plan(
         "asked": job.method,
         "method": _named(job, method),
         **sections,
+        **({GIVEN: dict(job.method_options)} if races(job) and job.method != AUTO else {}),
         "chosen": {},
         "reasons": list(reasons),
         "fingerprint": mark,
@@ -238,7 +263,9 @@ def first_plan(
 
 def _named(job: Job, method: Method) -> dict[str, Any]:
     """The method with its options; the race names one later."""
-    return {"name": AUTO} if races(job) else {"name": method.spell(), **_own_options(method)}
+    if job.method == AUTO:
+        return {"name": AUTO}
+    return {"name": method.spell(), **_own_options(method)}
 
 
 def _own_options(method: Method) -> dict[str, Any]:

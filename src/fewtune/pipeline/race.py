@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fewtune.base.events import Event, tell
 from fewtune.data.holdout import folds_of
-from fewtune.methods import parse
-from fewtune.pipeline.contenders import contenders_of
+from fewtune.pipeline.contenders import contenders_of, fields_of
 from fewtune.pipeline.extra import setting_of
 from fewtune.pipeline.job import races
 from fewtune.pipeline.learning import learn_curve, learn_curve_of_answers
@@ -27,7 +26,9 @@ if TYPE_CHECKING:
     from fewtune.train.workbench import Workbench
     from fewtune.trials.entrants import Contender, LabelJudge
     from fewtune.trials.race import Entrant, Judge, Outcome
+    from fewtune.trials.search import Search
 
+PROPOSALS = "proposals"  # in the plan, beside the contenders
 FITS = "race"  # the folder of the fits, in the run's; and what of it stands in the plan
 
 
@@ -65,26 +66,29 @@ class Raced:
     @cached_property
     def chosen_by_fold(self) -> list[str]:
         """Of each fold of the first repeat the entrant chosen without a look at its rows."""
-        from fewtune.trials.race import cross_choices
+        from fewtune.trials.choosing import cross_choices
 
         once: list[np.ndarray] = []
         for held in self.folds:
             once.append(held)
             if sum(map(len, once)) == len(self.targets):
                 break
-        return cross_choices(self.outcome.losses, self.outcome.cost, once)
+        outcome = self.outcome
+        return cross_choices(outcome.losses, outcome.cost, once, outcome.proposed)
 
 
 def race(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, Raced]:
     """Hold the race, or replay it from the fits on disk; afterwards the run's method is chosen."""
-    from fewtune.trials.entrants import LabelJudge, entrants_of
+    from fewtune.trials.entrants import LabelJudge, entrant_of, entrants_of
     from fewtune.trials.fits import FitsOnDisk
 
     contenders = contenders_in(run)
     setting = setting_of(run, bench, examples)
     judge = LabelJudge(bench.task.choice, examples.targets)
-    entrants = entrants_of(setting, contenders, texts(run.data.train))
-    outcome = yield from held(run, entrants, setting.folds, len(examples), judge)
+    read = texts(run.data.train)
+    entrants = entrants_of(setting, contenders, read)
+    search = search_of(run, contenders, partial(entrant_of, setting, read))
+    outcome = yield from held(run, entrants, setting.folds, len(examples), judge, search)
     raced = Raced(outcome, bench.task, judge, setting.folds, examples.targets)
     winner = crowned(run, bench, contenders, outcome)
     if "winner" not in run.chosen[FITS]:
@@ -95,6 +99,7 @@ def race(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, R
         keep(run, raced.task, winner.method.spell(), found, raced.targets, raced.folds)
         write_down(run, outcome, told)
     fits = FitsOnDisk(run.folder.path / FITS)
+    entrants += search.entrants if search else []
     yield from learn_curve(run, entrants, raced, fits)
     return raced
 
@@ -104,6 +109,7 @@ def race_answers(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event,
     from fewtune.trials.answer_entrants import (
         AnswerJudge,
         AnswerSetting,
+        answer_entrant,
         answer_entrants,
         folds_of_rows,
     )
@@ -117,18 +123,25 @@ def race_answers(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event,
     setting = AnswerSetting(bench, rows, folds, width, run.folder.path / "trials")
     judge = AnswerJudge(float(rows.learned.mean()))
     entrants = answer_entrants(setting, contenders)
-    outcome = yield from held(run, entrants, folds, len(rows), judge)
+    search = search_of(run, contenders, partial(answer_entrant, setting))
+    outcome = yield from held(run, entrants, folds, len(rows), judge, search)
     if not outcome.winner:
         yield tell("warned", message=_too_dear(run, contenders[0]))
     crowned(run, bench, contenders, outcome)
     if "winner" not in run.chosen[FITS]:
         write_down(run, outcome, {})
     fits = FitsOnDisk(run.folder.path / FITS)
+    entrants += search.entrants if search else []
     yield from learn_curve_of_answers(run, entrants, outcome, folds, rows, fits)
 
 
 def held(
-    run: Run, entrants: Sequence[Entrant], folds: list[np.ndarray], rows: int, judge: Judge
+    run: Run,
+    entrants: Sequence[Entrant],
+    folds: list[np.ndarray],
+    rows: int,
+    judge: Judge,
+    search: Search | None,
 ) -> Generator[Event, None, Outcome]:
     """The race itself, its fits kept in the run folder."""
     from fewtune.trials.fits import FitsOnDisk
@@ -136,7 +149,31 @@ def held(
 
     kept = FitsOnDisk(run.folder.path / FITS)
     budget, soft = (run.chosen[FITS][name] for name in ("budget", "soft"))
-    return (yield from Race(entrants, folds, rows, judge, kept, budget, soft).run())
+    one = Race(entrants, folds, rows, judge, kept, budget, soft, proposals=search)
+    return (yield from one.run())
+
+
+def search_of(
+    run: Run, contenders: Sequence[Contender], entrant: Callable[[Contender], Entrant]
+) -> Search | None:
+    """Where the race's proposals come from; None without --search.
+
+    Every proposal is written into the plan when it is made.
+    """
+    if not run.job.trials.search:
+        return None
+    from fewtune.trials.entrants import Contender
+    from fewtune.trials.search import Search
+
+    told: list[Any] = run.chosen[FITS].setdefault(PROPOSALS, [])
+
+    def keep(one: Contender) -> None:
+        told.append(one.as_json())
+        _write_plan(run)
+
+    fields, known = fields_of(run, contenders)
+    made = [Contender.of_json(one) for one in told]
+    return Search(fields, run.job.trials.search, run.seed, entrant, known, made, keep)
 
 
 def crowned(
@@ -146,8 +183,12 @@ def crowned(
 
     Where no candidate could be seen to the end within the budget it is the plan's first.
     """
-    named = {one.name: one for one in contenders}
-    winner = named.get(outcome.winner, contenders[0])
+    from fewtune.trials.entrants import Contender
+
+    proposed = [Contender.of_json(one) for one in run.chosen[FITS].get(PROPOSALS, ())]
+    named = {one.name: one for one in [*contenders, *proposed]}
+    first = next((one for one in contenders if one.wins), contenders[0])
+    winner = named.get(outcome.winner, first)
     run.method = winner.method
     run.job = replace(run.job, train=winner.options(run.job.train))
     bench.train = run.job.train
@@ -166,7 +207,12 @@ def reserved_tokens(run: Run) -> int:
     """Positions that no text may use: of all candidates, for they share the tokens."""
     if not races(run.job):
         return run.method.reserved_tokens
-    return max(one.method.reserved_tokens for one in contenders_in(run))
+    contenders = contenders_in(run)
+    most = [one.method.reserved_tokens for one in contenders]
+    if run.job.trials.search:
+        fields, _ = fields_of(run, contenders)
+        most += [one.longest.reserved_tokens for one in fields.values()]
+    return max(most)
 
 
 def contenders_in(run: Run) -> list[Contender]:
@@ -178,25 +224,10 @@ def contenders_in(run: Run) -> list[Contender]:
         run.chosen[FITS] = {
             "budget": budget,
             "soft": soft,
-            "contenders": [_as_json(one) for one in found],
+            "contenders": [one.as_json() for one in found],
         }
         _write_plan(run)
-    return [
-        Contender(
-            one["name"], parse(one["method"], one["options"]), dict(one["train"]), one["seconds"]
-        )
-        for one in run.chosen[FITS]["contenders"]
-    ]
-
-
-def _as_json(one: Contender) -> Mapping[str, Any]:
-    return {
-        "name": one.name,
-        "method": one.method.spell(),
-        "options": {k: v for p in one.method.parts() for k, v in p.model_dump().items()},
-        "train": dict(one.train),
-        "seconds": one.seconds,
-    }
+    return [Contender.of_json(one) for one in run.chosen[FITS]["contenders"]]
 
 
 def write_down(run: Run, outcome: Outcome, told: Mapping[str, Any]) -> None:
@@ -211,17 +242,30 @@ def write_down(run: Run, outcome: Outcome, told: Mapping[str, Any]) -> None:
 
 def _reason(outcome: Outcome) -> str:
     """Why the winner was chosen, with the numbers."""
+    from fewtune.trials.choosing import errors_of
+
     lines = {line["name"]: line for line in outcome.table}
     own, best = lines[outcome.winner], lines[outcome.leader]
     ran = [one for one in outcome.table if one["rows"] and one["state"] != "out of time"]
     said = f"`{outcome.winner}`: {_reached(own)} on {own['folds']} folds of the training rows"
     if outcome.winner == outcome.leader:
-        return f"{said}, the best of {len(ran)} candidates."
+        return f"{said}, the best of {len(ran)} candidates{_searched(outcome)}."
+    if outcome.leader in outcome.proposed:
+        return (
+            f"{said}; the best of {len(ran)} candidates, `{outcome.leader}` ({_reached(best)}), is "
+            f"ahead by less than the {errors_of(len(outcome.proposed)):.1f} standard errors that "
+            f"chance gives the best of {len(outcome.proposed)} proposals."
+        )
     return (
         f"{said}; the best of {len(ran)} candidates, `{outcome.leader}` ({_reached(best)}), is "
         f"ahead by less than a standard error and takes {best['seconds']:.1f} s a fold where this "
         f"takes {own['seconds']:.1f} s."
     )
+
+
+def _searched(outcome: Outcome) -> str:
+    count = len(outcome.proposed)
+    return f", {count} of them proposed by the search" if count else ""
 
 
 def _reached(line: Mapping[str, Any]) -> str:

@@ -40,11 +40,14 @@ class AnswerSetting:
 
 def answer_entrants(setting: AnswerSetting, contenders: Sequence[Contender]) -> list[Entrant]:
     """The untouched model, then the contenders."""
-    share = 1 - len(setting.folds[0]) / len(setting.rows)
     untouched = Entrant(BEFORE, partial(_ask, setting), stays=True, wins=False)
-    return [untouched] + [
-        Entrant(one.name, partial(_teach, setting, one), share * one.seconds) for one in contenders
-    ]
+    return [untouched] + [answer_entrant(setting, one) for one in contenders]
+
+
+def answer_entrant(setting: AnswerSetting, one: Contender) -> Entrant:
+    """A contender on the setting's rows."""
+    share = 1 - len(setting.folds[0]) / len(setting.rows)
+    return Entrant(one.name, partial(_teach, setting, one), share * one.seconds)
 
 
 def _ask(setting: AnswerSetting, learned: np.ndarray, held: np.ndarray) -> np.ndarray:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
+from fewtune.methods import parse
 from fewtune.methods.base import Method
 from fewtune.models.choice import Choice
 from fewtune.models.ngrams import fit_ngrams
@@ -26,32 +28,57 @@ class Contender:
         method: with its own options.
         train: options of training that differ from the user's.
         seconds: expected of a fit to all rows; 0 where nobody knows.
+        wins: False for what is there to be compared with and cannot be chosen.
+        values: of the options that a search varies; of those alone that are in its spaces.
     """
 
     name: str
     method: Method
     train: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    wins: bool = True
+    values: Mapping[str, float] = field(default_factory=dict)
 
     def options(self, given: TrainOptions) -> TrainOptions:
         """The user's options, with these."""
         return given.model_copy(update=dict(self.train))
 
+    def as_json(self) -> dict[str, Any]:
+        """As the plan holds it."""
+        return {
+            "name": self.name,
+            "method": self.method.spell(),
+            "options": {k: v for p in self.method.parts() for k, v in p.model_dump().items()},
+            "train": dict(self.train),
+            "seconds": self.seconds,
+            **({} if self.wins else {"wins": False}),
+            **({"values": dict(self.values)} if self.values else {}),
+        }
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> Contender:
+        """As `as_json` wrote it."""
+        method = parse(told["method"], told["options"])
+        kept = {k: v for k, v in told.items() if k not in ("method", "options")}
+        return cls(method=method, **kept)
+
 
 def entrants_of(
     setting: Setting, contenders: Sequence[Contender], texts: Sequence[str]
 ) -> list[Entrant]:
-    """Contenders on the setting's rows.
+    """Contenders on the setting's rows; those without steps of training are its baselines."""
+    return [replace(entrant_of(setting, texts, one), stays=not _trains(one)) for one in contenders]
+
+
+def entrant_of(setting: Setting, texts: Sequence[str], one: Contender) -> Entrant:
+    """A contender on the setting's rows.
 
     Args:
         setting: its method does not matter.
         texts: the rows' texts, for those that count n-grams.
     """
     share = 1 - len(setting.folds[0]) / len(setting.examples)
-    return [
-        Entrant(one.name, _fit_of(setting, one, texts), share * one.seconds, not _trains(one))
-        for one in contenders
-    ]
+    return Entrant(one.name, _fit_of(setting, one, texts), share * one.seconds, wins=one.wins)
 
 
 def _trains(one: Contender) -> bool:

@@ -34,7 +34,14 @@ class TrialOptions(Options):
     budget: str | None = option(
         None,
         "time for the race of --method auto, as 90s, 10m or 1h; by default what fifty "
-        "passes of full take here, at least a minute",
+        "passes of full take here, at least a minute; longer with --search",
+    )
+    search: int = option(
+        0,
+        "candidates that Optuna proposes to the race, from the methods' own search spaces; with "
+        "--method NAME from that method's alone (needs fewtune[search])",
+        ge=0,
+        le=200,
     )
     thresholds: Literal["common", "class", "half"] = option(
         "common",

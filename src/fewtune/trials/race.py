@@ -8,6 +8,10 @@ best is chosen (Breiman et al. 1984, section 3.4.3: nearly as good, and less cho
 What is compared is the log-loss of every held-out row at the candidate's own temperature: with few
 rows accuracy moves in steps that hide which of two is better, and an over-confident candidate can
 be calibrated after the choice (docs/decisions/0012).
+
+After the plan's candidates come those that a search proposes, one by one, for each is proposed
+from what all before it reached. They meet the same folds and leave by the same test, and how many
+they are counts wherever chance could favour one of them (docs/decisions/0014).
 """
 
 from __future__ import annotations
@@ -19,11 +23,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.events import Event, tell
 from fewtune.evaluate.paired import compare_means, holm
+from fewtune.trials.choosing import best_of, choose, within
 
 LEVEL = 0.05
 FIRST_LOOK = 2  # folds, before anybody leaves
+SWAPS = 1000  # of a comparison
+FINER = 200  # swaps a proposal: enough for a p value that is multiplied by their number
 
 Line = dict[str, Any]
 
@@ -53,6 +61,32 @@ class Fitted:
 
     answers: np.ndarray
     seconds: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a candidate has reached so far.
+
+    Attributes:
+        losses: the mean over its rows after each of its folds.
+        whole: whether it has answered all folds.
+    """
+
+    losses: tuple[float, ...]
+    whole: bool
+
+
+class Proposals(Protocol):
+    """Where further candidates come from."""
+
+    @property
+    def count(self) -> int:
+        """How many at most."""
+        ...
+
+    def next(self, seen: Mapping[str, Seen]) -> Entrant | None:
+        """One more, by what every candidate has reached; None where there is none."""
+        ...
 
 
 class Kept(Protocol):
@@ -86,10 +120,11 @@ class Judge(Protocol):
 
 @dataclass
 class Runner:
-    """An entrant on its way."""
+    """An entrant on its way; `proposed` is its number among the proposals, 0 for the plan's."""
 
     entrant: Entrant
     state: str = "runs"
+    proposed: int = 0
     fitted: dict[int, Fitted] = field(default_factory=dict)
 
     @property
@@ -110,6 +145,7 @@ class Outcome:
         answers: name -> (rows, ...), NaN likewise, mean over repeats.
         cost: name -> seconds of a fold.
         seconds: of all fits.
+        proposed: the names among `losses` that a search proposed.
     """
 
     winner: str
@@ -119,6 +155,7 @@ class Outcome:
     answers: dict[str, np.ndarray]
     cost: dict[str, float]
     seconds: float
+    proposed: tuple[str, ...] = ()
 
 
 @dataclass
@@ -134,6 +171,7 @@ class Race:
         budget: seconds for all fits and the winner's refit.
         soft: nobody asked for the budget, so the most promising is seen to its end also beyond it.
         patient: nobody leaves for being beaten.
+        proposals: of a search, after the entrants.
     """
 
     entrants: Sequence[Entrant]
@@ -144,9 +182,11 @@ class Race:
     budget: float
     soft: bool = False
     patient: bool = False
+    proposals: Proposals | None = None
 
     def __post_init__(self) -> None:
         self.runners = {one.name: Runner(one) for one in self.entrants}
+        self._known: dict[tuple[str, int], list[np.ndarray]] = {}
 
     def run(self) -> Generator[Event, None, Outcome]:
         """Fold by fold, the cheap candidates first."""
@@ -157,6 +197,8 @@ class Race:
                     yield from self._fit(runner, fold)
             if fold + 1 >= FIRST_LOOK and not self.patient:
                 yield from self._send_away(fold + 1)
+        if self.proposals is not None:
+            yield from self._search(self.proposals)
         outcome = self._outcome()
         yield tell("tried", what="methods", table=outcome.table, kept=[outcome.winner])
         return outcome
@@ -196,9 +238,17 @@ class Race:
     def _affords(self, runner: Runner) -> bool:
         """Whether another fold fits in the budget, and a refit to all rows after it."""
         alone = sum(not one.entrant.stays and one.state == "runs" for one in self.runners.values())
-        if runner.entrant.stays or (self.soft and alone == 1):
+        if runner.entrant.stays or (self.soft and alone == 1 and not runner.proposed):
             return True
-        return self.spent + self._seconds(runner) * (1 + self._refit) <= self.budget
+        limit = self.budget if runner.proposed or alone == 1 else self._limit
+        return self.spent + self._seconds(runner) * (1 + self._refit) <= limit
+
+    @property
+    def _limit(self) -> float:
+        """What the plan's candidates may take together; the rest is the proposals'."""
+        tuned = sum(not one.stays for one in self.entrants)
+        more = self.proposals.count if self.proposals else 0
+        return self.budget * tuned / (tuned + more) if more else self.budget
 
     @property
     def _refit(self) -> float:
@@ -218,7 +268,8 @@ class Race:
         while len(tuned) > self.soft:
             now = sum(self._seconds(one) for one in tuned if fold not in one.fitted)
             later = max(map(self._seconds, tuned)) * (left - 1 + self._refit)
-            if self.spent + always + now + later <= self.budget:
+            limit = self._limit if len(tuned) > 1 else self.budget
+            if self.spent + always + now + later <= limit:
                 return
             tuned.pop().state = "out of time"
 
@@ -252,6 +303,67 @@ class Race:
                 self.runners[name].state = "beaten"
                 yield tell("left", trial=name, by=leader, folds=looks, p=p)
 
+    def _search(self, proposals: Proposals) -> Generator[Event, None, None]:
+        """Proposals, one after another, as long as one more could be seen to its end."""
+        number = 0
+        while (entrant := proposals.next(self._seen())) is not None:
+            number += 1
+            runner = Runner(entrant, proposed=number)
+            if not self._sees_the_end(runner):
+                yield tell("warned", message=_too_late(number - 1, proposals.count))
+                return
+            self.runners[entrant.name] = runner
+            yield tell("proposed", trial=entrant.name, number=number, of=proposals.count)
+            yield from self._try_out(runner, proposals.count)
+
+    def _try_out(self, runner: Runner, count: int) -> Generator[Event, None, None]:
+        """A proposal, fold by fold, until it is through or leaves."""
+        for fold in range(len(self.folds)):
+            try:
+                yield from self._fit(runner, fold)
+            except Interrupted:
+                raise
+            except FewtuneError as error:  # a rate at which the loss is no number, and the like
+                runner.state = "failed"
+                yield tell("warned", message=f"{runner.entrant.name}: {error}")
+            if runner.state == "runs" and fold + 1 >= FIRST_LOOK and not self.patient:
+                yield from self._send_proposal_away(runner, fold + 1, count)
+            if runner.state != "runs":
+                return
+
+    def _sees_the_end(self, runner: Runner) -> bool:
+        """Whether all folds of a proposal fit in the budget, and after it the dearest refit."""
+        tuned = [one for one in self.runners.values() if one.state == "runs"]
+        refit = max(map(self._seconds, [*tuned, runner])) * self._refit
+        return self.spent + self._seconds(runner) * len(self.folds) + refit <= self.budget
+
+    def _send_proposal_away(
+        self, runner: Runner, looks: int, count: int
+    ) -> Generator[Event, None, None]:
+        """It leaves where the leader beats it beyond noise, corrected for all proposals.
+
+        Those to come are not known yet, so that the correction is Bonferroni's for their number.
+        """
+        losses, name = self._may_win(self._losses()), runner.entrant.name
+        leader = best_of(losses)
+        if leader == name:
+            return
+        p = min(1.0, count * _beaten(losses[name], losses[leader], max(SWAPS, FINER * count)))
+        if p < LEVEL / max(1, len(self.folds) - FIRST_LOOK + 1):
+            runner.state = "beaten"
+            yield tell("left", trial=name, by=leader, folds=looks, p=p)
+
+    def _seen(self) -> dict[str, Seen]:
+        """Of every entrant that has answered, the mean loss after each fold."""
+        found = {}
+        for name, runner in self.runners.items():
+            if runner.fitted:
+                each = self._row_losses(runner)
+                sums = np.cumsum([one.sum() for one in each])
+                means = sums / np.cumsum([len(one) for one in each])
+                found[name] = Seen(tuple(map(float, means)), len(each) == len(self.folds))
+        return found
+
     def _losses(self) -> dict[str, np.ndarray]:
         """Of every entrant that has answered, (rows,), NaN where it has not; mean over repeats."""
         return {
@@ -261,6 +373,13 @@ class Race:
         }
 
     def _row_losses(self, runner: Runner) -> list[np.ndarray]:
+        """Of every fold that it answered; found once, for a search asks often."""
+        key = runner.entrant.name, len(runner.fitted)
+        if key not in self._known:
+            self._known[key] = self._found_losses(runner)
+        return self._known[key]
+
+    def _found_losses(self, runner: Runner) -> list[np.ndarray]:
         rows = np.concatenate([self.folds[k] for k in runner.fitted])
         answers = np.concatenate([one.answers for one in runner.fitted.values()])
         sizes = [len(self.folds[k]) for k in runner.fitted]
@@ -283,20 +402,33 @@ class Race:
         every = self._losses()
         losses = self._may_win(every)
         cost = {name: self.runners[name].seconds for name in losses}
-        leader, winner = (best_of(losses), choose(losses, cost)) if losses else ("", "")
-        tied = within(losses, leader) if losses else []
-        for name, runner in self.runners.items():
-            if runner.state == "runs":
-                runner.state = "tied" if name in tied else "behind"
-        if winner:
-            self.runners[winner].state = "chosen"
+        proposed = tuple(name for name in losses if self.runners[name].proposed)
+        leader = best_of(losses) if losses else ""
+        winner = choose(losses, cost, proposed) if losses else ""
+        self._settle(losses, leader, winner)
         answers = {
             name: self._spread(runner, [one.answers for one in runner.fitted.values()])
             for name, runner in self.runners.items()
             if runner.fitted
         }
         table = self._table(every)
-        return Outcome(winner, leader, table, losses, answers, cost, self.spent)
+        return Outcome(winner, leader, table, losses, answers, cost, self.spent, proposed)
+
+    def _settle(self, losses: Mapping[str, np.ndarray], leader: str, winner: str) -> None:
+        """How those ended that ran all folds.
+
+        A proposal that is ahead of what was chosen, but by no more than chance gives the best of
+        so many, is `unproven`; one that is as good as the best is `near`.
+        """
+        tied = within(losses, leader) if losses else []
+        for name, runner in self.runners.items():
+            if runner.state == "runs":
+                runner.state = "tied" if name in tied else "behind"
+                if runner.proposed and name in tied:
+                    ahead = np.nanmean(losses[name]) < np.nanmean(losses[winner])
+                    runner.state = "unproven" if ahead else "near"
+        if winner:
+            self.runners[winner].state = "chosen"
 
     def _table(self, losses: Mapping[str, np.ndarray]) -> list[Line]:
         first, *others = self.runners
@@ -323,83 +455,23 @@ class Race:
             line |= {"rows": len(rows), "seconds": round(runner.seconds, 3)}
             line[self.judge.metric] = float(self.judge.losses(answers, rows).mean())
             line |= self.judge.also(answers, rows)
-        return line | {"state": runner.state}
+        proposed = {"proposed": runner.proposed} if runner.proposed else {}
+        return line | {"state": runner.state} | proposed
 
 
-# ---- the choice, a function of losses alone
+def _too_late(tried: int, count: int) -> str:
+    return (
+        f"search: there was time for {tried} of {count} proposals within the budget of the race; "
+        "--budget gives more."
+    )
 
 
-def choose(losses: Mapping[str, np.ndarray], cost: Mapping[str, float]) -> str:
-    """The cheapest of those within one standard error of the best.
-
-    Args:
-        losses: name -> (rows,), NaN where a candidate did not answer.
-        cost: name -> seconds.
-
-    >>> near = {"a": np.array([1.0, 2, 3, 2]), "b": np.array([1.1, 1.8, 3, 1.9])}
-    >>> choose(near, {"a": 1, "b": 9}), choose(near, {"a": 9, "b": 1})
-    ('a', 'b')
-    """
-    return min(within(losses, best_of(losses)), key=cost.__getitem__)
-
-
-def best_of(losses: Mapping[str, np.ndarray]) -> str:
-    """The lowest mean loss of those that answered all the rows that anybody did.
-
-    Whoever left was beaten, or was the least promising when time ran short; and means over
-    different rows would not compare.
-    """
-    rows = {name: int(np.isfinite(one).sum()) for name, one in losses.items()}
-    whole = [name for name in losses if rows[name] == max(rows.values())]
-    return min(whole, key=lambda name: float(np.nanmean(losses[name])))
-
-
-def within(losses: Mapping[str, np.ndarray], best: str) -> list[str]:
-    """The best, and those at most one standard error of the paired difference behind it."""
-    rows = np.isfinite(losses[best])
-    found = []
-    for name, one in losses.items():
-        if not np.array_equal(np.isfinite(one), rows):
-            continue
-        apart = one[rows] - losses[best][rows]
-        error = apart.std(ddof=1) / len(apart) ** 0.5 if len(apart) > 1 else 0.0
-        if apart.mean() <= error:
-            found.append(name)
-    return found
-
-
-def cross_choices(
-    losses: Mapping[str, np.ndarray], cost: Mapping[str, float], folds: Sequence[np.ndarray]
-) -> list[str]:
-    """Of each fold the name that is chosen without a look at the fold's own rows.
-
-    Its answers to the fold are then those of a choice and of fits that have not seen the rows: the
-    score of the whole procedure, at the price of one race.
-
-    Args:
-        losses, cost: as `choose` takes them.
-        folds: held-out positions, each row in one.
-    """
-    chosen = []
-    for held in folds:
-        outside = {name: one.copy() for name, one in losses.items()}
-        for one in outside.values():
-            one[held] = np.nan
-        heard = {
-            name: one
-            for name, one in outside.items()
-            if np.isfinite(one).any() and np.isfinite(losses[name][held]).all()
-        }
-        chosen.append(choose(heard, cost))
-    return chosen
-
-
-def _beaten(one: np.ndarray, leader: np.ndarray) -> float:
+def _beaten(one: np.ndarray, leader: np.ndarray, swaps: int = SWAPS) -> float:
     """The p value of being behind the leader; 1 where it is not."""
     ours, best = _both(one, leader)
     if not len(ours) or ours.mean() <= best.mean():
         return 1.0
-    return compare_means(best, ours, higher_is_better=False)["p"]
+    return compare_means(best, ours, higher_is_better=False, count=swaps)["p"]
 
 
 def _both(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

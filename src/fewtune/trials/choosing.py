@@ -1,0 +1,104 @@
+"""Who wins a race: functions of the losses alone.
+
+The cheapest within one standard error of the best (Breiman et al. 1984, section 3.4.3: nearly as
+good, and less chosen by chance). What a search proposed must be ahead by more, the more proposals
+there were (docs/decisions/0014).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from statistics import NormalDist
+
+import numpy as np
+
+ONE_ERROR = NormalDist().cdf(-1.0)  # 16 %: how often chance puts an equal ahead by as much
+
+
+def choose(
+    losses: Mapping[str, np.ndarray], cost: Mapping[str, float], proposed: Collection[str] = ()
+) -> str:
+    """The cheapest of those within one standard error of the best.
+
+    The best of many proposals is ahead of its equals by chance. One of them is chosen only where
+    it is the best of all and ahead of every candidate of the plan by more than the errors that
+    chance gives the best of so many (`errors_of`).
+
+    Args:
+        losses: name -> (rows,), NaN where a candidate did not answer.
+        cost: name -> seconds.
+        proposed: which of them a search proposed.
+
+    >>> near = {"a": np.array([1.0, 2, 3, 2]), "b": np.array([1.1, 1.8, 3, 1.9])}
+    >>> choose(near, {"a": 1, "b": 9}), choose(near, {"a": 9, "b": 1})
+    ('a', 'b')
+    """
+    best = best_of(losses)
+    planned = {name: one for name, one in losses.items() if name not in proposed}
+    if best not in proposed:
+        return min(within(planned, best), key=cost.__getitem__)
+    as_good = within({**planned, best: losses[best]}, best, errors_of(len(proposed)))
+    return min((name for name in as_good if name != best), key=cost.__getitem__, default=best)
+
+
+def errors_of(proposals: int) -> float:
+    """By how many standard errors chance puts one of so many equals ahead as often as one by one.
+
+    >>> [round(errors_of(count), 2) for count in (1, 4, 12, 50)]
+    [1.0, 1.75, 2.22, 2.73]
+    """
+    return -NormalDist().inv_cdf(ONE_ERROR / max(1, proposals))
+
+
+def best_of(losses: Mapping[str, np.ndarray]) -> str:
+    """The lowest mean loss of those that answered all the rows that anybody did.
+
+    Whoever left was beaten, or was the least promising when time ran short; and means over
+    different rows would not compare.
+    """
+    rows = {name: int(np.isfinite(one).sum()) for name, one in losses.items()}
+    whole = [name for name in losses if rows[name] == max(rows.values())]
+    return min(whole, key=lambda name: float(np.nanmean(losses[name])))
+
+
+def within(losses: Mapping[str, np.ndarray], best: str, errors: float = 1.0) -> list[str]:
+    """The best, and those at most so many standard errors of the paired difference behind it."""
+    rows = np.isfinite(losses[best])
+    found = []
+    for name, one in losses.items():
+        if not np.array_equal(np.isfinite(one), rows):
+            continue
+        apart = one[rows] - losses[best][rows]
+        error = apart.std(ddof=1) / len(apart) ** 0.5 if len(apart) > 1 else 0.0
+        if apart.mean() <= errors * error:
+            found.append(name)
+    return found
+
+
+def cross_choices(
+    losses: Mapping[str, np.ndarray],
+    cost: Mapping[str, float],
+    folds: Sequence[np.ndarray],
+    proposed: Collection[str] = (),
+) -> list[str]:
+    """Of each fold the name that is chosen without a look at the fold's own rows.
+
+    Its answers to the fold are then those of a choice and of fits that have not seen the rows: the
+    score of the whole procedure, at the price of one race.
+
+    Args:
+        losses, cost, proposed: as `choose` takes them.
+        folds: held-out positions, each row in one.
+    """
+    chosen = []
+    for held in folds:
+        outside = {name: one.copy() for name, one in losses.items()}
+        for one in outside.values():
+            one[held] = np.nan
+        heard = {
+            name: one
+            for name, one in outside.items()
+            if np.isfinite(one).any() and np.isfinite(losses[name][held]).all()
+        }
+        chosen.append(choose(heard, cost, proposed))
+    return chosen
