@@ -434,9 +434,7 @@ def test_a_writer_has_no_labels(taught, reports, capsys):
 def test_predict_answers_a_files_rows_and_goes_on_where_it_stopped(
     taught, reports, tmp_path, monkeypatch
 ):
-    from fewtune.cli import answering
-
-    monkeypatch.setattr(answering, "AT_ONCE", 16)
+    in_bunches(monkeypatch)
     out = tmp_path / "answers.jsonl"
     words = ("predict", taught.folder.path, reports, "--output", out, "--max_new_tokens", "6")
     words += ("--temperature", "1", "--seed", "3")
@@ -452,23 +450,48 @@ def test_predict_answers_a_files_rows_and_goes_on_where_it_stopped(
         assert out.read_text().splitlines() == lines  # the dice fall as they fell
 
 
-def test_a_stopped_predict_keeps_what_is_answered(taught, reports, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("how", [KeyboardInterrupt, RuntimeError], ids=["ctrl-c", "killed"])
+def test_a_stopped_predict_keeps_every_batch_and_goes_on_as_if_it_had_not(
+    taught, reports, tmp_path, monkeypatch, capsys, how
+):
     from fewtune.cli import answering
 
-    monkeypatch.setattr(answering, "AT_ONCE", 16)
-    out = tmp_path / "answers.jsonl"
-    answers = answering.Asking.answers
+    in_bunches(monkeypatch)
+    out, whole = tmp_path / "answers.jsonl", tmp_path / "whole.jsonl"
+    words = ("predict", taught.folder.path, reports, "--max_new_tokens", "6", "--temperature", "1")
+    assert code_of(*words, "--output", whole) == 0
+    answers, batches = answering.Asking.answers, []
 
-    def stopped(self, rows, bunch):
-        if bunch == 2:
-            raise KeyboardInterrupt
-        return answers(self, rows, bunch)
+    def watched(self, rows, bunch, known=()):
+        for some in answers(self, rows, bunch, known):
+            batches.append(len(some))
+            yield some
+            if len(batches) == 7:  # in the middle of the fourth bunch of two batches
+                raise how
 
-    monkeypatch.setattr(answering.Asking, "answers", stopped)
-    words = ("predict", taught.folder.path, reports, "--output", out, "--max_new_tokens", "2")
-    assert code_of(*words) == 130
-    assert "32 rows are in" in capsys.readouterr().err
-    assert len(out.read_text().splitlines()) == 32
+    monkeypatch.setattr(answering.Asking, "answers", watched)
+    if how is KeyboardInterrupt:
+        assert code_of(*words, "--output", out) == 130
+        assert "56 answers are kept" in capsys.readouterr().err
+    else:
+        with pytest.raises(RuntimeError):
+            code_of(*words, "--output", out)
+    assert len(out.read_text().splitlines()) == 48
+    beside = tmp_path / "answers.jsonl.begun"
+    assert len(beside.read_text().splitlines()) == 8
+    with open(beside, "a") as file:
+        file.write('{"row": 56, "line": {"or')  # killed in the middle of a line
+    assert code_of(*words, "--output", out) == 0
+    assert batches == [8] * 7 + [4]  # nothing was asked twice
+    assert out.read_bytes() == whole.read_bytes()
+    assert not beside.exists()
+
+
+def in_bunches(monkeypatch, rows=16, batch=8):
+    """Small bunches of small batches."""
+    for module in ("answering", "answered"):
+        monkeypatch.setattr(f"fewtune.cli.{module}.BUNCH", rows)
+    monkeypatch.setattr("fewtune.models.speaking.ROWS", batch)
 
 
 @pytest.mark.parametrize(

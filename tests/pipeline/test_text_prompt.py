@@ -465,6 +465,113 @@ def test_a_local_model_is_asked_the_same_way(tmp_path, monkeypatch):
     assert fewtune.load(run.path).predict(lines[0]["text"])[0]["answer"] == lines[0]["answer"]
 
 
+def test_a_question_too_long_for_a_local_model_is_told_and_the_others_are_answered(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("FEWTUNE_CACHE", str(tmp_path / "cache"))
+    speaker = tmp_path / "speaker"
+    build_speaker("qwen2", speaker, max_position_embeddings=128)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    saved_prompt(folder, speaker, labels=())
+    asked = [" ".join(WORDS[:3]), " ".join([WORDS[0]] * 300), " ".join(WORDS[2:5])]
+    source = tmp_path / "q.jsonl"
+    source.write_text("".join(json.dumps({"prompt": one}) + "\n" for one in asked))
+    out = tmp_path / "a.jsonl"
+    words = ("predict", folder, source, "--max_new_tokens", "4")
+    assert code_of(*words, "--output", out) == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["prediction"] is None for line in lines] == [False, True, False]
+    told = " ".join(capsys.readouterr().err.split())
+    assert "1 of 3 rows have no answer; the first, q.jsonl:2: a question of" in told
+    assert "more than the 128 positions of" in told
+    assert code_of(*words, "--output", out) == 0  # what is told is not asked again
+    assert "3 of 3 rows are answered already" in " ".join(capsys.readouterr().err.split())
+    found = fewtune.load(folder).generate(asked, max_new_tokens=4)
+    assert [one["prediction"] is None for one in found] == [False, True, False]
+    assert code_of("generate", folder, asked[1], "--max_new_tokens", "4") == 1
+    assert "ask something shorter" in capsys.readouterr().err
+
+
+def test_a_text_too_long_for_a_local_model_is_told_and_the_others_are_labelled(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("FEWTUNE_CACHE", str(tmp_path / "cache"))
+    speaker = tmp_path / "speaker"
+    build_speaker("qwen2", speaker, max_position_embeddings=256)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    saved_prompt(folder, speaker, labels=("bad", "good"))
+    rows = [("pump lamp", "bad"), ("lamp " * 300, "good"), ("pump pump", "good")]
+    data = write(tmp_path / "a.csv", rows)
+    assert code_of("predict", folder, data, "--output", tmp_path / "out.csv") == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "1 of 3 rows have no answer; the first, a.csv:3: a question of" in told
+    assert [("refused" in one) for one in fewtune.load(folder).predict([r[0] for r in rows])] == [
+        False, True, False,
+    ]  # fmt: skip
+    assert code_of("evaluate", folder, data, "--bootstrap", "100") == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "1 of 3 questions have no answer" in told
+    assert "a.csv:3: a question of" in told
+
+
+def saved_prompt(folder, model, labels):
+    from fewtune.trials.prompt import Example, Prompt
+    from fewtune.trials.prompted import save
+
+    save(folder, Prompt("Say.", labels=labels), [Example("pump", "bad")], ["bad"], str(model))
+
+
+def test_a_question_that_a_server_refuses_is_told_and_the_others_are_answered(
+    server, at_once, tmp_path, capsys
+):
+    model = f"endpoint:{server.url}#tiny"
+    folder = tmp_path / "model"
+    folder.mkdir()
+    saved_prompt(folder, model, labels=())
+    source = tmp_path / "q.jsonl"
+    asked = [f"what fails in machine {k} is w{k}" for k in range(6)]
+    source.write_text("".join(json.dumps({"prompt": one}) + "\n" for one in asked))
+    long = {"status": 400, "body": {"error": {"message": "maximum context length is 4096"}}}
+    server.then(long)
+    out = tmp_path / "a.jsonl"
+    assert code_of("predict", folder, source, "--output", out) == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sum(line["prediction"] is None for line in lines) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "1 of 6 rows have no answer" in told
+    assert "maximum context length" in told
+    server.then(long, always=True)  # another model's name, for one: nothing is worth keeping
+    other = tmp_path / "other.jsonl"
+    assert code_of("predict", folder, source, "--output", other) == 1
+    assert "6 of 6 rows have no answer" in " ".join(capsys.readouterr().err.split())
+    assert not other.exists()
+
+
+def test_answers_of_a_server_that_goes_away_are_kept(server, at_once, tmp_path, capsys):
+    model = f"endpoint:{server.url}#tiny"
+    folder = tmp_path / "model"
+    folder.mkdir()
+    saved_prompt(folder, model, labels=())
+    source = tmp_path / "q.jsonl"
+    asked = [f"what fails in machine {k} is w{k}" for k in range(12)]
+    source.write_text("".join(json.dumps({"prompt": one}) + "\n" for one in asked))
+    out = tmp_path / "a.jsonl"
+    server.then(*[{}] * 6, {"status": 503}, always=True)
+    assert code_of("predict", folder, source, "--output", out) == 1
+    assert "503" in capsys.readouterr().err
+    kept = len((tmp_path / "a.jsonl.begun").read_text().splitlines())
+    assert kept >= 5
+    server.forget()
+    assert code_of("predict", folder, source, "--output", out) == 0
+    assert len(prompts_of(server)) == 12 - kept
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["prediction"] for line in lines] == [
+        one["prediction"] for one in fewtune.load(folder).generate(asked)
+    ]
+
+
 def test_the_words_of_the_server_are_in_the_rows():
     for _, glad, sad in (ENGLISH, CHINESE):
         assert all(any(word in one for word in GLAD) for one in glad)

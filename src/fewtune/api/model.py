@@ -13,7 +13,8 @@ from fewtune.base.options import build
 if TYPE_CHECKING:
     from fewtune.methods.predictor import Predictor
     from fewtune.methods.voice import Voice
-    from fewtune.trials.prompted import Prompted, PromptedVoice
+    from fewtune.trials.prompted import Prompted
+    from fewtune.trials.prompted_voice import PromptedVoice
 
 
 class Model:
@@ -76,7 +77,7 @@ class Model:
         """The loaded language model, or the prompted one."""
         from fewtune.methods.predictor import load_voice
         from fewtune.models.waiting import wait_as_the_machine_allows
-        from fewtune.trials.prompted import PromptedVoice
+        from fewtune.trials.prompted_voice import PromptedVoice
 
         if self.prompted:
             return PromptedVoice(self.prompted.model, self.prompted)
@@ -87,7 +88,7 @@ class Model:
     def untouched(self) -> Voice | PromptedVoice:
         """The base of the language model, as it was before training, or without the prompt."""
         from fewtune.methods.predictor import load_untouched
-        from fewtune.trials.prompted import PromptedVoice
+        from fewtune.trials.prompted_voice import PromptedVoice
 
         if self.prompted:
             return PromptedVoice(self.prompted.model)
@@ -103,7 +104,8 @@ class Model:
 
         Returns:
             One `{"prediction": text, "stopped": bool, "tokens": int}` a prompt; `stopped` where the
-            model ended its answer itself.
+            model ended its answer itself. Where a model that is asked through its prompt does not
+            take one, `prediction` is None and `refused` says why.
 
         Raises:
             UsageError: wrong options or prompts, or the model chooses among labels.
@@ -119,10 +121,7 @@ class Model:
             replies = self.voice.answer(
                 [waiting(one) for one in asked], cast(DecodingOptions, how), seed
             )
-        return [
-            {"prediction": one.text, "stopped": one.stopped, "tokens": one.tokens}
-            for one in replies
-        ]
+        return [one.as_json() for one in replies]
 
     @property
     def labels(self) -> list[str]:
@@ -141,7 +140,7 @@ class Model:
             One `{"prediction": label, "probability": {label: share}}` a text, or as `generate`;
             where a text may have several labels, `prediction` is a list of them. Of a prompt
             `{"prediction": label, "answer": text}`, both None where the model said nothing; the
-            label alone, where it named none.
+            label alone, where it named none; `refused` says why a text got no answer.
         """
         if self.speaks:
             return self.generate(texts)

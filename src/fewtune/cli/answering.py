@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import FewtuneError, Interrupted, UsageError
 from fewtune.base.files import at, fingerprint, new_file
 from fewtune.base.options import take
+from fewtune.cli.answered import BUNCH, Answered
+from fewtune.cli.predicting import refusals
 from fewtune.cli.screen import Screen
 from fewtune.cli.speaking import spoken
 from fewtune.data.dialogue import as_text
 from fewtune.data.ledger import Entry, Unusable
 from fewtune.models.decoding import DecodingOptions
 from fewtune.record.options import SeedOptions
-from fewtune.record.trouble import writing
 
 if TYPE_CHECKING:
     from fewtune.api import Model
     from fewtune.data.read import Table
     from fewtune.data.row import Row
-
-BEGINS = b'{"origin": "'  # every line of the output
-AT_ONCE = 64  # rows answered before they are written down
+    from fewtune.methods.voice import Reply
 
 
 @dataclass(frozen=True)
@@ -56,25 +54,27 @@ class Asking:
         by = fingerprint(fingerprint_of_saved(model.path), how)
         return cls(model, decoding, seed, by)
 
-    def answers(self, rows: Sequence[Row], bunch: int) -> list[dict[str, Any]]:
-        """An object a row. `bunch` numbers the call: every one draws random numbers of its own."""
-        found = self.model.voice.answer(
+    def answers(
+        self, rows: Sequence[Row], bunch: int, known: Collection[int] = ()
+    ) -> Iterator[dict[int, dict[str, Any]]]:
+        """An object a row, by the rows' numbers, as they come.
+
+        Args:
+            bunch: numbers the call: every one draws random numbers of its own.
+            known: numbers of rows that are answered already.
+        """
+        for some in self.model.voice.replies(
             [row["messages"] for row in rows],
             self.decoding,
             self.seed + bunch,
             [row.get("tools") for row in rows],
-        )
-        return [
-            {
-                "origin": str(row.origin),
-                "text": as_text(row["messages"]),
-                "prediction": one.text,
-                "stopped": one.stopped,
-                "tokens": one.tokens,
-                "by": self.by,
-            }
-            for row, one in zip(rows, found, strict=True)
-        ]
+            known,
+        ):
+            yield {number: self._line(rows[number], one) for number, one in some.items()}
+
+    def _line(self, row: Row, said: Reply) -> dict[str, Any]:
+        told = {"origin": str(row.origin), "text": as_text(row["messages"])}
+        return {**told, **said.as_json(), "by": self.by}
 
 
 def answer_text(model: Model, prompt: str, screen: Screen, options: Mapping[str, Any]) -> int:
@@ -107,15 +107,21 @@ def answer_file(model: Model, source: str, screen: Screen, options: Mapping[str,
     if output:
         place = new_file(output, "output", (".jsonl",), (str(model.path), source))
     table = _asked(model, source, options, screen)
-    done = _done(place, table.rows, asking.by) if place else 0
+    file = Answered(place, table.rows, asking.by) if place else None
+    done = file.done() if file else 0
     if done:
         screen.note(f"{output}: {done:,} of {len(table.rows):,} rows are answered already.")
-    found = []
-    for line in _answers(asking, table.rows, done, place, screen):
+    found, silent = [], []
+    for line in _answers(asking, table.rows, done, file, screen):
+        if "refused" in line:
+            silent.append((line["origin"], line["refused"]))
         if place is None and not screen.json:
             print(json.dumps(line, ensure_ascii=False), flush=True)
         elif place is None:
             found.append(line)
+    if silent:
+        table.notes.append(refusals(silent, len(table.rows)))
+        screen.note(table.notes[-1])
     if place:
         counts = table.ledger.counts()
         told = {"output": output, "rows": len(table.rows), "read": counts, "notes": table.notes}
@@ -159,58 +165,31 @@ def _asked(model: Model, source: str, options: Mapping[str, Any], screen: Screen
 
 
 def _answers(
-    asking: Asking, rows: Sequence[Row], done: int, place: Path | None, screen: Screen
+    asking: Asking, rows: Sequence[Row], done: int, file: Answered | None, screen: Screen
 ) -> Iterator[dict[str, Any]]:
-    """An object for every row that is left, written down in bunches as they come."""
-    for start in range(done, len(rows), AT_ONCE):
-        try:
-            found = asking.answers(rows[start : start + AT_ONCE], start // AT_ONCE)
-        except KeyboardInterrupt:
-            kept = f" {start:,} rows are in {place}, and the same command goes on." if place else ""
-            raise Interrupted(f"stopped.{kept}") from None
-        if place:
-            text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in found)
-            with writing(place), open(place, "a", encoding="utf-8") as file:
-                file.write(text)
-            screen.line("answered", f"{start + len(found):,} of {len(rows):,} rows")
-        yield from found
-
-
-def _done(place: Path, rows: Sequence[Row], by: str) -> int:
-    """How many rows the file answers already, in whole bunches; the rest of it is taken off.
-
-    A bunch that was broken off is answered anew: whatever dice were thrown, they fall alike.
+    """An object for every row that is left, in their order, written down as they come.
 
     Raises:
-        UsageError: the file is something else; it is left as it is.
+        FewtuneError: none of the first rows gets an answer: it is not one row that is at fault.
+        Interrupted: the user stopped it.
     """
-    if not place.exists():
-        return 0
-    whole, _, half = place.read_bytes().rpartition(b"\n")
-    lines = [_object(line) for line in whole.split(b"\n")] if whole else []
-    told = [(one.get("origin"), one.get("text")) for one in lines]
-    wanted = [(str(row.origin), as_text(row["messages"])) for row in rows]
-    ours = half.startswith(BEGINS) or BEGINS.startswith(half)  # killed in the middle of a line
-    if told != wanted[: len(told)] or not ours:
-        raise UsageError(
-            f"output: {place} is there and does not answer these rows from the first on; choose "
-            "another name, or remove it."
-        )
-    if any(one.get("by") != by for one in lines):
-        raise UsageError(
-            f"output: {place} holds answers of another model, or written with other options; "
-            "choose another name, or remove it."
-        )
-    kept = len(lines) if len(lines) == len(rows) else len(lines) - len(lines) % AT_ONCE
-    with writing(place):
-        place.write_bytes(b"".join(line + b"\n" for line in whole.split(b"\n")[:kept]))
-    return kept
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    """A line's object; an empty one for what is none."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    for start in range(done, len(rows), BUNCH):
+        bunch = rows[start : start + BUNCH]
+        lines = file.begun(start) if file else {}
+        try:
+            for some in asking.answers(bunch, start // BUNCH, frozenset(lines)):
+                lines |= some
+                if file:
+                    file.keep(start, some)
+        except KeyboardInterrupt:
+            told = f" {start + len(lines):,} answers are kept, and the same command goes on."
+            raise Interrupted(f"stopped.{told if file else ''}") from None
+        found = [lines[at] for at in range(len(bunch))]
+        if start == 0 and all("refused" in one for one in found):
+            raise FewtuneError(
+                refusals([(one["origin"], one["refused"]) for one in found], len(found))
+            )
+        if file:
+            file.close(found)
+            screen.line("answered", f"{start + len(found):,} of {len(rows):,} rows")
+        yield from found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,10 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
     for note in notes:
         screen.note(note)
     found = model.predict([row["text"] for row in rows])
+    if silent := [(row, one["refused"]) for row, one in zip(rows, found, strict=True)
+                  if "refused" in one]:  # fmt: skip
+        notes.append(refusals([(row.get("origin", ""), why) for row, why in silent], len(rows)))
+        screen.note(notes[-1])
     labelled = [
         {"prediction": one.pop("prediction"), **row, **one}
         for row, one in zip(rows, found, strict=True)
@@ -62,6 +66,17 @@ def _answer(model: Model, source: str, screen: Screen, options: Mapping[str, Any
 
     answer = answer_file if _is_file(source) else answer_text
     return answer(model, source, screen, options)
+
+
+def refusals(silent: Sequence[tuple[str, str]], rows: int) -> str:
+    """How many rows the model does not take, and why the first.
+
+    Args:
+        silent: where each stood, and why.
+        rows: all that were asked.
+    """
+    (where, why), *_ = silent
+    return f"{len(silent):,} of {rows:,} rows have no answer; the first, {where}: {why}"
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:

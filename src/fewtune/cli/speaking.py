@@ -17,7 +17,7 @@ from fewtune.record.options import SeedOptions
 if TYPE_CHECKING:
     from fewtune.api import Model
     from fewtune.methods.voice import Voice
-    from fewtune.trials.prompted import PromptedVoice
+    from fewtune.trials.prompted_voice import PromptedVoice
 
 HELP = """\
 /base            let the untouched model answer        /tuned   the tuned one again

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,22 @@ _HALF = "\ufffd"  # what half a letter of several bytes is decoded to
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer as text; `stopped` where the model ended it itself."""
+    """An answer as text; `stopped` where the model ended it itself.
+
+    Attributes:
+        refused: why there is none, in a sentence; of models that are asked through a prompt.
+    """
 
     text: str
     tokens: int
     stopped: bool
+    refused: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """`prediction`, `stopped`, `tokens`; or None and why."""
+        if self.refused:
+            return {"prediction": None, "stopped": False, "tokens": 0, "refused": self.refused}
+        return {"prediction": self.text, "stopped": self.stopped, "tokens": self.tokens}
 
 
 @dataclass(frozen=True)
@@ -80,12 +91,28 @@ class Voice:
         Raises:
             Unusable: the chat template refuses a dialogue.
         """
+        return in_order(self.replies(dialogues, decoding, seed, tools))
+
+    def replies(
+        self,
+        dialogues: Sequence[Turns],
+        decoding: DecodingOptions,
+        seed: int = 0,
+        tools: Sequence[Any] | None = None,
+        known: Collection[int] = (),
+    ) -> Iterator[dict[int, Reply]]:
+        """The same as they come, a batch at a time, by the dialogues' numbers.
+
+        Args:
+            known: numbers that are answered already; whatever they were answered, the others'
+                answers are the same as beside them.
+        """
         each = tools or [None] * len(dialogues)
         prompts = [
             self._prompt(turns, decoding, one) for turns, one in zip(dialogues, each, strict=True)
         ]
-        said = self._speaker().answers(prompts, decoding, seed)
-        return [self._reply(one, decoding) for one in said]
+        for said in self._speaker().batches(prompts, decoding, seed, known):
+            yield {number: self._reply(one, decoding) for number, one in said.items()}
 
     def stream(self, turns: Turns, decoding: DecodingOptions, seed: int = 0) -> Iterator[str]:
         """The next turn, piece by piece as it is written."""
@@ -114,6 +141,14 @@ class Voice:
     def _reply(self, said: Said, decoding: DecodingOptions) -> Reply:
         text = self.tokenizer.decode(said.ids, skip_special_tokens=True)
         return Reply(before_stop(text, decoding).strip(), len(said.ids), said.stopped)
+
+
+def in_order(batches: Iterable[dict[int, Reply]]) -> list[Reply]:
+    """Replies that came by number, as a list."""
+    found: dict[int, Reply] = {}
+    for one in batches:
+        found |= one
+    return [found[number] for number in sorted(found)]
 
 
 def before_stop(text: str, decoding: DecodingOptions) -> str:

@@ -24,6 +24,7 @@ KEYS = ("FEWTUNE_API_KEY", "OPENAI_API_KEY")  # the first that is set is sent
 ATTEMPTS = 5
 LONGEST_PAUSE = 60.0  # seconds; who is told to wait longer is better told so
 SHOWN = 200  # characters of a server's own message
+OF_THE_QUESTION = (400, 413, 422)  # statuses that speak of what was asked: too long, for one
 #: What to do about a status; a fault of the server's where it is not here.
 REMEDIES = {
     401: f"set {KEYS[0]} to a key that it accepts",
@@ -31,6 +32,14 @@ REMEDIES = {
     404: "check the address and the model's name behind the #",
     429: "wait a while, then start again",
 }
+
+
+class Refused(FewtuneError):
+    """A question that gets no answer however often it is asked: it is too long, for one."""
+
+
+class TooLong(Refused):
+    """A question that was not even put, for the model has no room for it."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +131,7 @@ class Endpoint:
             stop: texts that end the answer.
 
         Raises:
+            Refused: the server does not take this question.
             FewtuneError: no answer after all attempts, or one that cannot be read.
         """
         asked = {
@@ -161,7 +171,8 @@ class Endpoint:
                     asked = _retry_after(error.headers)
                 again = error.code == 429 or error.code >= 500
                 if attempt == ATTEMPTS or not again or asked > LONGEST_PAUSE:
-                    raise FewtuneError(self._refused(error, said, asked)) from None
+                    kind = Refused if error.code in OF_THE_QUESTION else FewtuneError
+                    raise kind(self._refused(error, said, asked)) from None
             except (URLError, HTTPException, OSError) as error:
                 asked = 0.0
                 if attempt == ATTEMPTS:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fewtune.base.errors import FewtuneError
 from fewtune.base.files import fingerprint
-from fewtune.models.endpoint import Answer
+from fewtune.models.endpoint import Answer, TooLong
 from fewtune.models.load import import_transformers, load_tokenizer, loading, refuse_random
 from fewtune.models.options import ModelOptions
 from fewtune.models.source import Source, find
@@ -44,23 +43,30 @@ class Sampler:
         through rounding alone (which bfloat16 has enough of to change a word now and then).
 
         Raises:
-            FewtuneError: the model cannot be loaded, or has room for none of the prompts.
+            FewtuneError: the model cannot be loaded.
         """
         ids = {prompt: self._encode(prompt) for prompt in prompts}
-        room = self._source.positions - self.max_new_tokens
-        order = sorted(ids, key=lambda prompt: len(ids[prompt]))
-        if order and len(ids[order[0]]) > room:
-            shortest = len(ids[order[0]])
-            raise FewtuneError(
-                f"{self.model} has {self._source.positions} positions, and the shortest prompt of "
-                f"{shortest} tokens needs {shortest + self.max_new_tokens} with its answer; choose "
-                "a model with more."
-            )
-        order = [prompt for prompt in order if len(ids[prompt]) <= room]
+        short = [prompt for prompt in ids if len(ids[prompt]) <= self.room]
+        order = sorted(short, key=lambda prompt: len(ids[prompt]))
         for start in range(0, len(order), AT_ONCE):
             batch = order[start : start + AT_ONCE]
             written = self._draw([ids[prompt] for prompt in batch], batch, seed)
             yield from zip(batch, written, strict=True)
+
+    @property
+    def room(self) -> int:
+        """Tokens that a prompt may have."""
+        return self._source.positions - self.max_new_tokens
+
+    def refusal(self, prompt: str) -> TooLong | None:
+        """Why a prompt gets no answer, where it is too long for one."""
+        if (tokens := len(self._encode(prompt))) <= self.room:
+            return None
+        return TooLong(
+            f"a question of {tokens:,} tokens and {self.max_new_tokens} for its answer are more "
+            f"than the {self._source.positions:,} positions of {self.model}; ask something "
+            "shorter, or choose a model with more."
+        )
 
     @cached_property
     def identity(self) -> str:

@@ -6,7 +6,7 @@ first token, and finished rows leave the batch, so that one long answer does not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,23 @@ class Speaker:
             prompts: token ids, each (tokens,) and not empty.
         """
         found: dict[int, Said] = {}
+        for said in self.batches(prompts, decoding, seed):
+            found |= said
+        return [found[k] for k in range(len(prompts))]
+
+    def batches(
+        self,
+        prompts: Sequence[np.ndarray],
+        decoding: DecodingOptions,
+        seed: int = 0,
+        known: Collection[int] = (),
+    ) -> Iterator[dict[int, Said]]:
+        """The same as they come, by the prompts' numbers.
+
+        Args:
+            known: numbers that are answered already; the others stay in the batches that they
+                would have been in, for rounding depends on a batch's size.
+        """
         lengths = np.array([len(one) for one in prompts])
 
         def said_by(rows: np.ndarray) -> dict[int, Said]:
@@ -82,9 +99,9 @@ class Speaker:
 
         with watched(self.model):
             batches = by_length(lengths, ROWS, TOKENS)
-            for _, said in in_halves(batches, said_by, "generation"):
-                found |= said
-        return [found[k] for k in range(len(prompts))]
+            left = [np.array([k for k in one.tolist() if k not in known]) for one in batches]
+            for _, said in in_halves((one for one in left if len(one)), said_by, "generation"):
+                yield said
 
     def stream(self, prompt: np.ndarray, decoding: DecodingOptions, seed: int = 0) -> Iterator[int]:
         """One answer, token by token."""

@@ -7,21 +7,27 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fewtune.base.errors import FewtuneError
 from fewtune.base.files import cache_folder, fingerprint, write_json
-from fewtune.models.endpoint import Answer, Endpoint
+from fewtune.models.endpoint import Endpoint, Refused, TooLong
+
+if TYPE_CHECKING:
+    from fewtune.models.sampler import Sampler
 
 TEMPERATURE, TOP_P = 0.8, 0.95
 MAX_TOKENS = 512  # of an endpoint's answer: room for a model that thinks first
 LEAST_HEAT = 1e-3
 AT_ONCE = 4  # calls to an endpoint side by side
 PATIENCE = 8  # failures in a row after which the server is taken to be gone
-#: Prompts and a seed -> each with its answer, None where it failed, in whatever order they come.
-Ask = Callable[[Sequence[str], int], Iterator[tuple[str, str | None]]]
+#: What came of a prompt: an answer, why there is none, or None for one that is not worth keeping.
+Outcome = str | FewtuneError | None
+#: Prompts and a seed -> each with what came of it, in whatever order they come.
+Ask = Callable[[Sequence[str], int], Iterator[tuple[str, Outcome]]]
 _THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
 _BLANK_LINE = re.compile(r"\n\s*\n")
 
@@ -56,12 +62,15 @@ class Writer:
         ask: the model itself; not touched before a prompt needs it.
         calls: most prompts that are sent to it over this object's life.
         spent: prompts sent so far; what the cache answers costs nothing.
+        failed: prompts without an answer, with why; those that are `Refused` are not sent again.
     """
 
     who: Callable[[], str]
     ask: Ask
     calls: int
     spent: int = 0
+    failed: dict[str, FewtuneError] = field(default_factory=dict)
+    _speaks: bool = False
 
     def __call__(self, prompts: Sequence[str], seed: int) -> list[str | None]:
         """An answer to every prompt; None where the budget is spent or the model failed.
@@ -71,19 +80,29 @@ class Writer:
             seed: another one gives other answers.
 
         Raises:
+            Refused: the model takes none of the prompts, and has taken none before.
             FewtuneError: the model cannot be used, or the cache cannot be written.
         """
         answers = {prompt: self._kept(prompt, seed) for prompt in prompts}
-        unknown = [prompt for prompt, answer in answers.items() if answer is None]
+        unknown = [
+            prompt
+            for prompt, answer in answers.items()
+            if answer is None and not isinstance(self.failed.get(prompt), Refused)
+        ]
         # rows of a file often stand class by class; a budget that ends early is spent on all
         asked = sorted(unknown, key=lambda prompt: fingerprint(prompt, str(seed)))[: self.left]
         if asked:
             _make_folder()
             for prompt, answer in self.ask(asked, seed):
-                self.spent += 1
-                if answer is not None:
+                self.spent += not isinstance(answer, TooLong)
+                if isinstance(answer, FewtuneError):
+                    self.failed[prompt] = answer
+                elif answer is not None:
                     self._keep(prompt, seed, answer)
-                answers[prompt] = answer
+                    answers[prompt] = answer
+        self._speaks |= any(answer is not None for answer in answers.values())
+        if asked and not self._speaks and isinstance(why := self.failed.get(asked[0]), Refused):
+            raise why
         return [answers[prompt] for prompt in prompts]
 
     @property
@@ -192,37 +211,39 @@ def _make_folder() -> None:
 
 
 def _ask_here(
-    sampler: Callable[[Sequence[str], int], Iterator[tuple[str, Answer]]],
-    prompts: Sequence[str],
-    seed: int,
-    manner: Manner,
-) -> Iterator[tuple[str, str | None]]:
+    sampler: Sampler, prompts: Sequence[str], seed: int, manner: Manner
+) -> Iterator[tuple[str, Outcome]]:
+    """Answers as they come, then those that are too long for one."""
     for prompt, answer in sampler(prompts, seed):
         yield prompt, manner.kept(answer.text, answer.finish_reason == "stop")
+    for prompt in prompts:
+        if refused := sampler.refusal(prompt):
+            yield prompt, refused
 
 
 def _ask_endpoint(
     endpoint: Endpoint, prompts: Sequence[str], seed: int, manner: Manner
-) -> Iterator[tuple[str, str | None]]:
+) -> Iterator[tuple[str, Outcome]]:
     """Answers as they come.
 
     Raises:
-        FewtuneError: every call failed, or the last PATIENCE of them.
+        FewtuneError: every call failed, or the last PATIENCE of them; a server that answers others
+            and does not take a question is not gone.
     """
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
         calls = {pool.submit(_one, endpoint, prompt, seed, manner): prompt for prompt in prompts}
-        failed, in_a_row = 0, 0
+        failed, in_a_row, answered = 0, 0, False
         for call in as_completed(calls):
             told = call.result()
             if isinstance(told, FewtuneError):
-                failed, in_a_row = failed + 1, in_a_row + 1
+                failed += 1
+                in_a_row += not (answered and isinstance(told, Refused))
                 if failed == len(calls) or in_a_row == PATIENCE:
                     raise told
-                yield calls[call], None
             else:
-                in_a_row = 0
-                yield calls[call], told
+                in_a_row, answered = 0, True
+            yield calls[call], told
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -33,7 +33,7 @@ from fewtune.record.options import RunOptions
 from fewtune.tasks.classify import Classify
 from fewtune.tasks.options import ScaleOptions
 from fewtune.trials.prompt import Example, example_of
-from fewtune.trials.prompted import Prompted, writer_of
+from fewtune.trials.prompted import Prompted, Told, writer_of
 
 if TYPE_CHECKING:
     from fewtune.pipeline.run import Run
@@ -45,10 +45,29 @@ BESIDE = ("exact_match", "number_match", "bleu", "chrf")  # metrics that a gain 
 
 @dataclass(frozen=True)
 class Said:
-    """Of each row what the model's answer says, and the answer."""
+    """Of each row what the model's answer says, the answer, and why there is none."""
 
     read: Sequence[str | None]
     raw: Sequence[str | None] = ()
+    refused: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, told: Sequence[Told]) -> Said:
+        """What came of questions."""
+        return cls([one.said for one in told], [one.raw for one in told], [x.refused for x in told])
+
+    def unanswered(self, rows: Sequence[Row]) -> str | None:
+        """How many rows got no answer, and what is known of the first; None where all did."""
+        failed = sum(answer is None for answer in self.raw)
+        if not failed:
+            return None
+        why = "the call failed, or it was empty"
+        first = next((pair for pair in zip(rows, self.refused, strict=True) if pair[1]), None)
+        more = f" {first[0].origin}: {first[1]}" if first else ""
+        return (
+            f"{failed:,} of {len(rows):,} questions have no answer ({why}); they count as "
+            f"wrong.{more}"
+        )
 
 
 def scored_labels(
@@ -273,7 +292,8 @@ def evaluate_prompt(
     examples = [example_of(row) for row in rows]
     most_tokens = None if labels else decoding.max_new_tokens
     writer = writer_of(prompted.model, len(examples), most_tokens)
-    read = [said for said, _ in prompted.answers([one.asked for one in examples], writer)]
+    said = Said.of(prompted.answers([one.asked for one in examples], writer))
+    read = said.read
     told = {
         "run": folder,
         "data": path,
@@ -282,7 +302,8 @@ def evaluate_prompt(
         "primary": Classify.primary if labels else primary_of(examples),
         "rows": table.ledger.counts() | {"answered": len(rows)},
     }
-    notes = {"notes": [*table.notes, *unknown_labels(labels, {"test": rows})]}
+    silent = [note] if (note := said.unanswered(rows)) else []
+    notes = {"notes": [*table.notes, *unknown_labels(labels, {"test": rows}), *silent]}
     if not labels:
         sums = text_sums(read, examples, resolve_metrics(options.metric))
         return told | {"test": score_answers(sums, options, run.seed)} | notes

@@ -278,7 +278,7 @@ def _asked(desk: Desk, prompts: Sequence[str]) -> list[str | None]:
     Raises:
         FewtuneError: it says nothing, or cannot be asked.
     """
-    some = prompts[:: max(1, len(prompts) // SILENT)]
+    some = sorted(prompts, key=len)[:SILENT]  # a longer one may be too long for the model
     if not any(desk.writer(some, SEED)):
         raise FewtuneError(
             f"the model's answers to {len(some)} questions are all empty; see that it answers "
@@ -320,12 +320,8 @@ def _finish(run: Run, desk: Desk) -> Iterator[Event]:
         system = run.method.spell() if name == "test" else name
         seconds = perf_counter() - asked
         yield tell("answered", system=system, rows=len(desk.test), seconds=seconds)
-        if failed := sum(answer is None for answer in heard[name].raw):
-            yield tell(
-                "warned",
-                message=f"{system}: {failed} of {len(desk.test)} questions have no answer "
-                "(the call failed, or it was empty); they count as wrong.",
-            )
+        if silent := heard[name].unanswered(desk.test):
+            yield tell("warned", message=f"{system}: {silent}")
     scored = scored_labels if desk.first.labels else scored_texts
     scores = _block(run, desk, scored(run, desk.rows, desk.test, heard))
     run.seconds["evaluate"] = perf_counter() - begun
@@ -341,8 +337,8 @@ def _finish(run: Run, desk: Desk) -> Iterator[Event]:
 
 def _said(prompted: Prompted, desk: Desk) -> Said:
     """What is said of the test rows."""
-    pairs = prompted.answers([example_of(row).asked for row in desk.test], desk.writer)
-    return Said([said for said, _ in pairs], [raw for _, raw in pairs])
+    asked = [example_of(row).asked for row in desk.test]
+    return Said.of(prompted.answers(asked, desk.writer))
 
 
 def _block(run: Run, desk: Desk, scored: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.base.errors import UsageError
 from fewtune.base.files import at, write_atomic
-from fewtune.data.dialogue import Message
 from fewtune.methods.artefact import About
-from fewtune.methods.voice import Reply, before_stop
 from fewtune.models.chat import OWN
-from fewtune.models.decoding import DecodingOptions
-from fewtune.models.endpoint import Answer, Endpoint
+from fewtune.models.endpoint import Endpoint
 from fewtune.models.load import loading
 from fewtune.models.nearest import Nearest
 from fewtune.models.options import ENDPOINT, is_endpoint
 from fewtune.models.source import is_causal
 from fewtune.models.writer import (
-    AT_ONCE,
-    LEAST_HEAT,
     Manner,
     Writer,
     endpoint_writer,
@@ -32,12 +26,10 @@ from fewtune.models.writer import (
     without_thoughts,
 )
 from fewtune.trials.options import TextPrompt
-from fewtune.trials.prompt import Example, Prompt, as_json, question_of
+from fewtune.trials.prompt import Example, Prompt, as_json
 
 SHEET = "prompt.md"
 ROWS = "demonstrations.jsonl"
-#: Options of decoding that no standard server knows; the preset's `top_k` is passed over there.
-DEAF = ("top_k", "min_p", "repetition_penalty")
 SEED = 0  # the likeliest answer needs no dice; servers that throw them all the same get this one
 
 
@@ -83,6 +75,21 @@ def writer_of(model: str, calls: int, max_tokens: int | None = None) -> Writer:
     return local_writer(model, calls, manner)
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came of a question.
+
+    Attributes:
+        said: what the answer says; None where it says nothing that counts.
+        raw: the answer; None where there is none.
+        refused: why there is none, where that is known.
+    """
+
+    said: str | None
+    raw: str | None
+    refused: str = ""
+
+
 @dataclass(frozen=True)
 class Prompted:
     """A prompt, the rows that it shows, and a model.
@@ -108,102 +115,32 @@ class Prompted:
             each = [list(self.rows)] * len(questions)
         return [self.prompt.write(q, shown) for q, shown in zip(questions, each, strict=True)]
 
-    def answers(
-        self, questions: Sequence[str], writer: Writer | None = None
-    ) -> list[tuple[str | None, str | None]]:
-        """Of each question what the answer says, and the answer; None where there is none.
+    def answers(self, questions: Sequence[str], writer: Writer | None = None) -> list[Told]:
+        """What came of each question.
 
         Raises:
             FewtuneError: the model cannot be asked.
         """
         ask = writer or writer_of(self.model, len(questions))
-        told = ask(self.write(questions), SEED)
-        return [(self.prompt.read(one), one) for one in told]
+        prompts = self.write(questions)
+        told = ask(prompts, SEED)
+        why = [str(ask.failed.get(one, "")) for one in prompts]
+        return [
+            Told(self.prompt.read(one), one, reason if one is None else "")
+            for one, reason in zip(told, why, strict=True)
+        ]
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any]]:
-        """One `{"prediction", "answer"}` a text."""
-        return [{"prediction": said, "answer": raw} for said, raw in self.answers(texts)]
+        """One `{"prediction", "answer"}` a text, and `refused` where it got no answer: why."""
+        return [
+            {"prediction": one.said, "answer": one.raw}
+            | ({"refused": one.refused} if one.refused else {})
+            for one in self.answers(texts)
+        ]
 
     @cached_property
     def _near(self) -> Nearest:
         return Nearest([one.asked for one in self.rows])
-
-
-@dataclass(frozen=True)
-class PromptedVoice:
-    """A prompted model that answers dialogues as `Voice` does; without `prompted`, as it is."""
-
-    model: str
-    prompted: Prompted | None = None
-
-    def look_at(self, turns: Sequence[Message], tools: Any = None) -> None:
-        """Every dialogue can be asked: it becomes one text."""
-
-    def answer(
-        self,
-        dialogues: Sequence[Sequence[Message]],
-        decoding: DecodingOptions,
-        seed: int = 0,
-        tools: Sequence[Any] | None = None,
-    ) -> list[Reply]:
-        """The next turn of every dialogue.
-
-        Raises:
-            UsageError: options that such a model does not know.
-            FewtuneError: the model cannot be asked, or a dialogue is too long for it.
-        """
-        usual = DecodingOptions(decoding=decoding.decoding)
-        deaf = [name for name in DEAF if getattr(decoding, name) != getattr(usual, name)]
-        if deaf:
-            raise UsageError(
-                f"{', '.join(deaf)}: {self.model} is asked through its prompt and takes "
-                "temperature, top_p, max_new_tokens and stop; leave it out."
-            )
-        questions = [question_of(turns) for turns in dialogues]
-        prompts = self.prompted.write(questions) if self.prompted else questions
-        said = self._said(prompts, decoding, seed)
-        return [_reply(one, decoding) for one in said]
-
-    def stream(
-        self, turns: Sequence[Message], decoding: DecodingOptions, seed: int = 0
-    ) -> Iterator[str]:
-        """The next turn, in one piece."""
-        yield self.answer([turns], decoding, seed)[0].text
-
-    def _said(self, prompts: Sequence[str], how: DecodingOptions, seed: int) -> list[Answer]:
-        if is_endpoint(self.model):
-            endpoint = Endpoint.parse(self.model.removeprefix(ENDPOINT))
-
-            def one(prompt: str) -> Answer:
-                return endpoint.complete(
-                    [{"role": "user", "content": prompt}],
-                    temperature=how.temperature,
-                    top_p=how.top_p or 1.0,
-                    max_tokens=how.max_new_tokens,
-                    seed=seed,
-                    stop=how.stops,
-                )
-
-            with ThreadPoolExecutor(AT_ONCE) as pool:
-                return list(pool.map(one, prompts))
-        from fewtune.models.sampler import Sampler
-
-        heat = how.temperature or LEAST_HEAT
-        told = dict(Sampler(self.model, heat, how.top_p or 1.0, how.max_new_tokens)(prompts, seed))
-        if missing := len({*prompts} - told.keys()):
-            raise FewtuneError(
-                f"{missing} of {len(prompts)} questions are longer than {self.model} reads; ask "
-                "something shorter, or choose a model with more positions."
-            )
-        return [told[prompt] for prompt in prompts]
-
-
-def _reply(said: Answer, how: DecodingOptions) -> Reply:
-    """What was said up to a stop text, which not every model heeds, without thoughts."""
-    whole = without_thoughts(said.text)
-    text = before_stop(whole, how)
-    stopped = said.finish_reason != "length" or text != whole
-    return Reply(text.strip(), int(said.usage.get("completion_tokens") or 0), stopped)
 
 
 # ---- on disk
