@@ -73,6 +73,9 @@ class Progress:
             self.screen.line("trial", f"{event['trial']}: {event['folds']} folds fitted")
         self.screen.wait(f"{event['trial']}: fold {event['fold']} of {event['folds']} done")
 
+    def _on_proposed(self, event: Event) -> None:
+        self.screen.wait(f"{event['trial']}: proposal {event['number']} of {event['of']}")
+
     def _on_left(self, event: Event) -> None:
         told = f"{event['trial']} leaves after {event['folds']} folds: behind {event['by']} "
         self.screen.line("race", f"{told}(p = {event['p']:.2g})")
@@ -113,7 +116,11 @@ class Progress:
         chosen = ", ".join(filter(None, event["kept"]))
         self.screen.line("race", f"{chosen} is chosen" if chosen else "nobody could be compared")
         self.screen.console.print(table)
-        late = [row["name"] for row in event["table"] if not row.get("folds")]
+        late = [
+            row["name"]
+            for row in event["table"]
+            if row["state"] == "out of time" and not row.get("folds")
+        ]
         if late:
             self.screen.line("", f"no time was left for: {', '.join(late)}", style="dim")
 
@@ -211,7 +218,8 @@ def _raced_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     right = f"{row['accuracy']:.1%}" if "accuracy" in row else ""
     seconds = f"{row['seconds']:.1f} s"
     loss = row.get("log_loss", row.get("loss", float("nan")))
-    return str(row["name"]), f"{loss:.3f}", right, gain, seconds, str(row["state"])
+    end = f"{row['state']}, proposed" if row.get("proposed") else str(row["state"])
+    return str(row["name"]), f"{loss:.3f}", right, gain, seconds, end
 
 
 def _reached(row: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from fewtune.methods import METHODS, parse
 from fewtune.methods.base import options_of
 from fewtune.methods.space import Space
 from fewtune.models.shape import shape_of
-from fewtune.pipeline.job import AUTO, Job, method_of
+from fewtune.pipeline.job import AUTO, method_of, says
 from fewtune.pipeline.run import Run
 from fewtune.tasks.generate import Generate
 
@@ -86,20 +86,12 @@ def fields_of(
         spelled = one.method.spell()
         if one.wins and spelled not in fields:
             space = one.method.space(rows, width, blocks)
-            space = {name: span for name, span in space.items() if not _given(run.job, name)}
+            space = {name: span for name, span in space.items() if not says(run.job, name)}
             field = _that_fits(run, Field(one, space, _usual(run, one, space)))
             fields |= {spelled: field} if field.space else {}
         searched = fields[spelled].space if one.wins and spelled in fields else {}
         known.append(replace(one, values=_usual(run, one, searched)))
     return fields, known
-
-
-def _given(job: Job, name: str) -> bool:
-    """Whether the user, or a preset, says what an option is."""
-    loop = type(job.train).model_fields
-    return name in job.method_options or (
-        name in loop and getattr(job.train, name) != loop[name].default
-    )
 
 
 def _that_fits(run: Run, field: Field) -> Field:

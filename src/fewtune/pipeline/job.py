@@ -149,6 +149,14 @@ def job_of_plan(plan: Mapping[str, Any]) -> Job:
     return Job(path, plan["task"], name, method, plan["options"], *built)  # type: ignore[arg-type]
 
 
+def says(job: Job, name: str) -> bool:
+    """Whether the user, or a preset, says what an option of the method or of its fit is."""
+    loop = TrainOptions.model_fields
+    if name in loop:
+        return getattr(job.train, name) != loop[name].default
+    return name in job.method_options
+
+
 #: What rules out folds as test rows: rows to test on, a wish about how they are held out, or rows
 #: that the final fit learns and the fits of the race do not, so that folds would score another fit.
 HELD_OUT = ("test", "split", "time", "test_share", "augment", "unlabelled")

@@ -19,7 +19,7 @@ from fewtune.data.load import Dataset
 from fewtune.data.read import read_rows, shape_of
 from fewtune.methods.base import Method
 from fewtune.pipeline.extra import refuse_extra
-from fewtune.pipeline.job import AUTO, GIVEN, Job, method_of, races
+from fewtune.pipeline.job import AUTO, GIVEN, Job, method_of, races, says
 from fewtune.pipeline.run import watchable_rows
 from fewtune.pipeline.text_prompt import asked_method, marks, refuse_prompt
 from fewtune.tasks import LABELLED
@@ -108,14 +108,14 @@ def refuse_early(job: Job, data: Dataset, method: Method) -> None:
     if method.needs_steps:
         decide(method, job.train, len(data.train), watchable_rows(data))
     refuse_extra(job, method, data.train)
-    _refuse_search(job, method)
+    _refuse_search(job, method, len(data.train))
     if job.task in LABELLED and LABELLED[job.task].decides and job.evaluate.positive is not None:
         raise UsageError("positive: names one of two classes, and these rows have several labels.")
     if job.evaluate.positive is not None and job.evaluate.positive not in data.labels:
         raise UsageError(one_of("positive", job.evaluate.positive, data.labels))
 
 
-def _refuse_search(job: Job, method: Method) -> None:
+def _refuse_search(job: Job, method: Method, rows: int) -> None:
     """A search without Optuna, or without anything to vary.
 
     Raises:
@@ -134,6 +134,12 @@ def _refuse_search(job: Job, method: Method) -> None:
         raise UsageError(
             f"search: `{method.spell()}` has no training to vary; leave --method out, or name one "
             "that trains, such as `full` or `lora`."
+        )
+    space = method.space(rows, None, 1)
+    if job.method != AUTO and all(says(job, name) for name in space):
+        raise UsageError(
+            f"search: every option that is varied for `{method.spell()}` ({', '.join(space)}) is "
+            "given; leave one of them out."
         )
     refuse_missing()
 

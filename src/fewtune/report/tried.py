@@ -8,14 +8,20 @@ from typing import Any
 from fewtune.report import words
 from fewtune.report.facts import Facts, part
 
+LATE = "out of time"
 #: How a candidate of the race ended, in a reader's words.
 STATES = {
     "chosen": "chosen",
     "tied": "as good, dearer",
     "behind": "behind the best",
     "beaten": "beaten beyond noise",
-    "out of time": "no time left to go on",
+    LATE: "no time left to go on",
+    "near": "as good",
+    "unproven": "ahead, but no more than the best of so many is by chance",
+    "failed": "could not be fitted",
 }
+WHOLE = ("tied", "near", "unproven", "behind")  # with all folds
+LEFT = ("beaten", LATE, "failed")
 RACE = "methods"
 OWN_PLACE = (RACE, "prompts")  # trials that have a part of the page to themselves
 
@@ -47,7 +53,9 @@ def race(facts: Facts) -> dict[str, Any]:
         "first": first,
         "why": next(said, ""),
         "lines": [_raced(one, first) for one in sorted(table, key=_place) if one.get("folds")],
-        "late": [str(one["name"]) for one in table if not one.get("folds")],
+        "late": [
+            str(one["name"]) for one in table if one.get("state") == LATE and not one.get("folds")
+        ],
     }
 
 
@@ -59,14 +67,13 @@ def _all(facts: Facts) -> list[Mapping[str, Any]]:
 def _place(line: Mapping[str, Any]) -> tuple[int, float]:
     """The chosen one first; then those that saw all folds, the best first; then who left."""
     state = str(line.get("state"))
-    order = ("chosen", "tied", "behind", "beaten", "out of time")
-    place = order.index(state) if state in order else len(order)
+    place = 1 if state in WHOLE else LEFT.index(state) + 2 if state in LEFT else len(LEFT) + 2
     loss = line.get("log_loss", line.get("loss", float("inf")))
-    return min(1, place) if place < 3 else place, loss
+    return 0 if state == "chosen" else place, loss
 
 
 def _raced(line: Mapping[str, Any], first: str) -> dict[str, Any]:
-    state = str(line.get("state"))
+    state, searched = str(line.get("state")), bool(line.get("proposed"))
     gain = interval = ""
     if line["name"] == first:
         interval = "what gains are over"
@@ -74,7 +81,7 @@ def _raced(line: Mapping[str, Any], first: str) -> dict[str, Any]:
         gain, interval = _gain(line), words.p_value(line.get("p"))
     return {
         "name": str(line["name"]),
-        "state": STATES.get(state, state),
+        "state": STATES.get(state, state) + ("; proposed by the search" if searched else ""),
         "folds": words.count(line.get("folds")),
         "log_loss": words.number("log_loss", line.get("log_loss", line.get("loss"))),
         "accuracy": words.number("accuracy", line.get("accuracy")),

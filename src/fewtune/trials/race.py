@@ -315,6 +315,9 @@ class Race:
             self.runners[entrant.name] = runner
             yield tell("proposed", trial=entrant.name, number=number, of=proposals.count)
             yield from self._try_out(runner, proposals.count)
+        if number < proposals.count:
+            told = f"search: after {number} of {proposals.count} proposals nothing new is left."
+            yield tell("warned", message=told)
 
     def _try_out(self, runner: Runner, count: int) -> Generator[Event, None, None]:
         """A proposal, fold by fold, until it is through or leaves."""

@@ -255,6 +255,8 @@ class Search:
 
     def _found(self, seen: Mapping[str, Seen], number: int) -> Contender | None:
         spaces = {name: one.space for name, one in self.fields.items()}
+        if not spaces:
+            return None
         placed = [one for one in [*self.known, *self.made] if one.values]
         points = [
             Point(one.method.spell(), one.values, seen[one.name])
