@@ -30,9 +30,11 @@ def record(tmp_path):
             folder.append(Event("step", {**told, "grad_norm": norm, "learning_rate": rate}, 1.0))
         for name, fields in events:
             folder.append(Event(name, fields, 2.0))
+        asked = scores.pop("answered", None)
+        answered = {} if asked is None else {"answered": asked}
         known = {
             "task": "classify", "method": "full", "primary": "accuracy", "verdict": "It worked.",
-            "rows": {"kept": 100, "train": 80, "test": 20, "truncated": 0},
+            "rows": {"kept": 100, "train": 80, "test": 20, "truncated": 0} | answered,
             "test": {"accuracy": score(0.85), "log_loss": score(held)},
             "baselines": {"majority": {"accuracy": score(0.2), "log_loss": score(2.3)}},
             "gain": {},
@@ -260,5 +262,71 @@ def test_page_text_and_scores_tell_the_signs_with_what_to_do(record):
     assert told["do"].startswith("Read these rows")
 
 
+def written(**blocks):
+    """Scores of a model that writes; by default good ones."""
+    own = {"loss": score(1.0), "repetition": score(0.03), "length_ratio": score(1.0, 0.1)}
+    nearest = {"repetition": score(0.02)}
+    before = {"loss": score(3.0), "repetition": score(0.4)}
+    return {
+        "task": "generate", "primary": "loss", "test": own | blocks.pop("own", {}),
+        "baselines": {"before": before, "nearest": nearest},
+        "answered": 20,
+        "gain": {"over": "before", **score(2.0, 0.1), "all": {"before": score(2.0, 0.1)}},
+    } | blocks  # fmt: skip
+
+
+def test_answers_that_are_good_show_no_sign(record):
+    assert codes(record(**written())) == []
+    # of the untouched model it is no wonder
+    assert codes(record(**written(own={"repetition": score(0.11)}))) == []
+
+
+def test_answers_that_repeat_themselves_more_than_peoples_are_a_sign(record):
+    (sign,) = diagnose(record(**written(own={"repetition": score(0.31)})))
+    assert sign.code == "repeats"
+    assert "31% of their phrases stood there before (29.0 to 33.0 %), and 2%" in sign.said
+    assert "--repetition_penalty" in sign.do
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said", "do"),
+    [(0.2, "too short", "--max_new_tokens"), (4.0, "too long", "--stop")],
+)
+def test_answers_far_shorter_or_longer_than_their_references_are_a_sign(record, ratio, said, do):
+    (sign,) = diagnose(record(**written(own={"length_ratio": score(ratio, 0.1)})))
+    assert sign.code == "answer-length"
+    assert said in sign.said
+    assert do in sign.do
+    assert codes(record(**written(own={"length_ratio": score(ratio, 0.1)}, answered=4))) == []
+
+
+def test_likelier_references_and_worse_answers_are_a_sign(record):
+    def gains(value, p=0.001):
+        return {"rougeL": {"all": {"before": {**score(value), "p": p}}}}
+
+    (sign,) = diagnose(record(**written(gains=gains(-0.12))))
+    assert sign.code == "writes-worse"
+    assert "12.0 points ROUGE-L" in sign.said
+    assert codes(record(**written(gains=gains(0.12)))) == []
+    assert codes(record(**written(gains=gains(-0.12, p=0.2)))) == []
+
+
+def test_the_same_long_answer_to_every_question_is_told_in_short(record):
+    long = "打开阀门" * 50
+    rows = [{"label": f"答案 {k}", "prediction": long, "text": "t"} for k in range(30)]
+    (sign,) = diagnose(record(rows=rows, **written()))
+    assert sign.code == "one-answer"
+    assert len(sign.said) < 150
+    assert "--map" in sign.do
+
+
+def test_a_tuned_model_worse_than_before_may_be_asked_with_less_of_it(record):
+    worse = {"over": "before", **score(-0.3, 0.1)}
+    gain = worse | {"all": {"before": {**score(-0.3, 0.1), "p": 0.001}}}
+    (sign,) = diagnose(record(**written(gain=gain)))
+    assert sign.code == "moved-too-much"
+    assert "--adapter_scale" in sign.do
+
+
 def test_all_rules_are_under_test():
-    assert len(RULES) == 13
+    assert len(RULES) == 16

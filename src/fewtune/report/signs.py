@@ -1,0 +1,104 @@
+"""A sign of trouble in a run's record, and the parts of a record that signs are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf, isfinite
+from statistics import mean
+
+from fewtune.report.facts import Facts, happened, part
+
+FEW_STEPS = 20  # with fewer a curve says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Something that the record shows.
+
+    Attributes:
+        code: the rule's name.
+        said: a sentence with the numbers.
+        do: what to do next, a sentence.
+    """
+
+    code: str
+    said: str
+    do: str
+
+
+@dataclass(frozen=True)
+class Told:
+    """The parts of a record that rules look at."""
+
+    facts: Facts
+
+    @property
+    def writes(self) -> bool:
+        """Whether the model answers in words of its own."""
+        return self.facts.task == "generate"
+
+    @cached_property
+    def losses(self) -> list[float]:
+        """The training loss of every step, in order; what was no number is infinite."""
+        steps = {one.fields.get("step"): one for one in happened(self.facts, "step")}
+        found = (one.fields.get("loss") for one in steps.values())
+        return [one if isinstance(one, int | float) and isfinite(one) else inf for one in found]
+
+    @cached_property
+    def comparable(self) -> bool:
+        """Whether training losses and held-out losses are of the same kind, and enough of them.
+
+        Of several labels a row, training sums the loss over labels and the score is their mean.
+        """
+        options = part(self.facts.plan, "train")
+        changed = options.get("label_smoothing_factor")
+        changed = changed or options.get("class_weights") == "balanced"
+        changed = changed or self.facts.task == "multilabel"
+        return len(self.losses) >= FEW_STEPS and inf not in self.losses and not changed
+
+    @cached_property
+    def tenths(self) -> list[float]:
+        """The mean training loss of each tenth of the run."""
+        size = len(self.losses) / 10
+        return [mean(self.losses[int(k * size) : int((k + 1) * size)]) for k in range(10)]
+
+    @property
+    def first(self) -> float:
+        """The training loss at the start."""
+        return self.tenths[0]
+
+    @property
+    def last(self) -> float:
+        """The training loss at the end."""
+        return self.tenths[-1]
+
+    @cached_property
+    def key(self) -> str:
+        """What a held-out row's loss is called."""
+        return "loss" if self.writes else "log_loss"
+
+    @cached_property
+    def held_out(self) -> float | None:
+        """The loss of the scored rows."""
+        value = part(part(self.facts.scores, "test"), self.key).get("value")
+        return None if value is None else float(value)
+
+    @cached_property
+    def blind(self) -> float | None:
+        """The loss of who knows nothing of the rows: the untouched model, or class shares."""
+        name = "before" if self.writes else "majority"
+        block = part(part(self.facts.scores, "baselines"), name)
+        value = part(block, self.key).get("value")
+        return None if value is None else float(value)
+
+
+Rule = Callable[[Told], Iterator[Sign]]
+
+
+def hardly_learned(told: Told) -> bool:
+    """Whether the training loss ended near that of who knows nothing of the rows."""
+    if not told.comparable or not told.blind:
+        return False
+    return told.last / told.blind > (0.95 if told.writes else 0.6)

@@ -1,0 +1,144 @@
+"""Signs in the curve of the losses: nothing moved, a rate too high, too few or too many steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+from statistics import mean, median, stdev
+
+from fewtune.report import words
+from fewtune.report.facts import happened, part
+from fewtune.report.signs import FEW_STEPS, Sign, Told, hardly_learned
+
+
+def frozen(told: Told) -> Iterator[Sign]:
+    """Nothing could move: no gradient came, or the rate was nought."""
+    steps = [*happened(told.facts, "step")]
+    norms = [one.fields.get("grad_norm") for one in steps]
+    rates = [one.fields.get("learning_rate") for one in steps]
+    if norms and all(one == 0 for one in norms):
+        yield Sign(
+            "frozen",
+            f"No gradient reached what trains in any of {words.several(len(norms), 'step')}: the "
+            "model is as it was.",
+            "Choose another --method, and report this with the run folder: it should not happen.",
+        )
+    elif rates and all(one == 0 for one in rates):
+        yield Sign(
+            "frozen",
+            f"The learning rate was 0 in all {len(rates):,} steps: the model is as it was.",
+            "Leave out --learning_rate, so that the method's measured default is used.",
+        )
+
+
+def rate_too_high(told: Told) -> Iterator[Sign]:
+    """The loss is no number, rises, or jumps far above where it began."""
+    do = "Lower --learning_rate to a third, or leave it out for the method's measured default."
+    losses = told.losses
+    if inf in losses:
+        bad = losses.count(inf)
+        yield Sign(
+            "rate-too-high",
+            f"The training loss was no number in {words.several(bad, 'step')} of {len(losses):,}.",
+            do,
+        )
+        return
+    if len(losses) < FEW_STEPS:
+        return
+    low = min(told.tenths)
+    noise = _noise(losses[-len(losses) // 10 :])
+    if told.last > 1.3 * low and told.last - low > max(0.1, 3 * noise):
+        yield Sign(
+            "rate-too-high",
+            f"The training loss rose again: {low:.2f} at its lowest, {told.last:.2f} at the end.",
+            do,
+        )
+    elif len(jumps := _jumps(losses, told.first)) >= 2:
+        worst = max(losses[k] for k in jumps)
+        yield Sign(
+            "rate-too-high",
+            f"The training loss jumped in {len(jumps)} of {len(losses):,} steps, up to {worst:.2f} "
+            f"where it began at {told.first:.2f}.",
+            f"{do} A longer --warmup_ratio and a lower --max_grad_norm help too.",
+        )
+
+
+def _noise(losses: list[float]) -> float:
+    """The standard error of their mean."""
+    return stdev(losses) / len(losses) ** 0.5 if len(losses) > 1 else 0.0
+
+
+def _jumps(losses: list[float], start: float) -> list[int]:
+    """Steps with three times the loss of their neighbours, above where the run began."""
+    return [
+        k
+        for k, loss in enumerate(losses)
+        if loss > start and loss > 3 * median(losses[max(0, k - 5) : k + 6])
+    ]
+
+
+def too_few_steps(told: Told) -> Iterator[Sign]:
+    """The loss was still falling steeply when the run ended."""
+    losses = told.losses
+    if len(losses) < 2 * FEW_STEPS or inf in losses or told.last < 0.25 * told.first:
+        return
+    quarter = losses[-len(losses) // 4 :]
+    before, after = quarter[: len(quarter) // 2], quarter[len(quarter) // 2 :]
+    drop = mean(before) - mean(after)
+    if drop > 0.1 * mean(before) and drop > 3 * (_noise(before) ** 2 + _noise(after) ** 2) ** 0.5:
+        yield Sign(
+            "too-few-steps",
+            f"The training loss still fell by {drop / mean(before):.0%} over the last "
+            f"{words.several(len(after), 'step')}, from {mean(before):.2f} to {mean(after):.2f}.",
+            "Give more steps: twice the --num_train_epochs.",
+        )
+
+
+def overfitting(told: Told) -> Iterator[Sign]:
+    """The rows are known by heart, and others are not."""
+    held = told.held_out
+    right = part(part(told.facts.scores, "test"), "accuracy").get("value", 0.0)
+    if not told.comparable or held is None or right > 0.95:
+        return
+    if told.last < 0.2 * held and held - told.last > 0.2:
+        yield Sign(
+            "overfitting",
+            f"The training rows are known by heart (loss {told.last:.3f} at the end) and others "
+            f"are not ({held:.3f} on the {told.facts.tested_row}s).",
+            "More rows help most; else new ones (--augment auto), fewer --num_train_epochs, or a "
+            "method that trains less (`lora`, `probe`).",
+        )
+
+
+def past_the_best(told: Told) -> Iterator[Sign]:
+    """The validation loss rose again, and the last weights were kept."""
+    seen = [
+        (one.fields.get("step"), part(one.fields, "scores").get(told.key))
+        for one in happened(told.facts, "validated")
+    ]
+    losses = [(loss, step) for step, loss in seen if isinstance(loss, int | float)]
+    if len(losses) < 3:
+        return
+    best, at = min(losses)
+    last = losses[-1][0]
+    if last > 1.15 * best and last - best > 0.05:
+        yield Sign(
+            "overfitting",
+            f"The validation loss was lowest at step {at} ({best:.3f}) and {last:.3f} at the end.",
+            "Keep the best weights (--load_best_model_at_end) or stop in time "
+            "(--early_stopping_patience 3).",
+        )
+
+
+def underfitting(told: Told) -> Iterator[Sign]:
+    """Not even the training rows were learned."""
+    if hardly_learned(told):
+        who = "the untouched model" if told.writes else "knowing only the shares"
+        what = "answers" if told.writes else "labels"
+        yield Sign(
+            "underfitting",
+            f"Even the training rows were hardly learned: their loss ended at {told.last:.2f}, "
+            f"where {who} gives {told.blind:.2f}.",
+            "Train more of the model (`full`, `lora` with a larger --lora_r), longer "
+            f"(--num_train_epochs), or with a higher --learning_rate; and look at the {what}.",
+        )

@@ -1,0 +1,109 @@
+"""Signs in the rows and their labels: folds that differ, doubtful labels, one answer, cut texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fewtune.base.errors import shortened
+from fewtune.report import words
+from fewtune.report.facts import happened, part
+from fewtune.report.signs import Sign, Told
+
+NAMED = 5  # rows named in a sentence
+SURE, UNLIKELY = 0.9, 0.01  # of another label, and of the one that was written
+BOASTS = 0.1  # share of the sure answers that may be wrong beyond what their probabilities say
+
+
+def unstable(told: Told) -> Iterator[Sign]:
+    """The folds disagree more than chance explains (chi-squared)."""
+    counts: dict[int, list[int]] = {}
+    for one in told.facts.predictions:
+        if one.get("fold"):
+            hits = counts.setdefault(one["fold"], [0, 0])
+            hits[one.get("prediction") == one.get("label")] += 1
+    wrong, right = (sum(one[k] for one in counts.values()) for k in (0, 1))
+    if len(counts) < 2 or not wrong or not right:
+        return
+    from scipy.stats import chi2_contingency
+
+    p = float(chi2_contingency([*counts.values()]).pvalue)
+    if p < 0.01:
+        shares = [hits / (hits + misses) for misses, hits in counts.values()]
+        column = part(told.facts.plan, "data").get("group")
+        do = (
+            f"The folds hold different values of {column}: expect new ones to differ as much, and "
+            "collect rows of more of them."
+            if column
+            else "Look whether rows come in groups (a machine, a writer, a day) and name their "
+            "column with --group; --repeats 3 tries more folds."
+        )
+        yield Sign(
+            "unstable",
+            f"The folds disagree more than chance explains: {100 * min(shares):.0f} to "
+            f"{100 * max(shares):.0f} % are right ({words.p_value(p)}).",
+            do,
+        )
+
+
+def label_noise(told: Told) -> Iterator[Sign]:
+    """Labels that a model which did not learn them contradicts with confidence."""
+    found: list[tuple[float, str]] = []
+    right, expected, rows_sure = 0, 0.0, 0
+    for one in told.facts.predictions:
+        shares, truth, said = one.get("probability"), one.get("label"), one.get("prediction")
+        if isinstance(shares, dict) and isinstance(truth, str) and truth in shares:
+            sure = shares.get(str(said), 0.0)
+            if sure >= SURE:
+                right, expected, rows_sure = right + (said == truth), expected + sure, rows_sure + 1
+            if said != truth and sure >= SURE and shares[truth] <= UNLIKELY:
+                found.append((sure, f"{one.get('origin')} ({truth}, or {said}?)"))
+    # a model that is surer than it is right contradicts labels for no reason
+    if found and expected - right <= BOASTS * rows_sure:
+        found.sort(reverse=True)
+        rows = [origin for _, origin in found]
+        more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+        yield Sign(
+            "label-noise",
+            f"{words.several(len(rows), 'label')} of {len(told.facts.predictions):,} "
+            f"{'is' if len(rows) == 1 else 'are'} contradicted with confidence by a model that did "
+            f"not learn {'it' if len(rows) == 1 else 'them'}: {', '.join(rows[:NAMED])}{more}.",
+            "Read these rows; a wrong label costs more than a missing row.",
+        )
+
+
+def one_answer(told: Told) -> Iterator[Sign]:
+    """Nearly every row is given the same class, though the classes are several."""
+    rows = [one for one in told.facts.predictions if isinstance(one.get("label"), str)]
+    said, truth = ([one.get(key) for one in rows] for key in ("prediction", "label"))
+    if len(rows) < 20:
+        return
+    top = max(set(said), key=said.count)
+    if said.count(top) >= 0.98 * len(rows) and truth.count(top) < 0.9 * len(rows):
+        asked = "question's column (--map)" if told.writes else "text column (--text)"
+        yield Sign(
+            "one-answer",
+            f"{said.count(top):,} of {len(rows):,} rows are given {shortened(top)}, which "
+            f"{truth.count(top):,} have.",
+            f"Look whether the {asked} is the right one, then at the learning rate.",
+        )
+
+
+def format_suspect(told: Told) -> Iterator[Sign]:
+    """What the rows look like to the model is not what one would expect."""
+    kept = part(told.facts.scores, "rows").get("kept") or 0
+    cut = part(told.facts.scores, "rows").get("truncated") or 0
+    if kept and cut > 0.1 * kept:
+        yield Sign(
+            "format",
+            f"{cut:,} of {kept:,} rows ({cut / kept:.0%}) are longer than the model reads and were "
+            "cut at the end.",
+            "Raise --max_length, or bring what matters to the front of the text.",
+        )
+    ends = [one.fields.get("ends") for one in happened(told.facts, "encoded")]
+    if ends and isinstance(ends[-1], int | float) and ends[-1] < 0.99:
+        yield Sign(
+            "format",
+            f"{1 - ends[-1]:.0%} of the training answers do not end with a token that stops, so "
+            "the model does not learn to end there.",
+            "Look at the chat template and at --max_length, which may cut the ends off.",
+        )
