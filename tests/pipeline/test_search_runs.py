@@ -134,6 +134,15 @@ def test_a_search_of_a_named_method_goes_on_after_its_race(train, tmp_path):
     assert run.folder.plan["method"]["lora_alpha"] == 4.0
 
 
+def test_a_named_method_is_seen_to_its_end_whatever_the_budget(train):
+    events = []
+    run = train(method="lora", search=4, listen=events.append, **GIVEN | {"budget": "0.01s"})
+    told, table = raced(run)
+    assert told["winner"] == "lora"
+    assert [line["folds"] for line in table] == [3, 3, 3]
+    assert any("time for 0 of 4" in one.fields.get("message", "") for one in events)
+
+
 def test_what_the_user_says_is_not_varied(train):
     run = train(method="lora", lora_r=3, dropout=0.1, search=2, **GIVEN)
     told, _ = raced(run)

@@ -9,6 +9,10 @@ from typing import Any
 from fewtune.cli.screen import Screen
 
 BEST = 3  # commands shown, unless --all
+RACE = (
+    "without --method folds of the rows choose among these; --search 12 lets Optuna propose twelve "
+    "candidates more, and with --method NAME other options of that method."
+)
 MANNERS = {"measured": "", "computed": "~", "assumed": "?"}
 
 
@@ -154,6 +158,8 @@ class Printed:
         self.out.print()
         for one in self.usable[: None if self.every else BEST]:
             self.out.print(one["command"], soft_wrap=True)
+        self.out.print()
+        self._line("race", RACE, style="dim")
 
     def _line(self, head: str, text: str, style: str = "") -> None:
         from rich.table import Table

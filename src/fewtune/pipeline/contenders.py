@@ -64,7 +64,7 @@ def _named(run: Run, ranked: list[Proposed]) -> Contender:
 
     method = method_of(run.job)
     known = (one.seconds for one in ranked if one.method == method.spell() and one.seconds)
-    return Contender(method.spell(), method, {}, next(known, 0.0))
+    return Contender(method.spell(), method, {}, next(known, 0.0), stays=True)
 
 
 def fields_of(

@@ -22,7 +22,7 @@ NOT_HERE = {
     "method", "preset", "repeats", "unlabelled", "self_training_rounds",
     "self_training_confidence", "valid", "valid_share", "metric", "positive",
     "early_stopping_patience", "eval_steps", "load_best_model_at_end", "metric_for_best_model",
-    "save_steps", "examples", "replay", "replay_share", "general", "answered_rows",
+    "search", "save_steps", "examples", "replay", "replay_share", "slice",
 }  # fmt: skip
 #: What can be varied beside the options of the loop and of the method.
 ALSO = ("augment", "augment_copies", "preset")

@@ -58,7 +58,8 @@ class Proposal:
     def command(self, one: Proposed) -> str:
         """What to type to train by a proposed method."""
         given = {"model": self.job.model.model, **self.job.given, "method": one.method}
-        given.pop("budget", None)  # of a race, which a named method does not run
+        if not self.job.trials.search:
+            given.pop("budget", None)  # of a race, which a named method does not run
         given |= one.options
         job = replace(self.job, given=given)
         return job.command

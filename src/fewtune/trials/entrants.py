@@ -29,6 +29,7 @@ class Contender:
         train: options of training that differ from the user's.
         seconds: expected of a fit to all rows; 0 where nobody knows.
         wins: False for what is there to be compared with and cannot be chosen.
+        stays: what a search starts from is seen to its end.
         values: of the options that a search varies; of those alone that are in its spaces.
     """
 
@@ -37,6 +38,7 @@ class Contender:
     train: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     wins: bool = True
+    stays: bool = False
     values: Mapping[str, float] = field(default_factory=dict)
 
     def options(self, given: TrainOptions) -> TrainOptions:
@@ -52,6 +54,7 @@ class Contender:
             "train": dict(self.train),
             "seconds": self.seconds,
             **({} if self.wins else {"wins": False}),
+            **({"stays": True} if self.stays else {}),
             **({"values": dict(self.values)} if self.values else {}),
         }
 
@@ -67,7 +70,11 @@ def entrants_of(
     setting: Setting, contenders: Sequence[Contender], texts: Sequence[str]
 ) -> list[Entrant]:
     """Contenders on the setting's rows; those without steps of training are its baselines."""
-    return [replace(entrant_of(setting, texts, one), stays=not _trains(one)) for one in contenders]
+    found = [entrant_of(setting, texts, one) for one in contenders]
+    return [
+        replace(entrant, stays=one.stays or not _trains(one))
+        for entrant, one in zip(found, contenders, strict=True)
+    ]
 
 
 def entrant_of(setting: Setting, texts: Sequence[str], one: Contender) -> Entrant:

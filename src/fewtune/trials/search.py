@@ -197,7 +197,7 @@ class Field:
         told = ",".join(f"{name}={value:g}" for name, value in other.items())
         return replace(
             self.base,
-            wins=True,
+            stays=False,
             name=f"{spelled}({told})" if told else spelled,
             method=self._method(other),
             train={**self.base.train, **{k: v for k, v in other.items() if k not in OWN}},
