@@ -6,7 +6,7 @@ import shutil
 import pytest
 from desk import ROWS, assert_refused, table
 
-from fewtune.record import list_runs
+from fewtune.record import RunFolder, list_runs
 from fewtune.train import bench
 
 LATER = table([(f"{text} again", label) for text, label in ROWS])
@@ -182,6 +182,28 @@ def test_resume_does_it(stopped, fewtune):
     assert fewtune("resume runs/r").code == 0
 
 
+def test_a_run_of_a_version_without_some_options_goes_on(stopped, fewtune):
+    plan = RunFolder(stopped).plan
+    for section, name in (("train", "save_steps"), ("trials", "folds"), ("data", "split")):
+        del plan[section][name]
+    RunFolder(stopped).write_plan(plan)
+    assert fewtune("resume runs/r").code == 0
+
+
+def test_a_run_of_a_version_with_other_options_is_told_so(stopped, fewtune):
+    plan = RunFolder(stopped).plan
+    plan["train"] |= {"momentum": 0.9, "seed_of_doubt": 1}
+    RunFolder(stopped).write_plan(plan)
+    assert_refused(fewtune("resume runs/r"), 2, r"does not have.*\(momentum, seed_of_doubt\)")
+
+
+def test_a_run_of_a_version_that_told_less_of_its_files_is_told_so(stopped, fewtune):
+    plan = RunFolder(stopped).plan
+    del plan["inputs"]
+    RunFolder(stopped).write_plan(plan)
+    assert_refused(fewtune("resume runs/r"), 2, "did not write down what tells this version")
+
+
 def change_data(desk):
     (desk / "good.csv").write_bytes(table(ROWS[:-1]))
 
@@ -207,7 +229,7 @@ def other_base(desk):
         (change_data, 1, "good.csv has changed since it was split"),
         (lose_data, 2, "there is no file .*good.csv"),
         (lose_base, 1, "bert"),
-        (other_base, 2, "files or the base model of this run have changed"),
+        (other_base, 2, "since this run was planned the base model changed"),
     ],
 )
 def test_resume_refuses_another_job(change, code, phrase, stopped, desk, fewtune):

@@ -406,6 +406,29 @@ def test_a_preset_that_is_set_while_chatting_counts():
     assert list(chat.hear("/set temperature 0.2")) == ["temperature is 0.2 now.\n"]
     assert (chat.decoding.temperature, chat.decoding.top_k) == (0.2, 50)
     assert "top_k is 50" in next(chat.hear("/set"))
+    assert list(chat.hear("/set temperature 0.0")) == ["temperature is 0.0 now.\n"]
+    assert "at temperature 0 the likeliest token" in next(chat.hear("/set top_k 7"))
+    assert (chat.decoding.top_k, chat.decoding.top_p) == (None, None)
+    assert "temperature: a number" in next(chat.hear("/set temperature warm"))
+
+
+@pytest.mark.parametrize("name", ["top_k", "top_p", "min_p"])
+def test_what_would_change_nothing_at_temperature_0_is_told(taught, capsys, name):
+    words = ("generate", taught.folder.path, "pump?", "--max_new_tokens", "2", f"--{name}", "1")
+    for more in ((), ("--temperature", "0"), ("--decoding", "precise")):
+        assert code_of(*words, *more) == 2
+        told = capsys.readouterr().err
+        assert told.startswith(f"fewtune: {name}: at temperature 0 the likeliest token is taken")
+    assert code_of(*words, "--temperature", "0.5") == 0
+
+
+def test_a_preset_without_its_temperature_is_no_mistake():
+    from fewtune.base.options import build
+    from fewtune.models.decoding import DecodingOptions
+
+    (cold,) = build([DecodingOptions], {"decoding": "balanced", "temperature": "0"})
+    assert (cold.temperature, cold.top_k) == (0, 50)
+    assert DecodingOptions(**cold.model_dump()) == cold  # as a run's plan gives it back
 
 
 def test_an_answer_that_was_stopped_is_as_if_never_asked(taught):

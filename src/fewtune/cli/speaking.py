@@ -11,7 +11,7 @@ from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.options import build
 from fewtune.cli.screen import Screen
 from fewtune.data.dialogue import Message, refusing, waiting
-from fewtune.models.decoding import DecodingOptions
+from fewtune.models.decoding import HEATED, DecodingOptions
 from fewtune.record.options import SeedOptions
 
 if TYPE_CHECKING:
@@ -156,6 +156,8 @@ class Chat:
             return "; ".join(f"{one} is {value}" for one, value in so_far)
         # a preset speaks for the options that it names, whatever they were before
         kept = {} if name == "decoding" else self.decoding.model_dump()
+        if name == "temperature" and _is_zero(value):  # nothing is drawn from here on
+            kept |= dict.fromkeys(HEATED)
         try:
             (found,) = build([DecodingOptions], kept | {name: value.strip() or None})
         except UsageError as error:
@@ -175,6 +177,13 @@ class Chat:
     def _leave(self) -> str:
         self.over = True
         return ""
+
+
+def _is_zero(value: str) -> bool:
+    try:
+        return float(value) == 0
+    except ValueError:  # what it is then is told with the other options
+        return False
 
 
 def _load(run: str, other: str | None) -> Model:

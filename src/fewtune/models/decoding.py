@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from fewtune.base.options import Options, option
 
@@ -15,6 +15,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "balanced": {"temperature": 0.7, "top_k": 50, "top_p": 0.9},
     "creative": {"temperature": 1.0},
 }
+#: Options that say what is drawn from, where anything is drawn.
+HEATED = ("top_k", "top_p", "min_p")
 
 
 class DecodingOptions(Options):
@@ -40,6 +42,20 @@ class DecodingOptions(Options):
         if isinstance(given, Mapping) and given.get("decoding") in PRESETS:
             return {**PRESETS[given["decoding"]], **given}
         return given
+
+    @field_validator(*HEATED)
+    @classmethod
+    def _matters(cls, told: float | None, info: ValidationInfo) -> float | None:
+        """Refuse what would change nothing, unless it comes with the preset."""
+        preset = PRESETS[info.data.get("decoding", "precise")]
+        if told is None or told == preset.get(str(info.field_name)):
+            return told
+        if info.data.get("temperature") == 0:
+            raise ValueError(
+                "at temperature 0 the likeliest token is taken, so this changes nothing; give a "
+                "temperature above 0, or leave it out."
+            )
+        return told
 
     @property
     def stops(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from fewtune.pipeline.comparing import COSTS, FITS, Comparing
 from fewtune.pipeline.entries import Entry, refused
 from fewtune.pipeline.job import HELD_OUT
 from fewtune.pipeline.lineup import LineUp, line_up
+from fewtune.pipeline.mark import options_told
 from fewtune.pipeline.order import RUNS
 from fewtune.pipeline.plan import reads, with_task
 from fewtune.record.folder import RunFolder
@@ -119,12 +120,7 @@ def _mark(lineup: LineUp, data: Dataset, source: Source) -> str:
     """The same for the same comparison of the same files."""
     from fewtune.methods.artefact import fingerprint_of
 
-    told = []
-    for one in lineup.entries:
-        sections = one.job.sections()
-        for name in ("output", "again"):
-            sections["run"].pop(name)
-        told.append(repr((one.name, one.method.model_dump(), sections)))
+    told = [one.name + options_told(one.job, one.method) for one in lineup.entries]
     files = [one["fingerprint"] for one in data.files.values()]
     base = fingerprint_of(source.folder)
     return fingerprint("compare", lineup.job.task, str(lineup.options.seeds), base, *files, *told)

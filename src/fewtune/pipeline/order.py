@@ -12,6 +12,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from fewtune.base.errors import Interrupted, UsageError
 from fewtune.base.events import Event, tell
 from fewtune.check.look import Look, shown
@@ -24,10 +26,10 @@ from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.classify import classify
 from fewtune.pipeline.generate import generate
 from fewtune.pipeline.job import Job, held_out_from, job_of_plan, races
+from fewtune.pipeline.mark import changed, inputs_of, mark_of
 from fewtune.pipeline.plan import (
     choose,
     first_plan,
-    mark_of,
     reads,
     refuse_early,
     with_task,
@@ -67,10 +69,11 @@ def start(job: Job) -> tuple[RunFolder, Iterator[Event]]:
     data = _load(job)
     method, source, reasons = choose(job)
     refuse_early(job, data, method)
-    mark = mark_of(job, data, method, source)
+    inputs = inputs_of(job, data, method, source)
     spelled = job.method if races(job) else method.spell()
+    mark = mark_of(job, method, inputs)
     path = Path(job.run.output or RUNS / default_name(job.path, spelled, RUNS, mark))
-    folder = RunFolder.create(path, first_plan(job, path.name, method, reasons, mark))
+    folder = RunFolder.create(path, first_plan(job, path.name, method, reasons, inputs))
     if folder.state == "finished" and not job.run.again:
         folder.close()
         return folder, iter(())
@@ -104,16 +107,40 @@ def resume(path: Path) -> tuple[RunFolder, Iterator[Event]]:
         raise
 
 
+def _planned(folder: RunFolder) -> Job:
+    """The job of a run that another version may have planned.
+
+    Raises:
+        UsageError: it has other options than this version, or tells less of what was read.
+    """
+    plan = folder.plan
+    who = f"{folder.path}: fewtune {plan.get('fewtune')} planned this run"
+    try:
+        job = job_of_plan(plan)
+    except ValidationError as error:
+        names = ", ".join(str(one["loc"][-1]) for one in error.errors())
+        raise UsageError(
+            f"{who} with options that this version does not have, or takes otherwise ({names}); "
+            "go on with that version, or start a new run."
+        ) from error
+    if "inputs" not in plan:
+        raise UsageError(
+            f"{who} and did not write down what tells this version that its files and its base "
+            "model are what they were; go on with that version, or start a new run."
+        )
+    return job
+
+
 def _taken_up(folder: RunFolder, begun: float) -> Run:
     plan = folder.plan
-    job = job_of_plan(plan)
+    job = _planned(folder)
     method, source, _ = choose(job)
     told = folder.data
     data = given_back(job.path, reads(job), job.data, told) if told else _load(job)
-    if mark_of(job, data, method, source) != plan["fingerprint"]:
+    if other := changed(plan, inputs_of(job, data, method, source)):
         raise UsageError(
-            f"{folder.path}: the files or the base model of this run have changed since it was "
-            "planned, so it cannot go on as the same run; start a new one."
+            f"{folder.path}: since this run was planned {', '.join(other)} changed, so it cannot "
+            "go on as the same run; bring back what was there, or start a new one."
         )
     if folder.state != "resumable":
         folder.start_anew()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.base.amounts import seconds_of
 from fewtune.base.errors import UsageError, one_of
-from fewtune.base.files import fingerprint, found
 from fewtune.choose.method import default_method
 from fewtune.choose.recipe import decide
 from fewtune.data.columns import Role
@@ -20,8 +19,9 @@ from fewtune.data.read import read_rows, shape_of
 from fewtune.methods.base import Method
 from fewtune.pipeline.extra import refuse_extra
 from fewtune.pipeline.job import AUTO, GIVEN, Job, method_of, races, says
+from fewtune.pipeline.mark import mark_of
 from fewtune.pipeline.run import watchable_rows
-from fewtune.pipeline.text_prompt import asked_method, marks, refuse_prompt
+from fewtune.pipeline.text_prompt import asked_method, refuse_prompt
 from fewtune.tasks import LABELLED
 
 if TYPE_CHECKING:
@@ -221,32 +221,14 @@ def with_valid_rows(data: Dataset, job: Job) -> Dataset:
     )
 
 
-def mark_of(job: Job, data: Dataset, method: Method, source: Source | None) -> str:
-    """The same for the same job on the same files: the output folder does not matter."""
-    from fewtune.methods.artefact import fingerprint_of
-
-    sections = job.sections()
-    for name in ("output", "again"):
-        sections["run"].pop(name)
-    files = [told["fingerprint"] for told in data.files.values()]
-    for path in (job.generate.replay, job.generate.general):
-        if path and job.task == "generate":
-            files.append(fingerprint(found(path, "general")))
-    if job.trials.unlabelled:
-        files.append(fingerprint(found(job.trials.unlabelled, "unlabelled")))
-    if job.data.split:
-        files.append(fingerprint(repr(data.as_json()["parts"])))
-    if not method.tunes:
-        files += marks(job, method)
-    base = fingerprint_of(source.folder) if source else ""
-    named = [AUTO] if job.method == AUTO else [method.spell(), method.model_dump_json()]
-    return fingerprint(repr(sections), job.task, *named, base, *files)
-
-
 def first_plan(
-    job: Job, name: str, method: Method, reasons: Sequence[str], mark: str
+    job: Job, name: str, method: Method, reasons: Sequence[str], inputs: Mapping[str, str]
 ) -> Mapping[str, Any]:
-    """The plan as it stands before anything was measured."""
+    """The plan as it stands before anything was measured.
+
+    Args:
+        inputs: from `inputs_of`.
+    """
     from fewtune import __version__
 
     sections = job.sections()
@@ -263,7 +245,8 @@ def first_plan(
         **({GIVEN: dict(job.method_options)} if races(job) and job.method != AUTO else {}),
         "chosen": {},
         "reasons": list(reasons),
-        "fingerprint": mark,
+        "inputs": dict(inputs),
+        "fingerprint": mark_of(job, method, inputs),
     }
 
 
