@@ -287,14 +287,19 @@ def test_the_time_rules_over_the_number():
 
 
 def test_the_plans_candidates_leave_time_for_proposals():
-    alone, *_ = searched(count=0, budget=25.0)
-    shared, *_ = searched(count=8, budget=25.0)
+    budget = 3 * FOLDS + 2  # all three on all folds and a refit, and no more
+    alone, *_ = searched(count=0, budget=budget)
+    alone.patient = True
     held(alone)
+    assert [len(one.fitted) for one in alone.runners.values()] == [FOLDS] * 3
+    shared, *_ = searched(count=8, budget=budget)
+    shared.patient = True
     outcome, _ = held(shared)
-    assert outcome.proposed
     ran = {name: len(one.fitted) for name, one in shared.runners.items()}
-    assert ran["probe"] == FOLDS
-    assert alone.runners["full"].state != "out of time"
+    assert len(outcome.proposed) == 1
+    assert (ran["probe"], ran["full"], ran["lora"]) == (FOLDS, FOLDS, 0)
+    assert shared.runners["lora"].state == "out of time"
+    assert shared.spent <= budget
 
 
 def test_a_proposal_whose_loss_is_no_number_fails_and_the_race_goes_on():

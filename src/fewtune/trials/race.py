@@ -30,6 +30,7 @@ from fewtune.trials.choosing import best_of, choose, within
 
 LEVEL = 0.05
 FIRST_LOOK = 2  # folds, before anybody leaves
+LEAST_SHARE = 0.5  # of the time that the baselines leave, for the plan's candidates
 SWAPS = 1000  # of a comparison
 FINER = 200  # swaps a proposal: enough for a p value that is multiplied by their number
 
@@ -245,10 +246,14 @@ class Race:
 
     @property
     def _limit(self) -> float:
-        """What the plan's candidates may take together; the rest is the proposals'."""
+        """Until when the plan's candidates may run; the rest is the proposals', half at most."""
+        if self.proposals is None:
+            return self.budget
         tuned = sum(not one.stays for one in self.entrants)
-        more = self.proposals.count if self.proposals else 0
-        return self.budget * tuned / (tuned + more) if more else self.budget
+        share = max(LEAST_SHARE, tuned / max(1, tuned + self.proposals.count))
+        stay = [one for one in self.runners.values() if one.entrant.stays]
+        always = len(self.folds) * sum(map(self._seconds, stay))
+        return always + share * max(0.0, self.budget - always)
 
     @property
     def _refit(self) -> float:
