@@ -9,7 +9,7 @@ from fewtune.evaluate.multilabel import tags
 from fewtune.trials.fits import FitsOnDisk
 from fewtune.trials.learning_curve import SHARES, Curve, cost, measured, shares, told
 from fewtune.trials.power_law import fitted_law
-from fewtune.trials.race import Entrant, Fitted
+from fewtune.trials.runners import Entrant, Fitted
 from fewtune.trials.smaller import of_owners, of_targets
 
 SIZES = np.array([60.0, 120.0, 180.0, 240.0])

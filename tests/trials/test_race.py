@@ -9,7 +9,8 @@ from fewtune.models.choice import ONE_OF
 from fewtune.trials.choosing import best_of, choose, cross_choices, within
 from fewtune.trials.entrants import LabelJudge
 from fewtune.trials.fits import FitsOnDisk
-from fewtune.trials.race import Entrant, Fitted, Race
+from fewtune.trials.race import Race
+from fewtune.trials.runners import Entrant, Fitted
 
 ROWS, FOLDS = 200, 5
 HELD = np.array_split(np.random.default_rng(0).permutation(ROWS), FOLDS)

@@ -11,7 +11,8 @@ from fewtune.methods.space import Span
 from fewtune.trials import search as searching
 from fewtune.trials.choosing import choose, errors_of
 from fewtune.trials.entrants import Contender
-from fewtune.trials.race import Entrant, Fitted, Race, Seen
+from fewtune.trials.race import Race
+from fewtune.trials.runners import Entrant, Fitted, Seen
 from fewtune.trials.search import Field, Point, Search, propose
 
 optuna = pytest.importorskip("optuna", reason="the extra `search` is not installed")

@@ -159,7 +159,7 @@ class Comparing:
     def _test(self, desk: Desk, one: Variant, k: int) -> Generator[Event, None, np.ndarray]:
         """A fit to all training rows, and its answers to the test rows."""
         from fewtune.trials.fits import FitsOnDisk
-        from fewtune.trials.race import Fitted
+        from fewtune.trials.runners import Fitted
 
         kept, begun = FitsOnDisk(self._fits_of(k) / "test"), perf_counter()
         found = kept.read(one.name, TEST)

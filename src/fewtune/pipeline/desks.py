@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fewtune.tasks.labelled import Labelled
     from fewtune.trials.comparison import Answers
     from fewtune.trials.measures import Truth
-    from fewtune.trials.race import Judge
+    from fewtune.trials.runners import Judge
     from fewtune.trials.variants import CostsOnDisk, Desk
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fewtune.models.batches import Marked
     from fewtune.pipeline.race import Raced
     from fewtune.trials.learning_curve import Curve, Heard
-    from fewtune.trials.race import Entrant, Kept, Outcome
+    from fewtune.trials.runners import Entrant, Kept, Outcome
     from fewtune.trials.smaller import Smaller
 
 CURVE = "learning_curve"  # in the plan; and the folder of its fits, in the run's

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fewtune.train.bench import Bench, Examples
     from fewtune.train.workbench import Workbench
     from fewtune.trials.entrants import Contender, LabelJudge
-    from fewtune.trials.race import Entrant, Judge, Outcome
+    from fewtune.trials.runners import Entrant, Judge, Outcome
     from fewtune.trials.search import Search
 
 PROPOSALS = "proposals"  # in the plan, beside the contenders

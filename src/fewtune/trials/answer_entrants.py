@@ -15,7 +15,7 @@ from fewtune.models.speaking import answer_losses
 from fewtune.train.answers import AnswerBench, Answerer
 from fewtune.trials.entrants import Contender
 from fewtune.trials.folds import ALONE
-from fewtune.trials.race import Entrant
+from fewtune.trials.runners import Entrant
 
 BEFORE = "before"  # the untouched model: what every candidate must beat
 

@@ -16,7 +16,7 @@ from fewtune.models.ngrams import fit_ngrams
 from fewtune.models.probe import best_temperature
 from fewtune.train.options import TrainOptions
 from fewtune.trials.folds import Setting, fitted
-from fewtune.trials.race import Entrant
+from fewtune.trials.runners import Entrant
 
 
 @dataclass(frozen=True)

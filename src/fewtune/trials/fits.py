@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fewtune.base.files import replacing
-from fewtune.trials.race import Fitted
+from fewtune.trials.runners import Fitted
 
 
 @dataclass(frozen=True)

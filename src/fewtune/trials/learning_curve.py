@@ -19,7 +19,7 @@ from fewtune.evaluate.answers import Sums, ratio
 from fewtune.evaluate.generate import score
 from fewtune.evaluate.intervals import resamples
 from fewtune.trials.power_law import Law, fitted_law
-from fewtune.trials.race import Entrant, Fitted, Kept
+from fewtune.trials.runners import Entrant, Fitted, Kept
 from fewtune.trials.smaller import Smaller
 
 SHARES = (0.25, 0.5, 0.75)  # of the rows a fold learns, beside all of them

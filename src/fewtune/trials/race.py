@@ -17,9 +17,8 @@ they are counts wherever chance could favour one of them (docs/decisions/0014).
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,136 +26,23 @@ from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.events import Event, tell
 from fewtune.evaluate.paired import compare_means, holm
 from fewtune.trials.choosing import best_of, choose, within
+from fewtune.trials.runners import (
+    Entrant,
+    Fitted,
+    Judge,
+    Kept,
+    Line,
+    Outcome,
+    Proposals,
+    Runner,
+    Seen,
+)
 
 LEVEL = 0.05
 FIRST_LOOK = 2  # folds, before anybody leaves
 LEAST_SHARE = 0.5  # of the time that the baselines leave, for the plan's candidates
 SWAPS = 1000  # of a comparison
 FINER = 200  # swaps a proposal: enough for a p value that is multiplied by their number
-
-Line = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Entrant:
-    """A candidate.
-
-    Attributes:
-        name: in tables.
-        fit: learned rows, held rows (positions) -> the answers to the held ones, (held, ...).
-        seconds: expected of a fold; 0 where nobody knows.
-        stays: a baseline, which every row must have an answer of; it is never sent away.
-        wins: False for what is there to be compared with and cannot be chosen.
-    """
-
-    name: str
-    fit: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    seconds: float = 0.0
-    stays: bool = False
-    wins: bool = True
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """One candidate on one fold: its answers to the held rows, and what the fit took."""
-
-    answers: np.ndarray
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a candidate has reached so far.
-
-    Attributes:
-        losses: the mean over its rows after each of its folds.
-        whole: whether it has answered all folds.
-    """
-
-    losses: tuple[float, ...]
-    whole: bool
-
-
-class Proposals(Protocol):
-    """Where further candidates come from."""
-
-    @property
-    def count(self) -> int:
-        """How many at most."""
-        ...
-
-    def next(self, seen: Mapping[str, Seen]) -> Entrant | None:
-        """One more, by what every candidate has reached; None where there is none."""
-        ...
-
-
-class Kept(Protocol):
-    """Where fits are written down, so that a race that was interrupted goes on."""
-
-    def read(self, name: str, fold: int) -> Fitted | None:
-        """A fit that was made before."""
-        ...
-
-    def write(self, name: str, fold: int, fitted: Fitted) -> None:
-        """Keep a fit."""
-        ...
-
-
-class Judge(Protocol):
-    """What answers are worth."""
-
-    @property
-    def metric(self) -> str:
-        """What a loss is called in the table."""
-        ...
-
-    def losses(self, answers: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """The loss of every row, (rows,); `answers` are all that a candidate has given so far."""
-        ...
-
-    def also(self, answers: np.ndarray, rows: np.ndarray) -> Mapping[str, float]:
-        """Other metrics for the table."""
-        ...
-
-
-@dataclass
-class Runner:
-    """An entrant on its way; `proposed` is its number among the proposals, 0 for the plan's."""
-
-    entrant: Entrant
-    state: str = "runs"
-    proposed: int = 0
-    fitted: dict[int, Fitted] = field(default_factory=dict)
-
-    @property
-    def seconds(self) -> float:
-        """What a fold takes: measured, else expected."""
-        each = [one.seconds for one in self.fitted.values()]
-        return sum(each) / len(each) if each else self.entrant.seconds
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a race ended.
-
-    Attributes:
-        winner: its name; `leader` the name of the best. Empty where nobody could be compared.
-        table: a line an entrant, the first the baseline that gains are told over.
-        losses: name -> (rows,), NaN where it answered nothing.
-        answers: name -> (rows, ...), NaN likewise, mean over repeats.
-        cost: name -> seconds of a fold.
-        seconds: of all fits.
-        proposed: the names among `losses` that a search proposed.
-    """
-
-    winner: str
-    leader: str
-    table: list[Line]
-    losses: dict[str, np.ndarray]
-    answers: dict[str, np.ndarray]
-    cost: dict[str, float]
-    seconds: float
-    proposed: tuple[str, ...] = ()
 
 
 @dataclass

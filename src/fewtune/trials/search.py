@@ -22,7 +22,7 @@ from fewtune.methods import METHODS, parse
 from fewtune.methods.base import Method, options_of
 from fewtune.methods.space import Space, Span
 from fewtune.trials.entrants import Contender
-from fewtune.trials.race import Entrant, Seen
+from fewtune.trials.runners import Entrant, Seen
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -21,8 +21,8 @@ from fewtune.models.footprint import forget_peak, peak, resident
 from fewtune.models.saving import saving
 from fewtune.train.options import TrainOptions
 from fewtune.train.workbench import Workbench
-from fewtune.trials.race import Entrant
 from fewtune.trials.recipes import Make
+from fewtune.trials.runners import Entrant
 
 
 @dataclass(frozen=True)
