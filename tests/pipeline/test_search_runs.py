@@ -195,3 +195,10 @@ def test_a_search_that_has_nothing_left_to_vary_is_refused(train, tmp_path):
     with pytest.raises(UsageError, match="search: every option"):
         train(method="bitfit", learning_rate=1e-3, dropout=0.1, search=3)
     assert not (tmp_path / "run").exists()
+
+
+def test_more_virtual_tokens_than_the_model_has_room_for_are_not_tried(train):
+    run = train(method="prompt", num_virtual_tokens=None, search=1, **GIVEN)  # of 64 positions
+    told, _ = raced(run)
+    assert {*told["proposals"][0]["values"]} == {"learning_rate", "dropout"}
+    assert told["proposals"][0]["options"]["num_virtual_tokens"] == 20
