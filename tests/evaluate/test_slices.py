@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fewtune.evaluate.slices import LEVEL, parts_of, slices
+from fewtune.evaluate.slices import LEVEL, parts_of, slices, slices_of_losses
 
 
 def test_a_weak_part_is_first_and_beyond_chance():
@@ -79,3 +79,55 @@ def test_a_column_that_names_rows_is_no_group():
     labels, texts = [["a"]] * 60, ["x"] * 60
     assert "id" not in parts_of(labels, texts, range(60), "id")
     assert "id" in parts_of(labels, texts, [k % 50 for k in range(60)], "id")
+
+
+def test_columns_beside_divide_the_rows_by_their_own_names():
+    beside = [{"航站": "北京"}, {"航站": "上海", "length": "long"}, {"length": "short"}]
+    found = parts_of([["a"], ["b"], ["b"]], ["x", "yy", "zzz"], beside=beside)
+    assert found["航站"]["北京"].tolist() == [True, False, False]
+    assert found["航站"]["上海"].tolist() == [False, True, False]
+    assert found["column length"].keys() == {"long", "short"}
+    assert "x" not in found["length"]
+
+
+def test_a_column_that_divides_as_the_labels_do_is_no_part_of_its_own():
+    labels = [["泵"], ["门"], ["泵"], ["门"]]
+    beside = [{"code": "7", "site": "N"}, {"code": "8", "site": "N"},
+              {"code": "7", "site": "S"}, {"code": "8", "site": "S"}]  # fmt: skip
+    found = parts_of(labels, ["x"] * 4, beside=beside)
+    assert found.keys() == {"class", "site"}
+
+
+def test_a_part_with_a_higher_loss_is_found_and_its_interval_holds_the_loss():
+    chance = np.random.default_rng(0)
+    tokens = chance.integers(5, 40, 300).astype(float)
+    old = np.arange(300) < 60
+    losses = tokens * np.where(old, 2.0, 1.5) * chance.lognormal(0, 0.2, 300)
+    parts = {"brand": {"old": old, "new": ~old}}
+    worst, other = slices_of_losses(losses, tokens, parts, 1)
+    assert (worst["by"], worst["name"], worst["rows"]) == ("brand", "old", 60)
+    assert worst["worse"]
+    assert not other["worse"]
+    assert worst["metric"] == "loss"
+    assert worst["low"] < 2.0 * np.exp(0.02) < worst["high"]
+    assert worst["value"] == pytest.approx(losses[old].sum() / tokens[old].sum())
+
+
+def test_chance_makes_no_part_worse_by_loss_in_more_than_five_of_a_hundred():
+    chance, called, held = np.random.default_rng(3), 0, 0
+    for again in range(60):
+        tokens = chance.integers(5, 40, 200).astype(float)
+        losses = tokens * chance.lognormal(0, 0.5, 200)
+        part = chance.integers(0, 8, 200)
+        found = slices_of_losses(
+            losses, tokens, {"site": {str(k): part == k for k in range(8)}}, again
+        )
+        called += any(one["worse"] for one in found)
+        held += all(one["low"] <= np.exp(0.125) <= one["high"] for one in found)
+    assert called <= 7
+    assert held >= 52
+
+
+def test_no_part_by_loss_where_all_are_too_small():
+    tiny = np.arange(12) < 3
+    assert slices_of_losses(np.ones(12), np.ones(12), {"a": {"x": tiny}}, 0) == []

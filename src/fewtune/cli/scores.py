@@ -18,6 +18,7 @@ SHOWN = {
     "generate": ("loss", "token_accuracy", "exact_match", "number_match", "rougeL",
                  "rougeL_characters", "chrf", "stops"),
 }  # fmt: skip
+BY_THEMSELVES = ("class", "length")  # what rows are divided by without any column
 TRANSPOSED = ("generate",)
 #: Metrics that are no share of anything.
 NO_SHARE = ("log_loss", "mcc", "ece", "loss", "perplexity", "bleu", "chrf", "length_ratio")
@@ -41,6 +42,7 @@ def finish(screen: Screen, run: Run) -> None:
     screen.out.print(score_table(screen, scores))
     screen.out.print(scores["verdict"], markup=False, soft_wrap=False)
     screen.out.print()
+    _weakest(screen, scores)
     for sign in scores.get("diagnosis") or ():
         screen.out.print(f"{sign['message']} {sign['do']}", style="yellow", markup=False)
         screen.out.print()
@@ -55,6 +57,17 @@ def finish(screen: Screen, run: Run) -> None:
         ("try it", f"fewtune {TRY[scores['task']].format(quote(str(path)))}"),
     ):
         screen.out.print(f"{what:8}{where}", markup=False, soft_wrap=True)
+
+
+def _weakest(screen: Screen, scores: Mapping[str, Any]) -> None:
+    """The part that the model is weakest on, where that is beyond chance or a column makes it."""
+    from fewtune.report.weak import weak_words
+
+    found = scores.get("slices") or []
+    worse = any(one["worse"] for one in found)
+    if worse or any(one["by"] not in BY_THEMSELVES for one in found):
+        screen.out.print(weak_words(found), style="yellow" if worse else "dim", markup=False)
+        screen.out.print()
 
 
 def score_table(screen: Screen, scores: Mapping[str, Any]) -> Any:
@@ -122,6 +135,7 @@ def show_evaluation(screen: Screen, found: Mapping[str, Any]) -> None:
     for metric, value in found["test"].items():
         table.add_row(metric, _cell(metric, value))
     screen.out.print(table)
+    _weakest(screen, found)
 
 
 def _cell(metric: str, value: Mapping[str, float] | None) -> str:

@@ -34,10 +34,17 @@ def train() -> list[inspect.Parameter]:
     ]
 
 
+def _unscored(groups: dict[str, list[Any]]) -> list[inspect.Parameter]:
+    """Those of commands that score nothing, and so have no use for the parts of scores."""
+    from fewtune.cli.flags import parameters
+
+    return [one for one in parameters(groups) if one.name != "slice"]
+
+
 def plan() -> list[inspect.Parameter]:
     """Of `fewtune plan`."""
     from fewtune.choose.options import PlanOptions
-    from fewtune.cli.flags import argument, keyword, parameters
+    from fewtune.cli.flags import argument, keyword
     from fewtune.data.options import DataOptions
     from fewtune.models.options import ModelOptions
     from fewtune.pipeline.job import TASKS
@@ -58,7 +65,7 @@ def plan() -> list[inspect.Parameter]:
         keyword("budget", "what training may take, as 90s, 10m or 2h"),
         keyword("all", "every reason of every method", is_bool=True),
         *common(),
-        *parameters(groups),
+        *_unscored(groups),
     ]
 
 
@@ -90,7 +97,7 @@ def compare() -> list[inspect.Parameter]:
 def check() -> list[inspect.Parameter]:
     """Of `fewtune check`."""
     from fewtune.check.options import CheckOptions
-    from fewtune.cli.flags import argument, keyword, parameters
+    from fewtune.cli.flags import argument, keyword
     from fewtune.data.options import DataOptions
 
     return [
@@ -101,14 +108,14 @@ def check() -> list[inspect.Parameter]:
         keyword("explain", "what a rule looks for, and why"),
         keyword("all", "show every row of a finding", is_bool=True),
         *common(),
-        *parameters({"Options: check": [CheckOptions], "Options: data": [DataOptions]}),
+        *_unscored({"Options: check": [CheckOptions], "Options: data": [DataOptions]}),
     ]
 
 
 def augment() -> list[inspect.Parameter]:
     """Of `fewtune augment`."""
     from fewtune.augment.options import AugmentOptions
-    from fewtune.cli.flags import argument, keyword, parameters
+    from fewtune.cli.flags import argument, keyword
     from fewtune.data.options import DataOptions
 
     return [
@@ -121,7 +128,7 @@ def augment() -> list[inspect.Parameter]:
         keyword("sheet", "show what recipes do to images in this .png file"),
         keyword("seed", "every random choice derives from it [default: 0]", kind=int),
         *common(),
-        *parameters({"Options: augment": [AugmentOptions], "Options: data": [DataOptions]}),
+        *_unscored({"Options: augment": [AugmentOptions], "Options: data": [DataOptions]}),
     ]
 
 

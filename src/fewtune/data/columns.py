@@ -202,7 +202,7 @@ def _asked(sheet: Sheet, file: str, role: str, column: str) -> str:
         return close[0]
     raise UsageError(
         f"{file} has no column {column!r} for the role {role}; its columns are "
-        f"{_listed(sheet.columns)}.{did_you_mean(column, sheet.columns)}"
+        f"{listed(sheet.columns)}.{did_you_mean(column, sheet.columns)}"
     )
 
 
@@ -213,7 +213,7 @@ def _by_name(sheet: Sheet, role: Role, chosen: dict[str, str], notes: list[str])
         chosen[role.name] = found[0]
     if len(found) > 1 and found[0] != role.name:  # a column of the role's own name is no guess
         notes.append(
-            f"{role.name} is read from column {found[0]!r}; {_listed(found[1:])} could also be it "
+            f"{role.name} is read from column {found[0]!r}; {listed(found[1:])} could also be it "
             f"(choose with {_flag(role.name)})"
         )
 
@@ -292,7 +292,7 @@ def _missing(sheet: Sheet, file: str, role: Role) -> str:
     close = next((spelled[hint[0]] for hint in hints if hint), None)
     return (
         f"{file} has no column for the role {role.name}; its columns are "
-        f"{_listed(sheet.columns)}: name one with {_flag(role.name)}."
+        f"{listed(sheet.columns)}: name one with {_flag(role.name)}."
         + (f" Did you mean {close!r}?" if close else "")
     )
 
@@ -302,6 +302,7 @@ def _flag(role: str) -> str:
     return f"--{role} COLUMN" if role in own else f"--map {role}=COLUMN"
 
 
-def _listed(columns: Sequence[Any], limit: int = 20) -> str:
+def listed(columns: Sequence[Any], limit: int = 20) -> str:
+    """Columns in a sentence, the first of many."""
     told = ", ".join(str(c) for c in columns[:limit])
     return told + (f" and {len(columns) - limit} more" if len(columns) > limit else "")

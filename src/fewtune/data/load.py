@@ -212,12 +212,14 @@ def _read(
     tables: dict[str, Table] = {}
     beside = {"group": options.group, "time": options.time}
     more = {role: column for role, column in beside.items() if column}
+    scored = "test" if "test" in given else "train"  # the others need no column of `slice`
     for part, name in _names(given).items():
         like = tables["train"].columns if tables else None
+        own = options if part == scored else options.model_copy(update={"slice": ()})
         if roles is None:
-            tables[part] = read_any(given[part], options, like=like, name=name, more=more)
+            tables[part] = read_any(given[part], own, like=like, name=name, more=more)
         else:
-            tables[part] = read_rows(given[part], roles, options, like=like, name=name)
+            tables[part] = read_rows(given[part], roles, own, like=like, name=name)
     return tables
 
 

@@ -33,7 +33,21 @@ class DataOptions(Options):
         None, "column whose values stay on one side of every split, such as the machine"
     )
     time: str | None = option(None, "column by which the newest rows are held out")
+    slice: tuple[str, ...] = option(
+        (),
+        "columns, with commas between, for whose values scores are told; by default those with 2 "
+        "to 30 values",
+    )
     max_characters: int = option(20_000, "longer texts are cut here", ge=100)
+
+    @field_validator("slice", mode="before")
+    @classmethod
+    def _columns(cls, value: object) -> object:
+        """Take `a,b` as written on the command line, `a，b` too; a list's names as they stand."""
+        if not isinstance(value, str):
+            return value
+        names = (part.strip() for part in value.replace("，", ",").split(","))
+        return tuple(dict.fromkeys(name for name in names if name))
 
     @field_validator("map", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from typing import Any
 
 from fewtune.base.errors import FewtuneError, UsageError, did_you_mean, shortened
 from fewtune.base.files import at
+from fewtune.data.beside import beside
 from fewtune.data.columns import Role, asked_columns, find_columns
 from fewtune.data.folders import is_by_class, read_folder
 from fewtune.data.formats import FORMATS, read_sheet
@@ -150,7 +151,12 @@ def _table(
 ) -> Table:
     columns, chosen = find_columns(sheet, file, roles, options, like)
     cleaner = _Cleaner(roles, columns, options, home, joined)
-    rows = [row for record in sheet.records if (row := cleaner.take(record)) is not None]
+    parts = beside(sheet, file, columns.values(), options.slice)
+    rows = [
+        _with(row, parts, k)
+        for k, record in enumerate(sheet.records)
+        if (row := cleaner.take(record)) is not None
+    ]
     ledger = cleaner.ledger
     ledger.kept = len(rows)
     ledger.check()
@@ -158,6 +164,14 @@ def _table(
         raise FewtuneError(_nothing_left(file, ledger.quarantined[0], ledger.read))
     notes = [*sheet.notes, *chosen, *cleaner.notes(file), *_losses(file, ledger)]
     return Table(rows, ledger, columns, notes)
+
+
+def _with(row: Row, parts: Mapping[str, Sequence[str]], number: int) -> Row:
+    """The row with what its record says in the columns that make parts."""
+    if not parts:
+        return row
+    said = {column: values[number] for column, values in parts.items() if values[number]}
+    return replace(row, beside=said)
 
 
 def _home(path: str | Path) -> Path:

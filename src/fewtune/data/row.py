@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -27,11 +27,14 @@ class Row:
         origin: where it stands; of a row that was made, where its parent stands.
         fields: the task's roles (`text`, `label`), not the file's columns.
         recipe: what made it from the row at `origin`; None for a row that was read.
+        beside: columns that no task reads, by their names: scores are told for the parts that they
+            make of the rows. They are no part of what the row is.
     """
 
     origin: Origin
     fields: Mapping[str, Any]
     recipe: str | None = None
+    beside: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __getitem__(self, role: str) -> Any:
         return self.fields[role]

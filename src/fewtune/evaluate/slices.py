@@ -1,10 +1,14 @@
 """Where a model is weak: the share that is right in parts of the scored rows.
 
-Parts are the classes, quarters by length, and the values of the group column where the user named
-one. Every part is compared with all other rows (Fisher's exact test, one-sided: is it worse?), and
-the p values are corrected for the number of parts (Holm), for the worst of many parts looks bad by
-chance alone: of 20 parts of 15 rows that are all right on 85 %, the worst shows 19 points less. The
-intervals are as wide as lets all of them hold together in 95 of 100 runs (Bonferroni).
+Parts are the classes, quarters by length, the values of the group column where the user named one,
+and those of the columns beside (a station, a brand). Every part is compared with all other rows
+(Fisher's exact test, one-sided: is it worse?), and the p values are corrected for the number of
+parts (Holm), for the worst of many parts looks bad by chance alone: of 20 parts of 15 rows that are
+all right on 85 %, the worst shows 19 points less. The intervals are as wide as lets all of them
+hold together in 95 of 100 runs (Bonferroni).
+
+Of models that write, parts are compared by the loss a token of their reference answers: the test
+draws as many rows at random, the interval is that of a ratio of sums.
 """
 
 from __future__ import annotations
@@ -24,7 +28,11 @@ QUARTERS = 4
 MOST_VALUES = 50  # of the group column; a column with more names rows, not groups
 LEVEL = 0.05
 
-#: `by` (class, length, or the column), `name`, `rows`, `value`, `low`, `high`, `p`, `worse`.
+DRAWS = 5000  # of rows at random, so that p stays small once it is corrected for 50 parts
+AT_ONCE = 2**21  # of them, rows times draws
+
+#: `by` (class, length, or the column), `name`, `rows`, `value`, `low`, `high`, `p`, `worse`, and
+#: `metric`, where the value is no share that is right.
 Slice = dict[str, Any]
 
 
@@ -39,12 +47,7 @@ def slices(right: np.ndarray, parts: Mapping[str, Mapping[str, np.ndarray]]) -> 
         A line a part with its interval (Wilson, 95 % for all parts together), the Holm-corrected
         `p` of being no worse than the other rows, and `worse`: whether it is beyond chance.
     """
-    named = [
-        (by, name, mask)
-        for by, found in parts.items()
-        for name, mask in found.items()
-        if LEAST <= mask.sum() <= len(right) - LEAST
-    ]
+    named = _large_enough(parts, len(right))
     adjusted = holm([_worse_by_chance(right, mask) for _, _, mask in named])
     z = NormalDist().inv_cdf(1 - LEVEL / 2 / max(1, len(named)))
     told = [
@@ -52,6 +55,85 @@ def slices(right: np.ndarray, parts: Mapping[str, Mapping[str, np.ndarray]]) -> 
         for (by, name, mask), p in zip(named, adjusted, strict=True)
     ]
     return sorted(told, key=lambda one: (one["p"], one["value"]))
+
+
+def _large_enough(
+    parts: Mapping[str, Mapping[str, np.ndarray]], rows: int
+) -> list[tuple[str, str, np.ndarray]]:
+    return [
+        (by, name, mask)
+        for by, found in parts.items()
+        for name, mask in found.items()
+        if LEAST <= mask.sum() <= rows - LEAST
+    ]
+
+
+def slices_of_losses(
+    losses: np.ndarray, tokens: np.ndarray, parts: Mapping[str, Mapping[str, np.ndarray]], seed: int
+) -> list[Slice]:
+    """The loss a token in every part, the surest weakness first.
+
+    Args:
+        losses: (n,) nats, summed over a row's tokens.
+        tokens: (n,) how many those are.
+        parts: as for `slices`.
+        seed: of the draws.
+
+    Returns:
+        As `slices`; `metric` is `loss`.
+    """
+    named = _large_enough(parts, len(losses))
+    if not named:
+        return []
+    values = [float(losses[mask].sum() / tokens[mask].sum()) for _, _, mask in named]
+    sizes = [int(mask.sum()) for _, _, mask in named]
+    adjusted = holm(_higher_by_chance(losses, tokens, sizes, values, seed))
+    level = LEVEL / len(named)
+    told = [
+        {
+            "by": by,
+            "name": name,
+            **_loss(losses[mask], tokens[mask], level),
+            "p": p,
+            "worse": p < LEVEL,
+            "metric": "loss",
+        }
+        for (by, name, mask), p in zip(named, adjusted, strict=True)
+    ]
+    return sorted(told, key=lambda one: (one["p"], -one["value"]))
+
+
+def _loss(losses: np.ndarray, tokens: np.ndarray, level: float) -> dict[str, Any]:
+    """A ratio of sums with its interval: Cochran, Sampling Techniques (1977), eq. (6.13)."""
+    from scipy.stats import t
+
+    rows, value = len(losses), float(losses.sum() / tokens.sum())
+    spread = np.std(losses - value * tokens, ddof=1) / tokens.mean()
+    reach = float(t.ppf(1 - level / 2, rows - 1) * spread / rows**0.5)
+    return {"rows": rows, "value": value, "low": max(0.0, value - reach), "high": value + reach}
+
+
+def _higher_by_chance(
+    losses: np.ndarray,
+    tokens: np.ndarray,
+    sizes: Sequence[int],
+    values: Sequence[float],
+    seed: int,
+) -> list[float]:
+    """How likely as many rows at random have such a loss or a higher one, for every part.
+
+    The first m rows of a shuffled order are m rows at random, so one order serves all parts.
+    """
+    random, rows = np.random.default_rng(seed), len(losses)
+    ends, needed = np.array(sizes) - 1, np.array(values) - 1e-12
+    hits, left = np.zeros(len(sizes)), DRAWS
+    while left:
+        count = min(left, max(1, AT_ONCE // rows))
+        order = random.permuted(np.tile(np.arange(rows), (count, 1)), axis=1)
+        sums = losses[order].cumsum(axis=1)[:, ends], tokens[order].cumsum(axis=1)[:, ends]
+        hits += (sums[0] / sums[1] >= needed).sum(axis=0)
+        left -= count
+    return [float(one) for one in (hits + 1) / (DRAWS + 1)]
 
 
 def _share(right: np.ndarray, z: float) -> dict[str, Any]:
@@ -79,23 +161,39 @@ def parts_of(
     texts: Sequence[str],
     groups: Sequence[Any] = (),
     column: str = "group",
+    beside: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, dict[str, np.ndarray]]:
     """The parts of some rows.
 
     Args:
-        labels: of every row the labels that were written; a row may be in several classes.
+        labels: of every row the labels that were written; a row may be in several classes. Empty
+            where rows have none.
         texts: the rows' texts.
         groups: the group column's values; empty where no column says so.
         column: its name.
+        beside: of every row column -> what it says there; a column that divides the rows as
+            another one does, such as a label's number, is left out.
     """
-    found = {"class": _by_value([tuple(map(str, one)) for one in labels])}
+    found: dict[str, dict[str, np.ndarray]] = {}
+    if labels:
+        found["class"] = _by_value([tuple(map(str, one)) for one in labels])
     lengths = _by_length(np.array([len(text) for text in texts]))
     if len(lengths) > 1:
         found["length"] = lengths
     known = [() if one in (None, "") else (str(one),) for one in groups]
     if 1 < len({one for one in known if one}) <= MOST_VALUES:
         found[column] = _by_value(known)
+    for name in dict.fromkeys(key for one in beside for key in one):
+        values = _by_value([(one[name],) if name in one else () for one in beside])
+        same = (_marks(values) == _marks(one) for one in found.values())
+        if 1 < len(values) <= MOST_VALUES and not any(same):
+            found[f"column {name}" if name in found else name] = values
     return found
+
+
+def _marks(parts: Mapping[str, np.ndarray]) -> set[bytes]:
+    """The same where rows are divided in the same way, whatever the parts are called."""
+    return {mask.tobytes() for mask in parts.values()}
 
 
 def _by_value(values: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:

@@ -21,6 +21,7 @@ from fewtune.pipeline import forgetting
 from fewtune.pipeline.hearing import Asked, Heard, asked_rows, few_shot, hear, looked_up, sums_of
 from fewtune.pipeline.learning import curve_of
 from fewtune.pipeline.memory import memory_of
+from fewtune.pipeline.parted import answer_slices
 from fewtune.pipeline.scoring import peak_memory, write_card
 from fewtune.report.diagnosis import as_json, diagnose
 from fewtune.report.facts import gather
@@ -172,6 +173,9 @@ def _scores(run: Run, test: Asked, heard: dict[str, Heard]) -> dict[str, Any]:
         "total_parameters": run.facts["total"],
         "train": {"tokens": run.facts.get("tokens", 0)},
         **curve_of(run),
+        "slices": answer_slices(
+            run.data.test, test.marked, heard["test"].likelihood, run.job.data.group, seed
+        ),
         "warnings": list(run.warnings),
     }
 

@@ -19,6 +19,7 @@ from fewtune.methods.predictor import Predictor
 from fewtune.models.decoding import DecodingOptions
 from fewtune.pipeline.generate import WRITTEN
 from fewtune.pipeline.judge import judged
+from fewtune.pipeline.parted import answer_slices, label_slices
 from fewtune.record.options import RunOptions
 from fewtune.tasks.generate import Generate
 from fewtune.tasks.options import ScaleOptions
@@ -63,6 +64,7 @@ def evaluate_answers(folder: Path, path: str, given: Mapping[str, Any]) -> dict[
         "primary": Generate.primary,
         "rows": table.ledger.counts() | {"answered": len(test.talks)},
         "test": score_answers(sums, options, run.seed),
+        "slices": answer_slices(table.rows, test.marked, heard.likelihood, data.group, run.seed),
         "notes": [*table.notes, *refused],
     }
 
@@ -96,5 +98,6 @@ def evaluate_file(
         "primary": task.primary,
         "rows": table.ledger.counts(),
         **{name: one for name, one in found.items() if name not in ("baselines", "gain")},
+        "slices": label_slices(task, table.rows, probabilities, data.group),
         "notes": [*table.notes, *unknown_labels(task.labels, {"test": table.rows})],
     }

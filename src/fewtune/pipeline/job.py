@@ -200,4 +200,6 @@ def _flag(item: tuple[str, Any]) -> str:
         return f"--{name}" if value else f"--no-{name}"
     if isinstance(value, Mapping):
         value = ",".join(f"{k}={v}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
     return f"--{name} {shlex.quote(str(value))}"

@@ -15,13 +15,13 @@ from fewtune.base.events import Event, tell
 from fewtune.data.row import Row
 from fewtune.evaluate.classify import positive_class
 from fewtune.evaluate.options import EvaluateOptions
-from fewtune.evaluate.slices import Slice, parts_of, slices
 from fewtune.evaluate.verdict import verdict
 from fewtune.methods.predictor import load_predictor
 from fewtune.models.footprint import highest
 from fewtune.pipeline.judge import judged
 from fewtune.pipeline.learning import curve_of
 from fewtune.pipeline.memory import memory_of
+from fewtune.pipeline.parted import label_slices
 from fewtune.record.trouble import writing
 from fewtune.report.card import model_card
 from fewtune.report.diagnosis import as_json, diagnose
@@ -118,26 +118,10 @@ def _scores(
         "total_parameters": run.facts["total"],
         "train": {"tokens": run.facts.get("tokens", 0)},
         **curve_of(run),
-        "slices": _slices(run, task, rows, probabilities),
+        "slices": label_slices(task, rows, probabilities, run.job.data.group),
         **errors,
         "warnings": list(run.warnings),
     }
-
-
-def _slices(
-    run: Run, task: Labelled, rows: Sequence[Row], probabilities: np.ndarray
-) -> list[Slice]:
-    """The share that is right by class, length and group."""
-    truth = [_several(task.expected(row)) for row in rows]
-    said = [_several(one) for one in task.answers(probabilities)]
-    right = np.array([{*a} == {*b} for a, b in zip(said, truth, strict=True)])
-    groups = [row.get("group") for row in rows]
-    column = run.job.data.group or "group"
-    return slices(right, parts_of(truth, [str(row["text"]) for row in rows], groups, column))
-
-
-def _several(answer: str | Sequence[str]) -> Sequence[str]:
-    return (answer,) if isinstance(answer, str) else answer
 
 
 def _with_positive(run: Run, task: Labelled) -> EvaluateOptions:

@@ -1,4 +1,4 @@
-"""Where a model is weaker: parts of the scored rows, by class, length and group, in words."""
+"""Where a model is weaker: parts of the scored rows, by class, length and columns, in words."""
 
 from __future__ import annotations
 
@@ -12,14 +12,24 @@ SHOWN = 12  # parts in the table, the weakest first
 
 
 def weakest(facts: Facts) -> dict[str, Any]:
-    """`said`, a sentence about the weakest part; `lines` of the table; `parts`, how many there are.
+    """`said`, a sentence about the weakest part; `lines` of the table; `parts`, how many there are;
+    `value`, what the table shows of each, and the `most` that it can be.
 
     Empty where the scores have no parts.
     """
     found = facts.scores.get("slices") or []
     if not found:
         return {}
-    return {"said": weak_words(found), "lines": found[:SHOWN], "parts": len(found)}
+    of_loss = "metric" in found[0]
+    value = "The loss a token of the reference answers" if of_loss else "The share that is right"
+    return {
+        "said": weak_words(found),
+        "value": value,
+        "of_loss": of_loss,
+        "most": max(one["high"] for one in found) if of_loss else 1.0,
+        "lines": found[:SHOWN],
+        "parts": len(found),
+    }
 
 
 def weak_words(found: list[dict[str, Any]]) -> str:
@@ -31,24 +41,36 @@ def weak_words(found: list[dict[str, Any]]) -> str:
     worst, worse = found[0], [one for one in found if one["worse"]]
     told = reached(worst)
     parts = words.several(len(found), "part")
+    of_loss = "metric" in worst
     if not worse:
+        end = "highest" if of_loss else "lowest"
         return (
-            f"None of {parts} is worse than the rest beyond chance; the lowest for its size is "
+            f"None of {parts} is worse than the rest beyond chance; the {end} for its size is "
             f"{named(worst)}: {told}."
         )
     more = f" {len(worse)} of {parts} are worse beyond chance." if len(worse) > 1 else ""
+    than = "more" if of_loss else "fewer"
+    what = "answers" if of_loss else "labels"
     return (
-        f"Weakest is {named(worst)}: {told}, fewer than of the other rows "
-        f"({words.p_value(worst['p'])}, corrected for {parts}).{more} Look at its labels first; "
+        f"Weakest is {named(worst)}: {told}, {than} than of the other rows "
+        f"({words.p_value(worst['p'])}, corrected for {parts}).{more} Look at its {what} first; "
         "more rows of this kind would help most."
     )
 
 
+def metric(one: Mapping[str, Any]) -> str:
+    """What a part is measured by."""
+    return str(one.get("metric", "accuracy"))
+
+
 def reached(one: Mapping[str, Any]) -> str:
-    """The share of a part that is right, with its interval."""
-    share = words.number("accuracy", one["value"])
-    ends = words.interval("accuracy", one)
-    return f"{share} of {words.several(one['rows'], 'row')} are right ({ends})"
+    """The share of a part that is right, or its loss, with the interval."""
+    key = metric(one)
+    value, ends = words.number(key, one["value"]), words.interval(key, one)
+    rows = words.several(one["rows"], "row")
+    if key == "loss":
+        return f"a loss of {value} a token of {rows} ({ends})"
+    return f"{value} of {rows} are right ({ends})"
 
 
 def named(one: Mapping[str, Any]) -> str:
