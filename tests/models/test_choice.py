@@ -1,5 +1,7 @@
 """What logits mean: the regression of any classes, leads, answers."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -33,6 +35,14 @@ def test_a_class_without_a_row_is_unlikely_and_breaks_nothing():
     targets[:, 2] = 0
     probe = fit_probe(found.astype(np.float32), targets, 4, 1.0, choice=ANY_OF)
     assert probe.probabilities(found)[:, 2].max() < 0.01
+
+
+def test_many_classes_of_two_rows_are_no_matter_for_a_warning():
+    found, _ = drawn(rows=40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        weight, _ = ONE_OF.regression(found, np.arange(40) % 24, 24, 1.0, None)
+    assert weight.shape == (24, 6)
 
 
 def test_penalties_are_compared_by_binary_log_loss():

@@ -82,6 +82,24 @@ def test_every_row_is_a_test_row_of_one_fold_and_the_model_learns_them_all(raced
     assert names[-1] == "finished"
 
 
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_the_only_row_of_a_class_is_learned_and_not_scored_and_told(
+    auto, tmp_path, monkeypatch, repeats
+):
+    monkeypatch.setattr(contenders, "candidates", few_of(("probe", "tfidf")))
+    data = write_csv(tmp_path / "a.csv", [*rows(30), ("the fan hums alone", "fan")])
+    told = []
+    run = auto(data=data, listen=told.append, repeats=repeats)
+    lines = list(run.folder.predictions)
+    assert len(lines) == 30
+    assert {line["label"] for line in lines} == {"pump", "door", "lamp"}
+    assert {line["fold"] for line in lines} == {1, 2, 3}
+    notes = [event["message"] for event in told if event.name == "warned"]
+    assert any("1 row is held out in no fold" in one and "a.csv:32" in one for one in notes)
+    assert "fan" in run.predict("the fan hums alone")[0]["probability"]
+    assert "30 training rows, each held out in one of 3 folds" in run.verdict
+
+
 def test_the_plan_says_who_ran_who_won_and_why(raced):
     run, _ = raced
     plan = run.folder.plan

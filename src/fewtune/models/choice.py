@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -138,7 +139,9 @@ class OneOf:
             tol=1e-3,
             class_weight=None if weights is None else dict(enumerate(weights)),
         )
-        model.fit(features, targets)
+        with warnings.catch_warnings():  # many classes of two rows are classes all the same
+            warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+            model.fit(features, targets)
         weight, bias = model.coef_, model.intercept_
         if classes == 2:  # sklearn keeps one row for two classes
             weight, bias = np.stack([-weight[0], weight[0]]) / 2, np.stack([-bias[0], bias[0]]) / 2

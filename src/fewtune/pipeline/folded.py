@@ -30,45 +30,62 @@ def finish_on_folds(run: Run, task: Labelled, raced: Raced) -> Iterator[Event]:
     """Score what the folds answered, see that the artefact is the model that was trained."""
     begun = perf_counter()
     _prove(run)
-    rows = run.data.train
-    found = _answers(raced)
+    scored = raced.scored
+    rows = [run.data.train[k] for k in scored]
+    found = _answers(raced)[scored]
+    if left := len(run.data.train) - len(rows):
+        yield tell("warned", message=_unscored(run, raced, left))
     for name, one in _baselines(run, raced).items():
         run.baselines[name] = one
-        right = (one.chosen == raced.task.ones(raced.targets)).all(axis=1)
+        right = (one.chosen == raced.task.ones(raced.targets[scored])).all(axis=1)
         yield tell("baseline", baseline=name, accuracy=float(right.mean()))
     told = predictions(rows, found, task)
-    by = np.empty(len(rows), dtype=object)
-    fold_of = np.zeros(len(rows), dtype=int)
-    for number, (held, name) in enumerate(zip(raced.folds, raced.chosen_by_fold, strict=False)):
+    by = np.empty(len(raced.targets), dtype=object)
+    fold_of = np.zeros(len(raced.targets), dtype=int)
+    chosen = zip(raced.first_folds, raced.chosen_by_fold, strict=True)
+    for number, (held, name) in enumerate(chosen):
         by[held], fold_of[held] = name, number + 1
     run.folder.write_predictions(
         line | {"fold": int(fold), "by": name}
-        for line, fold, name in zip(told, fold_of, by, strict=True)
+        for line, fold, name in zip(told, fold_of[scored], by[scored], strict=True)
     )
     where = f"training rows, each held out in one of {len(raced.chosen_by_fold)} folds"
     yield from write_scores(run, task, rows, found, begun, where)
 
 
+def _unscored(run: Run, raced: Raced, left: int) -> str:
+    """Rows that are learned and never answered by a fit that did not learn them."""
+    first = run.data.train[int(np.setdiff1d(np.arange(len(raced.targets)), raced.scored)[0])]
+    several = f"{left:,} rows are" if left > 1 else "1 row is"
+    return (
+        f"{several} held out in no fold and so not scored, for a class needs a row to learn from "
+        f"(the first: {first.origin}); add rows of that class."
+    )
+
+
 def _answers(raced: Raced) -> np.ndarray:
     """Of every row the calibrated answer of what was chosen without its fold, (rows, classes)."""
     found = np.zeros((len(raced.targets), len(raced.task.labels)))
-    for held, name in zip(raced.folds, raced.chosen_by_fold, strict=False):
+    for held, name in zip(raced.first_folds, raced.chosen_by_fold, strict=True):
         found[held] = raced.probabilities(name)[held]
     return found
 
 
 def _baselines(run: Run, raced: Raced) -> dict[str, Answered]:
     """What always wins, n-grams and the probe, on the same folds."""
-    task, targets = raced.task, raced.targets
+    task, targets, scored = raced.task, raced.targets, raced.scored
     common = np.zeros((len(targets), len(task.labels)))
-    for held in raced.folds:
+    for held in raced.first_folds:
         learned = np.setdiff1d(np.arange(len(targets)), held)
         common[held] = task.majority(targets[learned], len(held))
     found = {"majority": common}
     ran = [name for name in BASELINES if name in raced.outcome.answers]
     found |= {name: raced.probabilities(name) for name in ran}
     kind = run.job.trials.thresholds
-    return {name: task.decided_on(one, targets, kind).answered(one) for name, one in found.items()}
+    return {
+        name: task.decided_on(one[scored], targets[scored], kind).answered(one[scored])
+        for name, one in found.items()
+    }
 
 
 def _prove(run: Run) -> None:

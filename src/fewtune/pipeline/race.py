@@ -68,13 +68,23 @@ class Raced:
         """Of each fold of the first repeat the entrant chosen without a look at its rows."""
         from fewtune.trials.choosing import cross_choices
 
+        outcome = self.outcome
+        return cross_choices(outcome.losses, outcome.cost, self.first_folds, outcome.proposed)
+
+    @cached_property
+    def first_folds(self) -> list[np.ndarray]:
+        """The folds up to the first that holds a row again, as those of another repeat do."""
         once: list[np.ndarray] = []
         for held in self.folds:
-            once.append(held)
-            if sum(map(len, once)) == len(self.targets):
+            if once and np.isin(held, np.concatenate(once)).any():
                 break
-        outcome = self.outcome
-        return cross_choices(outcome.losses, outcome.cost, once, outcome.proposed)
+            once.append(held)
+        return once
+
+    @property
+    def scored(self) -> np.ndarray:
+        """Positions of rows that a fold holds out; the only row of a class is in none."""
+        return np.sort(np.concatenate(self.first_folds))
 
 
 def race(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, Raced]:
