@@ -95,6 +95,35 @@ def test_a_value_of_the_wrong_kind_is_told_in_plain_words(words, said, call):
     assert err == f"fewtune: {said}"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--memory", "-1GB"), ["--memory: -1GB begins like a flag", "write --memory=-1GB"]),
+        (("--model",), ["--model: a value is expected behind it"]),
+        (("--model", "--seed", "1"), ["--model: a value is expected behind it"]),
+        (
+            ("--modl", "bert", "--sed", "3", "--seed", "1", "--seed=2", "--budget"),
+            ["--modl: there is no such option. Did you mean --model?", "--sed: there is no such",
+             "--seed: given more than once", "--budget: a value is expected"],
+        ),
+        (("b.csv",), ["b.csv: the command has no place for this"]),
+    ],
+)  # fmt: skip
+def test_all_mistakes_of_a_line_are_told_at_once(words, said, call):
+    code, _, err = call("plan", "a.csv", *words)
+    assert code == 2
+    for one in said:
+        assert one in " ".join(err.split())
+    assert err.count("`fewtune plan --help` lists what is") == 1
+
+
+def test_a_negative_number_is_a_value(call):
+    code, _, err = call("plan", "a.csv", "--seed", "-1", "--learning_rate", "-1e-3")
+    assert code == 2
+    assert "like a flag" not in err
+    assert "learning_rate: input should be greater than 0" in err
+
+
 def test_an_error_that_nobody_expected_is_one_json_object_too(tmp_path):
     code = (
         "import fewtune.cli.checking as door; from fewtune.cli import main\n"

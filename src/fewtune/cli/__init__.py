@@ -6,7 +6,6 @@ import codecs
 import json
 import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
@@ -14,8 +13,7 @@ from typing import NoReturn
 
 from fewtune.base.errors import FewtuneError, Interrupted, UsageError, one_of
 from fewtune.cli.commands import COMMANDS, Command
-
-SEVERAL = {"--vary"}  # flags that may be given more than once
+from fewtune.cli.misread import mistakes
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
@@ -55,11 +53,11 @@ def _run(words: list[str]) -> int | None:
     try:
         return app(words or ["--help"], exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        flags = Counter(word.partition("=")[0] for word in words if word.startswith("--"))
-        if twice := [flag for flag, count in flags.items() if count > 1 and flag not in SEVERAL]:
-            raise UsageError(f"{', '.join(twice)}: given more than once; give it once.") from None
-        place = "fewtune" if name.startswith("-") else f"fewtune {name}"
-        raise UsageError(f"{_plain(error)} `{place} --help` lists what is.") from None
+        known = name in COMMANDS
+        wrong = mistakes(words[1:], COMMANDS[name].parameters()) if known else []
+        place = f"fewtune {name}" if known else "fewtune"
+        told = "\n".join(wrong or [_plain(error)])
+        raise UsageError(f"{told} `{place} --help` lists what is.") from None
 
 
 def _app(name: str):

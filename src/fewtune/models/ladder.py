@@ -230,7 +230,7 @@ def in_halves(
                 continue
             if len(rows) == 1:
                 raise FewtuneError(
-                    f"memory ran out in {what} with a single row at once; {_ways_out()}."
+                    f"memory ran out in {what} with a single row at once: {_held()}; {_ways_out()}."
                 )
             _process.limits[what] = half = (len(rows) + 1) // 2
             _process.news.append(
@@ -241,13 +241,17 @@ def in_halves(
 
 
 def _nothing_left(step: int) -> str:
+    return (
+        f"memory ran out at step {step} with one row at once and activations computed twice: "
+        f"{_held()}; {_ways_out()}."
+    )
+
+
+def _held() -> str:
     held = f"{resident() / 1e6:,.0f} MB are held"
     if _process.budget is not None:
         held += f" and --memory allows {_process.budget / 1e6:,.0f}"
-    return (
-        f"memory ran out at step {step} with one row at once and activations computed twice: "
-        f"{held}; {_ways_out()}."
-    )
+    return held
 
 
 def _ways_out() -> str:
