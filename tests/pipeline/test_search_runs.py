@@ -7,6 +7,7 @@ from jobs import QUICK, SPOKEN, rows
 
 import fewtune
 from fewtune.base.errors import UsageError
+from fewtune.cli import main
 from fewtune.pipeline import contenders
 from fewtune.trials import search as searching
 
@@ -202,3 +203,27 @@ def test_more_virtual_tokens_than_the_model_has_room_for_are_not_tried(train):
     told, _ = raced(run)
     assert {*told["proposals"][0]["values"]} == {"learning_rate", "dropout"}
     assert told["proposals"][0]["options"]["num_virtual_tokens"] == 20
+
+
+def test_the_terminal_shows_who_was_proposed(files, tmp_path, capsys):
+    given = ["--model", files["model"], "--method", "lora", "--search", "1", "--folds", "2"]
+    quick = ["--attention", "eager", "--max_steps", "2", "--bootstrap", "100", "--budget", "20m"]
+    with pytest.raises(SystemExit) as left:
+        main(["train", files["train"], *given, *quick, "--output", str(tmp_path / "run")])
+    assert not left.value.code
+    said = " ".join(capsys.readouterr().err.split())
+    told, _ = raced(fewtune.resume(tmp_path / "run"))
+    assert ", proposed" in said
+    assert told["proposals"][0]["name"][: len("lora(learning_rate=")] in said
+
+
+def test_a_planned_command_keeps_the_search_and_its_budget(files):
+    told = fewtune.plan(files["train"], model=files["model"], search=3, budget="5m")
+    one = next(one for one in told["methods"] if one["method"] == "lora")
+    assert "--search 3" in one["command"]
+    assert "--budget 5m" in one["command"]
+
+
+def test_a_comparison_has_no_search(files, tmp_path):
+    with pytest.raises(UsageError, match="search"):
+        fewtune.compare(files["train"], model=files["model"], search=3, output=str(tmp_path / "c"))
