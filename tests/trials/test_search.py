@@ -9,7 +9,7 @@ from fewtune.base.errors import FewtuneError, Interrupted, UsageError
 from fewtune.methods import METHODS, parse
 from fewtune.methods.space import Span
 from fewtune.trials import search as searching
-from fewtune.trials.choosing import choose, errors_of
+from fewtune.trials.choosing import choose, cross_choices, errors_of
 from fewtune.trials.entrants import Contender
 from fewtune.trials.race import Race
 from fewtune.trials.runners import Entrant, Fitted, Seen
@@ -326,3 +326,45 @@ def test_who_stops_a_search_stops_the_race():
 
     with pytest.raises(Interrupted):
         held(searched(loss=stopped)[0])
+
+
+def test_folds_score_a_search_honestly_though_it_has_seen_all_losses():
+    """Each row is easiest at a point of its own, which is what a search could overfit."""
+    apart = np.array([score_of_a_search(seed) for seed in range(60)])
+    mean, error = apart.mean(axis=0), apart.std(axis=0) / len(apart) ** 0.5
+    folds, whole = mean / error
+    assert abs(folds) < 2
+    assert whole < -2  # the winner's own mean flatters, and this simulation can see it
+
+
+def score_of_a_search(seed, rows=60, options=3):
+    """By how much scores are above the true loss: by folds, and the winner's own on all rows."""
+    draw = np.random.default_rng(seed)
+    best, own = draw.random(options), 0.5 * draw.normal(size=(rows, options))
+    space = {f"option{k}": Span(0.0, 1.0) for k in range(options)}
+
+    def losses(at):
+        return 0.5 * ((at - best - own) ** 2).sum(axis=1) + 0.2 * draw.normal(size=rows)
+
+    def truth(at):
+        return 0.5 * (((at - best) ** 2).sum() + options * 0.25)
+
+    at = {"plan": np.full(options, 0.5)}
+    found = {"plan": losses(at["plan"])}
+    for number in range(12):
+        points = [
+            Point("any", dict(zip(space, at[name], strict=True)), Seen((one.mean(),), True))
+            for name, one in found.items()
+        ]
+        _, values = propose({"any": space}, points, seed, number)
+        at[f"p{number}"] = np.array([*values.values()])
+        found[f"p{number}"] = losses(at[f"p{number}"])
+    cost, proposed = dict.fromkeys(found, 1.0), [*found][1:]
+    winner = choose(found, cost, proposed)
+    folds = np.array_split(draw.permutation(rows), FOLDS)
+    by = cross_choices(found, cost, folds, proposed)
+    scored = np.concatenate([found[name][held] for name, held in zip(by, folds, strict=True)])
+    return (
+        scored.mean() - np.mean([truth(at[name]) for name in by]),
+        found[winner].mean() - truth(at[winner]),
+    )
