@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fewtune.cli.screen import Screen
-from fewtune.report import standings
+from fewtune.report import aside, standings
 from fewtune.report.standings import Column
 
 WIDE = 80  # columns of a terminal, from which on no number is broken
@@ -36,6 +36,11 @@ def show(screen: Screen, told: Mapping[str, Any]) -> None:
         out.print(absent, style="yellow")
     out.print(standings.costs_said(told), style="dim")
     out.print()
+    if heads := aside.columns(told):
+        out.print("What each writes and forgets:")
+        out.print(_table(screen, heads, aside.lines_of(told)))
+        out.print(aside.said(told), style="dim")
+        out.print()
     if told["steps"]:
         out.print(f"One thing changed from {told['base']}, the difference on the same folds:")
         out.print(_table(screen, standings.step_columns(told), told["steps"]))

@@ -25,10 +25,11 @@ from fewtune.pipeline.lineup import LineUp, line_up
 from fewtune.pipeline.mark import options_told
 from fewtune.pipeline.order import RUNS
 from fewtune.pipeline.plan import reads, with_task
+from fewtune.pipeline.spoken import ASIDE
 from fewtune.record.folder import RunFolder
 from fewtune.record.names import default_name
 from fewtune.report.comparison import COMPARISON, read
-from fewtune.report.standings import csv_text, markdown_text
+from fewtune.report.standing_files import csv_text, markdown_text
 from fewtune.tasks import LABELLED
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _forget(folder: RunFolder) -> None:
     from shutil import rmtree
 
     folder.start_anew()
-    for name in (FITS, COSTS):
+    for name in (FITS, COSTS, ASIDE):
         rmtree(folder.path / name, ignore_errors=True)
     (folder.path / COMPARISON).unlink(missing_ok=True)
 

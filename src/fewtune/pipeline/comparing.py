@@ -149,9 +149,14 @@ class Comparing:
         for name, runner in race.runners.items():
             if name in outcome.answers:
                 answers[name]["folds"].append(outcome.answers[name])
-                answers[name]["seconds"].append(outcome.cost[name])
+                aside = self._aside(name) / max(1, len(runner.fitted)) if k == 0 else 0.0
+                answers[name]["seconds"].append(outcome.cost[name] - aside)
             if runner.state in ("beaten", "out of time"):
                 states[name] = runner.state
+
+    def _aside(self, name: str) -> float:
+        """Seconds of the first fold that are none of its fit and answers."""
+        return self.room.spoken.seconds(name) if self.room.spoken else 0.0
 
     def _fits_of(self, k: int) -> Path:
         return self.folder.path / FITS / f"seed{k + 1}"
@@ -206,7 +211,7 @@ class Comparing:
         data, job, truth = self.data, self.lineup.job, self.room.truth
         sign = 1.0 if truth.measure.higher_is_better else -1.0
         entries = {one.name: one for one in self.lineup.entries}
-        costs = self._costs()
+        costs, spoken = self._costs(), self.room.spoken
         for name, cost in costs.items():
             if cost.failed:
                 found[name] = replace(found[name], state="failed")
@@ -217,6 +222,7 @@ class Comparing:
         changed = effects(found[table[0]], steps, truth) if steps else []
         for line in (*lines, *changed):
             line |= _about(entries.get(line["name"]), costs.get(line["name"]))
+            line |= spoken.line(line["name"]) if spoken else {}
         total = perf_counter() - self.begun
         told = {
             "run": str(self.folder.path),
@@ -232,10 +238,11 @@ class Comparing:
             "base": table[0] if changed else None,
             "methods": lines,
             "steps": changed,
+            "aside": spoken.told(entries) if spoken else None,
             "fronts": {cost: front(lines, cost, sign) for cost in ("seconds", "memory")},
             "refused": self.out,
             "missing": [name for name, one in found.items() if not one.folds],
-            "notes": self.notes,
+            "notes": [*self.notes, *(spoken.notes if spoken else ())],
             "command": self.lineup.command,
             "seconds": {"shared": round(self.shared, 3), "total": round(total, 3)},
         }

@@ -20,6 +20,7 @@ from fewtune.pipeline.run import Run
 from fewtune.tasks import LABELLED
 
 if TYPE_CHECKING:
+    from fewtune.pipeline.spoken import Spoken
     from fewtune.tasks.labelled import Labelled
     from fewtune.trials.comparison import Answers
     from fewtune.trials.measures import Truth
@@ -39,6 +40,7 @@ class Room:
         truth: of the table.
         metric: what ranks.
         before: what the untouched model answers, where it can.
+        spoken: what is written and forgotten, where that can be.
     """
 
     desk: Callable[[int], tuple[Desk, list[np.ndarray]]]
@@ -48,6 +50,7 @@ class Room:
     truth: Truth
     metric: str
     before: Callable[[], Answers] | None = None
+    spoken: Spoken | None = None
 
 
 def reserved(lineup: LineUp) -> int:
@@ -105,6 +108,7 @@ def _weighed(task: str, entry: Entry, data: Dataset) -> Labelled:
 def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event, None, Room]:
     """For rows with answers: tokens, and which of them are learned."""
     from fewtune.models.speaking import answer_losses
+    from fewtune.pipeline.spoken import spoken
     from fewtune.tasks.generate import Generate
     from fewtune.train.answers import AnswerBench
     from fewtune.trials.answer_desk import AnswerDesk
@@ -129,13 +133,17 @@ def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event
         )
     cut = len({*rows.rows}), len(data.train)
     if cut[0] < cut[1]:
-        told = f"{cut[1] - cut[0]:,} training rows have nothing to learn and are left out."
-        yield tell("warned", message=told)
+        less = f"{cut[1] - cut[0]:,} training rows have nothing to learn and are left out."
+        yield tell("warned", message=less)
+
+    def deal(seed: int) -> list[np.ndarray]:
+        return folds_of_rows(rows, folds_of(data.train, job.trials.folds, seed))
+
+    told = yield from spoken(run, lineup, bench, rows, deal(job.run.seed)[0])
 
     def desk(seed: int) -> tuple[Desk, list[np.ndarray]]:
-        dealt = folds_of_rows(rows, folds_of(data.train, job.trials.folds, seed))
-        place = run.folder.path / "trials"
-        return AnswerDesk(bench, seed, costs, place, rows, tests, width), dealt
+        place, aside = run.folder.path / "trials", told.aside if seed == job.run.seed else None
+        return AnswerDesk(bench, seed, costs, place, rows, tests, width, aside), deal(seed)
 
     tokens = float(rows.learned.mean())
     truth = AnswerTruth(tokens=tokens, count=job.evaluate.bootstrap, seed=run.seed)
@@ -146,7 +154,7 @@ def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event
         heard = [np.stack(answer_losses(bench.base, one, bench.machine), axis=1) for one in asked]
         return Answers(BEFORE, heard[:1], heard[1:])
 
-    return Room(desk, len(rows), asks, AnswerJudge(tokens), truth, "loss", before)
+    return Room(desk, len(rows), asks, AnswerJudge(tokens), truth, "loss", before, told)
 
 
 ROOMS = {"classify": label_room, "multilabel": label_room, "generate": answer_room}

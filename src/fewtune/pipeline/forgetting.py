@@ -59,10 +59,10 @@ def general_rows(path: str | None) -> list[Row]:
 
 def general_losses(voice: Voice, general: Sequence[Row]) -> Losses:
     """A model's losses on general texts."""
-    return voice.losses(_first_parts(voice, general))
+    return voice.losses(first_parts(voice, general))
 
 
-def _first_parts(voice: Voice, general: Sequence[Row]) -> Marked:
+def first_parts(voice: Voice, general: Sequence[Row]) -> Marked:
     """General texts as tokens; of a long one, its first part says enough."""
     rows = voice.encode(general).rows
     return rows.take(np.unique(np.asarray(rows.rows), return_index=True)[1])
@@ -128,7 +128,7 @@ def drifted(
 
         return make
 
-    rows = _first_parts(voice, general)
+    rows = first_parts(voice, general)
     heads = head_of(base.model, base.machine), head_of(voice.model, voice.machine)
     total, count = divergence(
         rows, voice.machine, (states(False), heads[0]), (states(True), heads[1])

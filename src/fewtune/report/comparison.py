@@ -11,7 +11,7 @@ from fewtune.base.errors import UsageError
 from fewtune.base.files import write_atomic
 from fewtune.record.folder import RunFolder
 from fewtune.record.trouble import writing
-from fewtune.report import pictures, standings, words
+from fewtune.report import aside, pictures, standing_files, standings, words
 from fewtune.report.frontier import Point, frontier
 from fewtune.report.page import _printable, _resource
 
@@ -25,8 +25,8 @@ Told = Mapping[str, Any]
 
 def write_pages(folder: Path, told: Told) -> None:
     """Write comparison.csv, comparison.md and report.html beside comparison.json."""
-    write_atomic(folder / "comparison.csv", standings.csv_text(told))
-    write_atomic(folder / "comparison.md", standings.markdown_text(told))
+    write_atomic(folder / "comparison.csv", standing_files.csv_text(told))
+    write_atomic(folder / "comparison.md", standing_files.markdown_text(told))
     write_atomic(folder / "report.html", page(told, folder.resolve().name))
 
 
@@ -91,6 +91,9 @@ def _everything(told: Told, name: str) -> dict[str, Any]:
         "subtitle": _subtitle(told),
         "key_numbers": _key_numbers(told),
         "heads": standings.columns(told),
+        "aside_heads": aside.columns(told),
+        "aside_lines": aside.lines_of(told),
+        "aside_said": aside.said(told),
         "step_heads": standings.step_columns(told),
         "marks": standings.MARKS,
         "protocol": standings.protocol(told),

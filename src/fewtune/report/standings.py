@@ -1,13 +1,12 @@
-"""The table of a comparison as texts: its columns, a sentence, CSV and Markdown."""
+"""The table of a comparison as texts: its columns, and what they say in sentences."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fewtune.evaluate.change import forgets
 from fewtune.report import words
 
 Line = Mapping[str, Any]
@@ -139,7 +138,26 @@ def p_of(one: Line | None) -> str:
 
 def verdict(told: Line) -> str:
     """What the tables say, in a few sentences."""
-    return " ".join(filter(None, [_of_methods(told), _of_steps(told)]))
+    return " ".join(filter(None, [_of_methods(told), _of_forgetting(told), _of_steps(told)]))
+
+
+def _of_forgetting(told: Line) -> str:
+    """That the best forgets, where it does, and who of its equals does not."""
+    whole = [one for one in told["methods"] if one["rank"]]
+    change = whole[0].get("forgets") if whole else None
+    if not change or not forgets(change):
+        return ""
+    said = (
+        f"`{whole[0]['name']}` forgets: its loss on general texts rose by {change['value']:.2f} "
+        f"nats a token ({change['low']:.2f} to {change['high']:.2f})"
+    )
+    gentle = [
+        one
+        for one in whole[1:]
+        if one["tied"] and one.get("forgets") and not forgets(one["forgets"])
+    ]
+    names = words.listed([f"`{one['name']}`" for one in gentle])
+    return f"{said}, and that of {names} did not." if gentle else f"{said}."
 
 
 def _of_steps(told: Line) -> str:
@@ -221,81 +239,6 @@ def costs_said(told: Line) -> str:
     )
 
 
-# ---- files
-
-
-FIELDS: dict[str, Callable[[Line], Any]] = {
-    "kind": lambda one: "step" if one["step"] else "method",
-    "name": lambda one: one["name"],
-    "rank": lambda one: one.get("rank"),
-    "tied": lambda one: one.get("tied"),
-    "state": lambda one: one["state"],
-    "method": lambda one: one["method"],
-    "preset": lambda one: one["preset"],
-    "trainable_parameters": lambda one: one["trainable_parameters"],
-    "total_parameters": lambda one: one["total_parameters"],
-    "share": lambda one: one["share"],
-    "score": lambda one: one["score"]["value"],
-    "score_low": lambda one: one["score"]["low"],
-    "score_high": lambda one: one["score"]["high"],
-    "score_spread_of_seeds": lambda one: one["score"]["spread"],
-    "log_loss": lambda one: one["log_loss"],
-    "test": lambda one: (one["test"] or {}).get("value"),
-    "test_low": lambda one: (one["test"] or {}).get("low"),
-    "test_high": lambda one: (one["test"] or {}).get("high"),
-    "behind_best": lambda one: (one.get("behind") or {}).get("value"),
-    "behind_p": lambda one: (one.get("behind") or {}).get("p"),
-    "effect": lambda one: (one.get("effect") or {}).get("value"),
-    "effect_low": lambda one: (one.get("effect") or {}).get("low"),
-    "effect_high": lambda one: (one.get("effect") or {}).get("high"),
-    "effect_p": lambda one: (one.get("effect") or {}).get("p"),
-    "seconds_of_a_fold": lambda one: one["seconds"],
-    "memory_bytes": lambda one: one["memory"],
-    "memory_is": lambda one: "measured" if one["memory"] is not None else None,
-    "disk_bytes": lambda one: one["bytes"],
-    "scene": lambda one: one["scene"],
-}
-
-
-def csv_text(told: Line) -> str:
-    """Every number unrounded, a line a method, then a line a step."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["metric", *FIELDS])
-    for one in (*told["methods"], *told["steps"]):
-        writer.writerow([told["metric"], *(read(one) for read in FIELDS.values())])
-    return out.getvalue()
-
-
-def markdown_text(told: Line) -> str:
-    """The tables as a page of Markdown."""
-    title = f"# {told['data']}: {len(told['methods'])} methods compared"
-    parts = [title, verdict(told), _table(columns(told), told["methods"])]
-    parts += filter(None, [f"{MARKS}. {protocol(told)}", absent(told), costs_said(told)])
-    if told["steps"]:
-        parts += [
-            f"## One thing changed from `{told['base']}`",
-            _table(step_columns(told), told["steps"]),
-        ]
-    scenes = scenes_of(told)
-    parts += ["## What each is for", "\n".join(f"- `{name}`: {scene}" for name, scene in scenes)]
-    if told["refused"]:
-        lines = "\n".join(f"- `{name}`: {why}" for name, why in told["refused"].items())
-        parts += ["## Not for this model", lines]
-    parts += [f"```\n{told['command']}\n```"]
-    return "\n\n".join(parts) + "\n"
-
-
 def scenes_of(told: Line) -> list[tuple[str, str]]:
     """Each method's scene once, in the table's order."""
     return [*{one["method"]: one["scene"] for one in told["methods"]}.items()]
-
-
-def _table(heads: Sequence[Column], lines: Sequence[Line]) -> str:
-    def row(cells: Sequence[str]) -> str:
-        safe = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
-        return f"| {' | '.join(safe)} |"
-
-    rule = row(["---:" if one.right else "---" for one in heads])
-    body = [row([one.cell(line) for one in heads]) for line in lines]
-    return "\n".join([row([one.head for one in heads]), rule, *body])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -13,8 +13,17 @@ from fewtune.data.row import Row
 from fewtune.models.batches import Marked
 from fewtune.models.speaking import answer_losses
 from fewtune.train.answers import AnswerBench, Answerer
+from fewtune.trials.aside import Aside
 from fewtune.trials.folds import ALONE
 from fewtune.trials.variants import Desk, Model, Variant
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Rows whose answers' losses are asked for, and what else is asked with them."""
+
+    rows: Marked
+    aside: Aside | None = None
 
 
 @dataclass(frozen=True)
@@ -24,28 +33,37 @@ class AnswerDesk(Desk):
     Attributes:
         rows, tests: what is learned of the training rows, and what is asked of the test rows.
         width: of the model's states.
+        aside: what is asked once of each variant, where its fold is held out.
     """
 
     rows: Marked
     tests: Marked | None
     width: int
+    aside: Aside | None = None
 
     def fit(self, variant: Variant, learned: np.ndarray, held: np.ndarray) -> np.ndarray:
         """Of held rows, (held, 3): summed loss, learned tokens, how many were the first choice."""
-        return self.answers(variant, learned, self.rows.take(held), ())
+        aside = self.aside
+        if aside is not None and not np.array_equal(held, aside.held):
+            aside = None
+        return self.answers(variant, learned, Questions(self.rows.take(held), aside), ())
 
     def test(self, variant: Variant) -> np.ndarray:
         """The same of the test rows, (rows, 3)."""
-        return self.answers(variant, np.arange(len(self.rows)), self.tests, ())
+        assert self.tests is not None
+        return self.answers(variant, np.arange(len(self.rows)), Questions(self.tests), ())
 
-    def heard(self, variant: Variant, model: Model, asked: Any) -> np.ndarray:
+    def heard(self, variant: Variant, model: Model, asked: Questions) -> np.ndarray:
         """Losses of reference answers, (rows, 3)."""
-        spoken = cast(Answerer, model).model
-        return np.stack(answer_losses(spoken, asked, self.bench.machine), axis=1)
+        bench, spoken = cast(AnswerBench, self.bench), cast(Answerer, model).model
+        found = np.stack(answer_losses(spoken, asked.rows, bench.machine), axis=1)
+        if asked.aside is not None:
+            asked.aside.ask(variant.name, bench.voice(spoken))
+        return found
 
-    def nothing(self, asked: Any) -> np.ndarray:
+    def nothing(self, asked: Questions) -> np.ndarray:
         """As the untouched model."""
-        return np.stack(answer_losses(self.bench.base, asked, self.bench.machine), axis=1)
+        return np.stack(answer_losses(self.bench.base, asked.rows, self.bench.machine), axis=1)
 
     def fitted(self, variant: Variant, learned: np.ndarray, avoid: Sequence[Row]) -> Model:
         """The variant's own options on the bench, then the fit."""
