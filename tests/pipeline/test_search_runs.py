@@ -213,8 +213,8 @@ def test_the_terminal_shows_who_was_proposed(files, tmp_path, capsys):
     assert not left.value.code
     said = " ".join(capsys.readouterr().err.split())
     told, _ = raced(fewtune.resume(tmp_path / "run"))
-    assert ", proposed" in said
-    assert told["proposals"][0]["name"][: len("lora(learning_rate=")] in said
+    rate = told["proposals"][0]["values"]["learning_rate"]
+    assert f"lora, proposal 1: learning_rate={rate:g}" in said
 
 
 def test_a_planned_command_keeps_the_search_and_its_budget(files):

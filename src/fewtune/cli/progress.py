@@ -116,6 +116,10 @@ class Progress:
         chosen = ", ".join(filter(None, event["kept"]))
         self.screen.line("race", f"{chosen} is chosen" if chosen else "nobody could be compared")
         self.screen.console.print(table)
+        for row in event["table"]:
+            if row.get("proposed"):
+                told = str(row["name"]).partition("(")[2].removesuffix(")").replace(",", ", ")
+                self.screen.line("", f"{_called(row)}: {told or 'as usual'}", style="dim")
         late = [
             row["name"]
             for row in event["table"]
@@ -218,8 +222,14 @@ def _raced_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     right = f"{row['accuracy']:.1%}" if "accuracy" in row else ""
     seconds = f"{row['seconds']:.1f} s"
     loss = row.get("log_loss", row.get("loss", float("nan")))
-    end = f"{row['state']}, proposed" if row.get("proposed") else str(row["state"])
-    return str(row["name"]), f"{loss:.3f}", right, gain, seconds, end
+    return _called(row), f"{loss:.3f}", right, gain, seconds, str(row["state"])
+
+
+def _called(row: Mapping[str, Any]) -> str:
+    """A candidate's name; of a proposal, whose options would fill the column, its number."""
+    if not row.get("proposed"):
+        return str(row["name"])
+    return f"{str(row['name']).partition('(')[0]}, proposal {row['proposed']}"
 
 
 def _reached(row: Mapping[str, Any]) -> str:
