@@ -225,8 +225,8 @@ def test_the_list_and_the_difference_on_the_terminal(tmp_path, capsys, monkeypat
     run_verb("diff", ["a", "b"], tmp_path, screen)
     run_verb("show", ["b"], tmp_path, screen)
     told = " ".join(capsys.readouterr().out.split())
-    assert "loss 1.250 (1.200 to 1.300), 4.500 before" in told
-    assert "accuracy 0.750 (0.650 to 0.850) finished" in told
+    assert "loss 4.50 → 1.25 (1.20-1.30)" in told
+    assert "accuracy 75.0 % (65.0-85.0) 12 s" in told
     assert "On the same 4 test rows b is +100.0 points" in told
     assert "from a by ROUGE-L" in told
     assert "loss per token" in told

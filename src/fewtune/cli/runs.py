@@ -15,6 +15,11 @@ from fewtune.record.folder import RunFolder
 if TYPE_CHECKING:
     from fewtune.record.index import Summary
 
+HEADS = ("run", "method", "model", "rows", "score (95 %)", "took")
+WHOLE = HEADS[3:]  # what does not wrap
+NARROW = 64  # columns of a terminal, below which everything wraps
+SHORTEST = 7  # characters of a model's name
+
 
 def run_verb(verb: str, words: list[str], root: Path, screen: Screen) -> None:
     """Carry out one of VERBS.
@@ -41,24 +46,81 @@ def _list(words: list[str], root: Path, screen: Screen) -> None:
     if not found:
         print(f"no runs in {root}/; `fewtune train DATA` makes one.")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for head in ("run", "method", "model", "rows", "score (95 %)", "state", "seconds"):
-        table.add_column(head, justify="right" if head in ("rows", "seconds") else "left")
-    for one in found:
-        score = _score(one)
-        seconds = "-" if one.seconds is None else f"{one.seconds:.0f}"
-        model = Path(one.model or "-").name
-        rows = "-" if one.rows is None else f"{one.rows:,}"
-        table.add_row(one.name, one.method or "-", model, rows, score, one.state, seconds)
+    rows = [_cells(one) for one in found]
+    _fit_models(rows, screen.out.width)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for head in HEADS:
+        whole = head in WHOLE and screen.out.width >= NARROW
+        side: Any = "right" if head in ("rows", "took") else "left"
+        table.add_column(head, justify=side, no_wrap=whole, overflow="fold")
+    for cells in rows:
+        table.add_row(*cells)
     screen.out.print(table)
 
 
+def _cells(one: Summary) -> list[str]:
+    """A run's line."""
+    rows = "-" if one.rows is None else f"{one.rows:,}"
+    model, took = Path(one.model or "-").name, _took(one.seconds)
+    return [one.name, one.method or "-", model, rows, _told(one), took]
+
+
+def _told(one: Summary) -> str:
+    """The score; of a run that is not finished how it stands."""
+    score = _score(one)
+    if one.state == "finished":
+        return score
+    return one.state if score == "-" else f"{score}, {one.state}"
+
+
+def _fit_models(rows: list[list[str]], width: int) -> None:
+    """Clip the models' names to the room that the other columns leave."""
+    from rich.cells import cell_len
+
+    place = HEADS.index("model")
+    widest = [max(map(cell_len, column)) + 1 for column in zip(HEADS, *rows, strict=True)]
+    room = width - sum(widest) + widest[place] - 1
+    for cells in rows:
+        cells[place] = _clipped(cells[place], max(SHORTEST, room))
+
+
+def _took(seconds: float | None) -> str:
+    """A length of time in one unit.
+
+    >>> _took(34.4), _took(754), _took(7265), _took(None)
+    ('34 s', '13 min', '2.0 h', '-')
+    """
+    if seconds is None:
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
+
+
 def _score(one: Summary) -> str:
-    """The primary metric on the test rows, and what it was before where that is the comparison."""
+    """The primary metric on the test rows, after what it was before where that is compared with."""
+    from fewtune.report.words import is_share
+
     if one.value is None or one.low is None or one.high is None:
         return "-"
-    told = f"{one.primary} {one.value:.3f} ({one.low:.3f} to {one.high:.3f})"
-    return told if one.before is None else f"{told}, {one.before:.3f} before"
+    key = one.primary or ""
+    scale, decimals = (100, 1) if is_share(key) else (1, 2)
+    value, low, high = (f"{scale * end:.{decimals}f}" for end in (one.value, one.low, one.high))
+    before = "" if one.before is None else f"{scale * one.before:.{decimals}f} → "
+    unit = " %" if is_share(key) else ""
+    return f"{key} {before}{value}{unit} ({low}-{high})"
+
+
+def _clipped(name: str, most: int) -> str:
+    """A long name without its middle, for both ends tell models apart.
+
+    >>> _clipped("Qwen2.5-0.5B-Instruct", 14), _clipped("minilm", 14)
+    ('Qwen2.5…struct', 'minilm')
+    """
+    if len(name) <= most:
+        return name
+    tail = (most - 1) // 2
+    return f"{name[: most - 1 - tail]}…{name[-tail:]}"
 
 
 def _show(words: list[str], root: Path, screen: Screen) -> None:
