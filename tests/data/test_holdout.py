@@ -122,7 +122,7 @@ def test_folds_that_would_hold_nothing_are_left_out():
     assert sorted(np.concatenate(folds)) == [0, 1, 2, 3]
     assert all(len(fold) for fold in folds)
     alone = [row.with_fields(label=row["text"]) for row in found]
-    with pytest.raises(FewtuneError, match="each of their 10 labels has a single row"):
+    with pytest.raises(FewtuneError, match="each of their 10 classes has a single row"):
         folds_of(alone, 5, 0)
 
 

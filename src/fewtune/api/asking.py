@@ -18,14 +18,23 @@ def load(path: str | Path, model: str | None = None) -> Run | Model:
     Args:
         path: the folder.
         model: where it is a prompt's, another model to put it to: `endpoint:URL#NAME`, or a folder.
+
+    Raises:
+        UsageError: it is neither, or a comparison, which keeps no model.
     """
     from fewtune.base.files import at
     from fewtune.methods.artefact import ABOUT
     from fewtune.record.folder import RunFolder
+    from fewtune.report.comparison import is_comparison
 
     if (at(path) / ABOUT).exists():
         return Model(at(path), model)
-    return Run(RunFolder.open(path), model)
+    if is_comparison(folder := RunFolder.open(path)):
+        raise UsageError(
+            f"{path}: this is a comparison, which keeps no model; train one with `fewtune train` "
+            "and --method NAME."
+        )
+    return Run(folder, model)
 
 
 def predict(run: Run | Model | str | Path, texts: Sequence[str] | str) -> list[dict[str, Any]]:

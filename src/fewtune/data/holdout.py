@@ -80,6 +80,22 @@ def is_form(groups: Sequence[int]) -> bool:
     return largest > max(FEW, FORM * len(groups))
 
 
+def why_none(rows: Sequence[Row]) -> str:
+    """Why no row can be held out, and what to look at."""
+    named = {str(row.get("group")) for row in rows} - {"None", ""}
+    if named and len(named) < len(rows):
+        several = f"{len(named):,} groups" if len(named) > 1 else "one group"
+        return (
+            f"they are of {several}, each is kept on one side, and every class needs rows to learn "
+            "from; is another column the right one for --group?"
+        )
+    classes = len({label for row in rows for label in labels_of(row)})
+    return (
+        f"each of their {classes:,} classes has a single row, or rows of one and the same text, "
+        "and needs it to learn from; is the label in another column (--label)?"
+    )
+
+
 def folds_of(rows: Sequence[Row], folds: int, seed: int, repeats: int = 1) -> list[np.ndarray]:
     """Held-out positions of every fold, each class evenly, what belongs together in one fold.
 
@@ -105,10 +121,8 @@ def folds_of(rows: Sequence[Row], folds: int, seed: int, repeats: int = 1) -> li
     held = [fold for fold in dealt if len(fold)]
     if not held:
         raise FewtuneError(
-            f"none of the {len(rows):,} training rows can be held out: each of their "
-            f"{len({label for row in rows for label in labels_of(row)}):,} labels has a single "
-            "row, or rows of one and the same text, and needs it to learn from; is the label in "
-            "another column (--label)? Else add rows."
+            f"none of the {len(rows):,} training rows can be held out: {why_none(rows)} Else add "
+            "rows."
         )
     return held
 

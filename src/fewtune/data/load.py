@@ -12,7 +12,7 @@ from typing import Any
 from fewtune.base.errors import FewtuneError, UsageError, shortened
 from fewtune.base.files import fingerprint, found
 from fewtune.data.columns import Role
-from fewtune.data.holdout import held_out, labels_of, same_text, stratum
+from fewtune.data.holdout import held_out, labels_of, same_text, why_none
 from fewtune.data.hub import paths_of
 from fewtune.data.ledger import Ledger
 from fewtune.data.options import DataOptions
@@ -297,11 +297,9 @@ def _refuse_untested(parts: Mapping[str, Sequence[Row]], share: float, file: str
             f"test_share: {share:g} of the {len(rows):,} usable rows of {file} is not one row to "
             "test on; give a larger share, or --test FILE."
         )
-    classes = len({stratum(row) for row in rows})
     raise FewtuneError(
-        f"no row of {file} can be held out to test on: each of its {classes:,} classes has a "
-        "single row, or rows of one and the same text, and needs it to learn from; is the label "
-        "in another column (--label)? Else add rows, or give --test FILE."
+        f"no row of {file} can be held out to test on: {why_none(rows)} Else add rows, or give "
+        "--test FILE."
     )
 
 

@@ -119,9 +119,11 @@ def _usual(run: Run, one: Contender, space: Space) -> dict[str, float]:
 
 def _ranked(run: Run) -> list[Proposed]:
     """As `fewtune plan` has them."""
+    from fewtune.models.device import find_machine
     from fewtune.pipeline.facts import facts_of, timed
     from fewtune.pipeline.machine import hardware_of
 
+    find_machine(run.job.model.device, run.job.model.bf16)  # a plan may be for another machine
     facts, source = facts_of(run.job, run.data, hardware_of(run.job.model, None))
     return rank(timed(facts, source, False))
 

@@ -122,7 +122,7 @@ def steps_of(
             hint = did_you_mean(option, can)
             wrong.lines.append(
                 f"vary: {option!r} is no option of training or of `{method}` that folds can "
-                f"compare.{hint}"
+                f"compare; `fewtune compare --help` lists them.{hint}"
             )
             continue
         for value in dict.fromkeys(values):

@@ -241,4 +241,5 @@ def costs_said(told: Line) -> str:
 
 def scenes_of(told: Line) -> list[tuple[str, str]]:
     """Each method's scene once, in the table's order."""
-    return [*{one["method"]: one["scene"] for one in told["methods"]}.items()]
+    trained = [one for one in told["methods"] if one["method"]]  # the untouched model has none
+    return [*{one["method"]: one["scene"] for one in trained}.items()]

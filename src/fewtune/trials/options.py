@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import field_validator
 
+from fewtune.base.amounts import seconds_of
+from fewtune.base.errors import UsageError
 from fewtune.base.options import Options, option
 from fewtune.methods.base import Method
 
@@ -57,6 +59,14 @@ class TrialOptions(Options):
     self_training_confidence: float = option(
         0.8, "least calibrated probability of a row that is taken", gt=0, lt=1
     )
+
+    @field_validator("budget")
+    @classmethod
+    def _is_a_time(cls, told: str | None) -> str | None:
+        try:
+            return told if told is None or seconds_of(told) else None
+        except UsageError as error:
+            raise ValueError(str(error).removeprefix("budget: ")) from None
 
 
 class CompareOptions(Options):
