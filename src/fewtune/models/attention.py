@@ -7,10 +7,11 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from fewtune.models.device import Machine
+from fewtune.models.device import Machine, trim
 from fewtune.models.tunable import Tunable
 
 KERNELS = ("eager", "sdpa")
+TOKENS = 512  # of a measured pass: rows share no attention, so more of them only take longer
 
 
 def choose_attention(model: Tunable, machine: Machine, rows: int, tokens: int) -> str:
@@ -23,7 +24,9 @@ def choose_attention(model: Tunable, machine: Machine, rows: int, tokens: int) -
         model: prepared for training; its gradients are left empty.
         rows, tokens: shape of a typical batch.
     """
+    rows = max(1, min(rows, TOKENS // tokens))
     seconds = {kernel: _seconds(model, machine, kernel, rows, tokens) for kernel in KERNELS}
+    trim()  # the eager kernel holds every score: more than a fit with the other will ever use
     best = min(seconds, key=lambda kernel: seconds[kernel])
     set_attention(model, best)
     return best
