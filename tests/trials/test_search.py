@@ -273,7 +273,7 @@ def test_the_more_proposals_the_further_ahead_one_must_be():
     assert choose(losses, cost, ["best"]) == "best"
     many = {f"p{k}": base + 5 for k in range(40)}
     cost |= dict.fromkeys(many, 1.0)
-    assert errors_of(41) > 2.0 > errors_of(1)
+    assert errors_of(41, 400) > 2.0 > errors_of(1, 400)
     assert choose(losses | many, cost, ["best", *many]) == "planned"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fewtune.base.events import Event, tell
-from fewtune.data.holdout import folds_of
+from fewtune.data.holdout import first_repeat, folds_of
 from fewtune.pipeline.contenders import contenders_of, fields_of
 from fewtune.pipeline.extra import setting_of
 from fewtune.pipeline.job import races
@@ -73,13 +73,8 @@ class Raced:
 
     @cached_property
     def first_folds(self) -> list[np.ndarray]:
-        """The folds up to the first that holds a row again, as those of another repeat do."""
-        once: list[np.ndarray] = []
-        for held in self.folds:
-            if once and np.isin(held, np.concatenate(once)).any():
-                break
-            once.append(held)
-        return once
+        """The folds of the first repeat: no row is in two of them."""
+        return first_repeat(self.folds)
 
     @property
     def scored(self) -> np.ndarray:
@@ -261,9 +256,10 @@ def _reason(outcome: Outcome) -> str:
     if outcome.winner == outcome.leader:
         return f"{said}, the best of {len(ran)} candidates{_searched(outcome)}."
     if outcome.leader in outcome.proposed:
+        errors = errors_of(len(outcome.proposed), best["rows"])
         return (
             f"{said}; the best of {len(ran)} candidates, `{outcome.leader}` ({_reached(best)}), is "
-            f"ahead by less than the {errors_of(len(outcome.proposed)):.1f} standard errors that "
+            f"ahead by less than the {errors:.1f} standard errors that "
             f"chance gives the best of {len(outcome.proposed)} proposals."
         )
     return (

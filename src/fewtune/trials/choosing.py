@@ -8,11 +8,8 @@ there were (docs/decisions/0014).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from statistics import NormalDist
 
 import numpy as np
-
-ONE_ERROR = NormalDist().cdf(-1.0)  # 16 %: how often chance puts an equal ahead by as much
 
 
 def choose(
@@ -37,17 +34,25 @@ def choose(
     planned = {name: one for name, one in losses.items() if name not in proposed}
     if best not in proposed:
         return min(within(planned, best), key=cost.__getitem__)
-    as_good = within({**planned, best: losses[best]}, best, errors_of(len(proposed)))
+    errors = errors_of(len(proposed), int(np.isfinite(losses[best]).sum()))
+    as_good = within({**planned, best: losses[best]}, best, errors)
     return min((name for name in as_good if name != best), key=cost.__getitem__, default=best)
 
 
-def errors_of(proposals: int) -> float:
+def errors_of(proposals: int, rows: int) -> float:
     """By how many standard errors chance puts one of so many equals ahead as often as one by one.
 
-    >>> [round(errors_of(count), 2) for count in (1, 4, 12, 50)]
-    [1.0, 1.75, 2.22, 2.73]
+    Student's distribution, for with few rows the standard error itself is uncertain.
+
+    >>> [round(errors_of(count, 500), 2) for count in (1, 4, 12, 50)]
+    [1.0, 1.76, 2.23, 2.74]
+    >>> [round(errors_of(count, 16), 2) for count in (1, 12)]
+    [1.0, 2.44]
     """
-    return -NormalDist().inv_cdf(ONE_ERROR / max(1, proposals))
+    from scipy.stats import t
+
+    freedom = max(1, rows - 1)
+    return -float(t.ppf(t.cdf(-1.0, freedom) / max(1, proposals), freedom))
 
 
 def best_of(losses: Mapping[str, np.ndarray]) -> str:
