@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jobs import SPOKEN, dialogues, jsonl
+from jobs import SPOKEN, dialogues, jsonl, rows, write_csv
 
 import fewtune
 from fewtune.pipeline import contenders, learning
@@ -177,3 +177,12 @@ def test_a_fit_to_few_rows_that_breaks_ends_in_a_sentence(auto, monkeypatch):
     assert (
         f"`{run.scores['method']}` on fewer rows answered with what is no number" in curve["said"]
     )
+
+
+def test_repeated_folds_and_the_only_row_of_a_class_leave_a_curve_of_one_repeat(auto, tmp_path):
+    found = [*rows(60), ("a pump with a word of its own", "alone")]
+    run = auto("repeated", data=write_csv(tmp_path / "rows.csv", found), repeats=2)
+    curve = drawn(run, "share that is right")
+    assert [one["rows"] for one in curve["points"]] == pytest.approx([11, 21, 31, 41], abs=3)
+    fits = list((run.folder.path / "learning_curve").iterdir())
+    assert len(fits) == 3 * 3

@@ -127,6 +127,20 @@ def folds_of(rows: Sequence[Row], folds: int, seed: int, repeats: int = 1) -> li
     return held
 
 
+def first_repeat(folds: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The folds up to the first that holds a row again, as those of another repeat do.
+
+    >>> [held.tolist() for held in first_repeat([np.array([0, 2]), np.array([1]), np.array([0])])]
+    [[0, 2], [1]]
+    """
+    once: list[np.ndarray] = []
+    for held in folds:
+        if once and np.isin(held, np.concatenate(once)).any():
+            break
+        once.append(held)
+    return once
+
+
 def has_sets(rows: Sequence[Row]) -> bool:
     """Whether rows may have several labels."""
     return any("labels" in row.fields for row in rows)

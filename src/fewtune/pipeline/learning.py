@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fewtune.base.events import Event, tell
+from fewtune.data.holdout import first_repeat
 from fewtune.evaluate import multilabel
 from fewtune.evaluate.answers import Likelihood, Sums, boiled
 from fewtune.pipeline.run import Run
@@ -70,7 +71,7 @@ def learn_curve(
     if not _wanted(run):
         return
     targets = raced.targets
-    once = first_repeat(raced.folds, len(targets))
+    once = raced.first_folds
     ground = Ground(
         entrants, raced.outcome, race, once, len(targets), of_targets(targets, run.seed),
         raced.task.primary, SCORES[raced.task.name](run, raced), len(targets),
@@ -93,7 +94,7 @@ def learn_curve_of_answers(
     if not _wanted(run):
         return
     owners = np.array(rows.rows)
-    once = first_repeat(folds, len(rows))
+    once = first_repeat(folds)
     seconds = outcome.cost.get(outcome.winner, np.inf)
     able = int(_most(outcome, run.chosen["race"]["budget"]) // _cost(seconds, 1))
     some = once[: max(1, able)]
@@ -188,16 +189,6 @@ def _cost(seconds: float, folds: int) -> float:
     from fewtune.trials.learning_curve import cost
 
     return cost(seconds, folds)
-
-
-def first_repeat(folds: Sequence[np.ndarray], rows: int) -> list[np.ndarray]:
-    """The folds of the first repeat: every row in one."""
-    once: list[np.ndarray] = []
-    for held in folds:
-        once.append(held)
-        if sum(map(len, once)) == rows:
-            break
-    return once
 
 
 # ---- what answers are worth
