@@ -95,7 +95,7 @@ def test_files_and_page_tell_it(told):
         assert one["forgets"] == ("" if change is None else str(change["value"]))
     page = (folder / "report.html").read_text(encoding="utf-8")
     text = (folder / "comparison.md").read_text(encoding="utf-8")
-    for said in ("What each writes and forgets", "7 rows that were held out", "forgets", "chrF"):
+    for said in ("What each writes and forgets", "to 7 rows held out of it", "forgets", "chrF"):
         assert said in page
         assert said in text
 

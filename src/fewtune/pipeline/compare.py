@@ -18,14 +18,13 @@ from fewtune.base.events import Event
 from fewtune.base.files import at, fingerprint, write_new
 from fewtune.data.load import Dataset, load
 from fewtune.models.waiting import wait_as_the_machine_allows
-from fewtune.pipeline.comparing import COSTS, FITS, Comparing
+from fewtune.pipeline.comparing import ASIDE, COSTS, FITS, Comparing
 from fewtune.pipeline.entries import Entry, refused
 from fewtune.pipeline.job import HELD_OUT
 from fewtune.pipeline.lineup import LineUp, line_up
 from fewtune.pipeline.mark import options_told
 from fewtune.pipeline.order import RUNS
 from fewtune.pipeline.plan import reads, with_task
-from fewtune.pipeline.spoken import ASIDE
 from fewtune.record.folder import RunFolder
 from fewtune.record.names import default_name
 from fewtune.report.comparison import COMPARISON, read

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fewtune.trials.variants import Cost, Desk, Variant
 
 FITS, COSTS = "fits", "costs"
+ASIDE = "aside"  # what models were asked beside their folds
 TEST = 0  # the "fold" under which a fit to all training rows is kept
 
 
@@ -84,6 +85,8 @@ class Comparing:
         costs = CostsOnDisk(self.folder.path / COSTS)
         self.room = yield from ROOMS[job.task](run, self.lineup, costs)
         self.shared = perf_counter() - begun
+        if self.room.spoken:
+            self.shared -= self.room.spoken.took
         self.folder.write_plan(self.folder.plan | {"chosen": plain(dict(run.chosen))})
         self.chosen = run.chosen
         return (yield from self._seeds(self._variants()))

@@ -15,6 +15,7 @@ from fewtune.evaluate.answers import Answer, boiled
 from fewtune.evaluate.generate import score
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.pipeline import forgetting
+from fewtune.pipeline.comparing import ASIDE
 from fewtune.pipeline.hearing import Asked, asked_rows
 from fewtune.trials.answer_entrants import BEFORE
 from fewtune.trials.aside import Aside, Said
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from fewtune.pipeline.run import Run
     from fewtune.train.answers import AnswerBench
 
-ASIDE = "aside"  # the folder of what was said
 ROWS = 32  # that are answered, where nobody says how many
 FEWEST = 5  # answers; fewer say nothing of who writes better
 TIMED = 4  # answers by which the pace is known
@@ -44,6 +44,7 @@ class Spoken:
         known: positions of the general texts that the untouched model could forget.
         options: resamples.
         notes: what is left out, a sentence each.
+        took: seconds until the untouched model was asked.
     """
 
     aside: Aside
@@ -51,6 +52,7 @@ class Spoken:
     known: list[int]
     options: EvaluateOptions
     notes: tuple[str, ...] = ()
+    took: float = 0.0
 
     def line(self, name: str) -> dict[str, Any]:
         """Of one candidate `forgets` and `written`; None and nothing where it was not asked.
@@ -111,7 +113,7 @@ def spoken(
         rows: the training rows as tokens.
         held: positions of those of the first fold.
     """
-    job, voice = lineup.job, bench.voice(bench.base)
+    begun, job, voice = perf_counter(), lineup.job, bench.voice(bench.base)
     general = forgetting.general_rows(job.generate.general)
     asked = asked_rows(
         run.data.train, rows.take(held), bench.tokenizer, job.decoding,
@@ -144,7 +146,8 @@ def spoken(
         notes.append(forgetting.UNKNOWN)
     for note in notes:
         yield tell("warned", message=note)
-    return Spoken(aside, [*asked.references], known, job.evaluate, tuple(notes))
+    took = perf_counter() - begun
+    return Spoken(aside, [*asked.references], known, job.evaluate, tuple(notes), took)
 
 
 def _given(lineup: LineUp) -> bool:

@@ -72,8 +72,8 @@ def said(told: Line) -> str:
     asked, parts = told["aside"], []
     if asked["rows"]:
         parts.append(
-            f"wrote answers to {words.several(asked['rows'], 'row')} that were held out of it, the "
-            f"likeliest token each time and at most {asked['tokens']:,} of them"
+            f"wrote answers of at most {asked['tokens']:,} tokens to "
+            f"{words.several(asked['rows'], 'row')} held out of it"
         )
     if asked["passages"]:
         parts.append(f"read {words.several(asked['passages'], 'general passage')}")
