@@ -287,6 +287,14 @@ def test_the_time_rules_over_the_number():
     assert outcome.winner
 
 
+def test_a_time_that_nobody_asked_for_does_not_cut_the_search():
+    race, *_ = searched(count=5, budget=6.0)
+    race.soft = True
+    outcome, events = held(race)
+    assert len(outcome.proposed) == 5
+    assert not [event for event in events if event.name == "warned"]
+
+
 def test_the_plans_candidates_leave_time_for_proposals():
     budget = 3 * FOLDS + 2  # all three on all folds and a refit, and no more
     alone, *_ = searched(count=0, budget=budget)

@@ -36,8 +36,9 @@ def contenders_of(run: Run) -> tuple[list[Contender], float, bool]:
     passed so that one candidate at least is seen to its end.
 
     The seconds are the user's, else those of PASSES passes of `full` on this machine, and a minute
-    at least; a search has as much more as its proposals are to the candidates of a full race.
-    Baselines come first: gains are told over the first of them.
+    at least, and proposals of a search come on top. Between answers they may not be passed, and a
+    search has as much more as its proposals are to the candidates of a full race. Baselines come
+    first: gains are told over the first of them.
 
     With a method that the user named they are its baselines and it.
     """
@@ -53,8 +54,9 @@ def contenders_of(run: Run) -> tuple[list[Contender], float, bool]:
     if budget:
         given = seconds_of(budget)
     else:
-        given = min(max(LEAST, _usual_seconds(ranked)), LONGEST if answers else float("inf"))
-        given *= 1 + run.job.trials.search / MOST
+        given = max(LEAST, _usual_seconds(ranked))
+        if answers:
+            given = min(given, LONGEST) * (1 + run.job.trials.search / MOST)
     return found, given, not budget and not answers
 
 

@@ -36,7 +36,7 @@ class TrialOptions(Options):
     budget: str | None = option(
         None,
         "time for the race of --method auto, as 90s, 10m or 1h; by default what fifty "
-        "passes of full take here, at least a minute; longer with --search",
+        "passes of full take here, at least a minute, and what --search takes on top",
     )
     search: int = option(
         0,

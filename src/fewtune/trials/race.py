@@ -56,7 +56,8 @@ class Race:
         judge: what answers are worth.
         kept: where fits are written down.
         budget: seconds for all fits and the winner's refit.
-        soft: nobody asked for the budget, so the most promising is seen to its end also beyond it.
+        soft: nobody asked for the budget, so the most promising is seen to its end also beyond it,
+            and proposals, which somebody asked for, come on top.
         patient: nobody leaves for being beaten.
         proposals: of a search, after the entrants.
     """
@@ -125,7 +126,7 @@ class Race:
     def _affords(self, runner: Runner) -> bool:
         """Whether another fold fits in the budget, and a refit to all rows after it."""
         alone = sum(not one.entrant.stays and one.state == "runs" for one in self.runners.values())
-        if runner.entrant.stays or (self.soft and alone == 1 and not runner.proposed):
+        if runner.entrant.stays or (self.soft and (alone == 1 or runner.proposed)):
             return True
         limit = self.budget if runner.proposed or alone == 1 else self._limit
         return self.spent + self._seconds(runner) * (1 + self._refit) <= limit
@@ -133,7 +134,7 @@ class Race:
     @property
     def _limit(self) -> float:
         """Until when the plan's candidates may run; the rest is the proposals', half at most."""
-        if self.proposals is None:
+        if self.proposals is None or self.soft:
             return self.budget
         tuned = sum(not one.stays for one in self.entrants)
         share = max(LEAST_SHARE, tuned / max(1, tuned + self.proposals.count))
@@ -227,6 +228,8 @@ class Race:
 
     def _sees_the_end(self, runner: Runner) -> bool:
         """Whether all folds of a proposal fit in the budget, and after it the dearest refit."""
+        if self.soft:
+            return True
         tuned = [one for one in self.runners.values() if one.state == "runs"]
         refit = max(map(self._seconds, [*tuned, runner])) * self._refit
         return self.spent + self._seconds(runner) * len(self.folds) + refit <= self.budget
