@@ -1,7 +1,12 @@
 """What is wrong with plans, races and comparisons: a sentence each, all at once, nothing begun."""
 
+import json
+
 import pytest
 from desk import ROWS, assert_refused, table
+
+from fewtune.base.errors import UsageError
+from fewtune.base.files import found
 
 METHODS = "--model bert --methods tfidf,probe --folds 2 --seeds 1"
 
@@ -30,6 +35,24 @@ def test_rows_of_one_group_are_told_as_that(command, desk, bert, fewtune):
     more = METHODS if command == "compare" else "--model bert"
     said = fewtune(f"{command} g.csv {more} --group ward --quiet")
     assert_refused(said, 1, "they are of one group", "another column the right one for --group")
+
+
+def test_a_positive_class_among_three_is_refused_before_anything_is_trained(desk, fewtune):
+    said = fewtune("train good.csv --method tfidf --positive pump --output runs/p")
+    assert_refused(said, 2, "positive: names one of two classes, and this data has 3")
+    assert not (desk / "runs").exists()
+
+
+def test_the_split_of_a_run_is_taken_from_its_folder_too(runs, desk, fewtune):
+    words = "train good.csv --method tfidf --quiet --bootstrap 100"
+    split = json.loads((runs / "tfidf" / "data.json").read_text(encoding="utf-8"))["parts"]
+    for k, name in enumerate(("runs/tfidf", "runs/tfidf/data.json")):
+        assert fewtune(f"{words} --split {name} --output s{k}").code == 0
+        told = json.loads((desk / f"s{k}" / "data.json").read_text(encoding="utf-8"))
+        assert told["parts"] == split
+    assert_refused(fewtune(f"{words} --split runs"), 2, "split: there is no file runs/data.json")
+    with pytest.raises(UsageError, match="unlabelled: runs is a folder and a file was expected"):
+        found("runs", "unlabelled")
 
 
 def test_a_race_on_a_gpu_that_is_not_here_is_told_as_that(desk, bert, fewtune):

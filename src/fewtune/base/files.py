@@ -70,6 +70,8 @@ def found(path: str | Path, option: str) -> Path:
         UsageError: there is no such file.
     """
     file = at(path)
+    if file.is_dir():
+        raise UsageError(f"{option}: {path} is a folder and a file was expected; name one in it.")
     if not file.is_file():
         near = [one.name for one in file.parent.iterdir()] if file.parent.is_dir() else []
         raise UsageError(f"{option}: there is no file {path}.{did_you_mean(file.name, near)}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.base.errors import FewtuneError, UsageError, shortened
-from fewtune.base.files import fingerprint, found
+from fewtune.base.files import at, fingerprint, found
 from fewtune.data.columns import Role
 from fewtune.data.holdout import held_out, labels_of, same_text, why_none
 from fewtune.data.hub import paths_of
@@ -181,8 +181,8 @@ def _split_again(path: str | Path, roles: Sequence[Role] | None, options: DataOp
             f"split: {options.split} says which rows train and which are tested; leave out "
             f"{', '.join(asked)}."
         )
-    file = found(options.split or "", "split")
-    file = file / "data.json" if file.is_dir() else file
+    named = at(options.split or "")
+    file = found(named / "data.json" if named.is_dir() else named, "split")
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

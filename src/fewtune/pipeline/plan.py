@@ -113,6 +113,11 @@ def refuse_early(job: Job, data: Dataset, method: Method) -> None:
         raise UsageError("positive: names one of two classes, and these rows have several labels.")
     if job.evaluate.positive is not None and job.evaluate.positive not in data.labels:
         raise UsageError(one_of("positive", job.evaluate.positive, data.labels))
+    if job.evaluate.positive is not None and len(data.labels) != 2:
+        raise UsageError(
+            f"positive: names one of two classes, and this data has {len(data.labels)}; leave it "
+            "out."
+        )
 
 
 def _refuse_search(job: Job, method: Method, rows: int) -> None:
