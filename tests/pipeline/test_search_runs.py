@@ -9,7 +9,9 @@ import fewtune
 from fewtune.base.errors import UsageError
 from fewtune.cli import main
 from fewtune.pipeline import contenders
+from fewtune.pipeline import race as racing
 from fewtune.trials import search as searching
+from fewtune.trials.runners import Outcome
 
 pytest.importorskip("optuna", reason="the extra `search` is not installed")
 
@@ -227,3 +229,18 @@ def test_a_planned_command_keeps_the_search_and_its_budget(files):
 def test_a_comparison_has_no_search(files, tmp_path):
     with pytest.raises(UsageError, match="search"):
         fewtune.compare(files["train"], model=files["model"], search=3, output=str(tmp_path / "c"))
+
+
+def test_why_a_proposal_that_was_ahead_is_not_chosen_is_said_with_the_numbers():
+    state = {"rows": 60, "folds": 5, "seconds": 1.0, "accuracy": 0.8}
+    table = [
+        {"name": "full", "log_loss": 0.5, "state": "chosen", **state},
+        {"name": "full(learning_rate=0.0004)", "log_loss": 0.49, "state": "unproven", **state},
+    ]
+    proposed = ("full(learning_rate=0.0004)",)
+    said = racing._reason(Outcome("full", proposed[0], table, {}, {}, {}, 2.0, proposed * 12))
+    assert said == (
+        "`full`: log-loss 0.500, 80.0% right on 5 folds of the training rows; the best of 2 "
+        "candidates, `full(learning_rate=0.0004)` (log-loss 0.490, 80.0% right), is ahead by less "
+        "than the 2.3 standard errors that chance gives the best of 12 proposals."
+    )
