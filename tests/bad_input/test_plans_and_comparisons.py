@@ -28,6 +28,14 @@ def test_mistakes_of_a_comparison_are_told_at_once(desk, bert, fewtune):
     assert not (desk / "runs").exists()
 
 
+def test_files_and_columns_that_are_not_there_are_told_at_once(desk, bert, fewtune):
+    said = fewtune("plan god.csv --model bert --valid none.csv --test god.csv")
+    assert_refused(said, 2, "no file god.csv. did you mean 'good.csv'", "no file none.csv")
+    assert said.error.count("there is no file") == 2
+    said = fewtune("plan good.csv --model bert --text txt --label class")
+    assert_refused(said, 2, "no column 'txt' .*did you mean 'text'", "no column 'class' for the")
+
+
 @pytest.mark.parametrize("command", ["plan", "compare", "train"])
 def test_rows_of_one_group_are_told_as_that(command, desk, bert, fewtune):
     rows = [(*row, "ward 3") for row in ROWS]

@@ -159,7 +159,7 @@ def find_columns(
     asked = columns_asked(options, roles)
     for unknown in asked.keys() - {r.name for r in roles} - ALIASES.keys():
         raise UsageError(one_of("map", unknown, [r.name for r in roles]))
-    chosen = {r.name: _asked(sheet, file, r.name, asked[r.name]) for r in roles if r.name in asked}
+    chosen = _all_asked(sheet, file, {r.name: asked[r.name] for r in roles if r.name in asked})
     _refuse_one_for_two(file, chosen)
     for name, column in (like or {}).items():
         if column in sheet.columns and name in {r.name for r in roles}:
@@ -189,6 +189,23 @@ def _refuse_one_for_two(file: str, asked: Mapping[str, str]) -> None:
                 f"{' and '.join(both)} would both be read from the column {column!r} of {file}; "
                 "name one column for each."
             )
+
+
+def _all_asked(sheet: Sheet, file: str, asked: Mapping[str, str]) -> dict[str, str]:
+    """Every column that the user named.
+
+    Raises:
+        UsageError: some are not there; a sentence each.
+    """
+    found, wrong = {}, []
+    for role, column in asked.items():
+        try:
+            found[role] = _asked(sheet, file, role, column)
+        except UsageError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise UsageError("\n".join(wrong))
+    return found
 
 
 def _asked(sheet: Sheet, file: str, role: str, column: str) -> str:

@@ -16,7 +16,7 @@ from fewtune.data.holdout import held_out, labels_of, same_text, why_none
 from fewtune.data.hub import paths_of
 from fewtune.data.ledger import Ledger
 from fewtune.data.options import DataOptions
-from fewtune.data.read import Table, read_any, read_rows
+from fewtune.data.read import Table, read_any, read_rows, refuse_missing
 from fewtune.data.row import Origin, Row
 from fewtune.data.splits import natural
 
@@ -209,6 +209,7 @@ def with_columns(roles: Sequence[Role], options: DataOptions) -> tuple[list[Role
 def _read(
     given: Mapping[str, Path], roles: Sequence[Role] | None, options: DataOptions
 ) -> dict[str, Table]:
+    refuse_missing(given.values())
     tables: dict[str, Table] = {}
     beside = {"group": options.group, "time": options.time}
     more = {role: column for role, column in beside.items() if column}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
@@ -179,16 +179,29 @@ def _home(path: str | Path) -> Path:
     return at(path) if at(path).is_dir() else at(path).parent
 
 
+def refuse_missing(paths: Iterable[Path]) -> None:
+    """All files that are not there, a sentence each.
+
+    Raises:
+        UsageError: there are such.
+    """
+    wrong = []
+    for path in paths:
+        if not path.exists():
+            near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+            where = "" if near else f" (nor a folder {path.parent} with files)"
+            wrong.append(f"there is no file {path}{where}.{did_you_mean(path.name, near)}")
+    if wrong:
+        raise UsageError("\n".join(dict.fromkeys(wrong)))
+
+
 def open_source(path: Path, options: DataOptions, name: str | None = None) -> Source:
     """A file's bytes, or the sentence why not."""
     if path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if p.suffix.lower() in _suffixes())
         hint = f"it holds {', '.join(inside[:5])}" if inside else "it holds none that fewtune reads"
         raise UsageError(f"{path} is a folder and a file was expected; {hint}.")
-    if not path.exists():
-        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        where = "" if near else f" (nor a folder {path.parent} with files)"
-        raise UsageError(f"there is no file {path}{where}.{did_you_mean(path.name, near)}")
+    refuse_missing([path])
     if not path.is_file():
         raise UsageError(
             f"{path} is a device or a pipe, which may never end; write it to a file and give that."
