@@ -115,6 +115,9 @@ def test_a_prompt_is_searched_saved_and_better_than_the_first(server, tmp_path, 
     assert scores["baselines"]["before"]["accuracy"]["value"] == 0.5
     assert set(scores["baselines"]) == {"majority", "tfidf", "before"}
     assert not {"log_loss", "ece"} & scores["test"].keys()
+    assert {one["by"] for one in scores["slices"]} >= {"class"}
+    assert all(one["value"] == 1 for one in scores["slices"])
+    assert scores["diagnosis"] == []
     assert "log_loss" in scores["baselines"]["tfidf"]
     assert scores["gain"]["all"]["before"]["low"] > 0
     assert scores["verdict"].startswith("`text-prompt` is right on 100.0 % of 24 test rows")

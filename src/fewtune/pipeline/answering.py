@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,7 @@ from fewtune.pipeline.learning import curve_of
 from fewtune.pipeline.memory import memory_of
 from fewtune.pipeline.parted import answer_slices
 from fewtune.pipeline.scoring import peak_memory, write_card
-from fewtune.report.diagnosis import as_json, diagnose
-from fewtune.report.facts import gather
+from fewtune.report.diagnosis import told_of
 from fewtune.report.page import write_report
 from fewtune.tasks.generate import Generate
 
@@ -82,7 +80,7 @@ def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
     yield tell("scored", scores=scores["test"], gain=scores["gain"])
     run.seconds["total"] = perf_counter() - run.begun
     scores["seconds"] = {name: round(value, 3) for name, value in run.seconds.items()}
-    scores["diagnosis"] = as_json(diagnose(replace(gather(run.folder), scores=scores)))
+    scores["diagnosis"] = told_of(run.folder, scores)
     run.folder.write_scores(scores)
     write_card(run, scores)
     # a run is finished when all of it is there, so the report says so a moment before

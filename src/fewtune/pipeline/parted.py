@@ -28,7 +28,21 @@ def label_slices(
         group: the group column's name.
     """
     truth = [_several(task.expected(row)) for row in rows]
-    said = [_several(one) for one in task.answers(probabilities)]
+    return said_slices(rows, truth, [_several(one) for one in task.answers(probabilities)], group)
+
+
+def said_slices(
+    rows: Sequence[Row],
+    truth: Sequence[Sequence[str]],
+    said: Sequence[Sequence[str]],
+    group: str | None = None,
+) -> list[Slice]:
+    """The share of rows in every part whose labels were all said, and no others.
+
+    Args:
+        truth, said: of every row the labels.
+        group: the group column's name.
+    """
     right = np.array([{*a} == {*b} for a, b in zip(said, truth, strict=True)])
     texts = [str(row["text"]) for row in rows]
     return slices(right, parts_of(truth, texts, _groups(rows), group or GROUP, _beside(rows)))

@@ -26,9 +26,11 @@ from fewtune.evaluate.metrics import outcome
 from fewtune.evaluate.named import resolve_metrics
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.overlap import OF_CHARACTERS, mostly_chinese
+from fewtune.evaluate.slices import Slice
 from fewtune.evaluate.verdict import verdict
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.nearest import Nearest
+from fewtune.pipeline.parted import said_slices
 from fewtune.record.options import RunOptions
 from fewtune.tasks.classify import Classify
 from fewtune.tasks.options import ScaleOptions
@@ -105,7 +107,14 @@ def scored_labels(
         "gain": better,
         "verdict": verdict(method, len(truth), spoken["test"], better, task.primary),
         **by_class(truth, ours, task.labels),
+        "slices": _slices(test, heard["test"].read, run.job.data.group),
     }
+
+
+def _slices(rows: Sequence[Row], read: Sequence[str | None], group: str | None) -> list[Slice]:
+    """The share that is right in parts of the rows; no answer is a wrong one."""
+    truth, said = [(str(row["label"]),) for row in rows], [(one or "",) for one in read]
+    return said_slices(rows, truth, said, group)
 
 
 def _labelled(test: Sequence[Row], heard: Mapping[str, Said]) -> list[dict[str, Any]]:
@@ -310,4 +319,5 @@ def evaluate_prompt(
     truth, found = Classify(labels).targets(rows), one_hot(read, labels)
     positive = positive_class(truth, labels, options.positive)
     block = score_labels(truth, found, positive, options, run.seed)
-    return told | {"test": block} | by_class(truth, found, labels) | notes
+    parts = {"slices": _slices(rows, read, reading.group)}
+    return told | {"test": block} | by_class(truth, found, labels) | parts | notes

@@ -301,6 +301,7 @@ def _grade(desk: Desk) -> Grade:
 def _finish(run: Run, desk: Desk) -> Iterator[Event]:
     """Ask the test rows with the saved prompt and with the first one, and write all down."""
     from fewtune.pipeline.scoring import write_card
+    from fewtune.report.diagnosis import told_of
     from fewtune.report.page import write_report
 
     begun = perf_counter()
@@ -328,6 +329,7 @@ def _finish(run: Run, desk: Desk) -> Iterator[Event]:
     yield tell("scored", scores=scores["test"], gain=scores["gain"])
     run.seconds["total"] = perf_counter() - run.begun
     scores["seconds"] = {name: round(value, 3) for name, value in run.seconds.items()}
+    scores["diagnosis"] = told_of(run.folder, scores)
     run.folder.write_scores(scores)
     write_card(run, scores)
     # a run is finished when all of it is there, so the report says so a moment before

@@ -6,9 +6,12 @@ purpose: a sign is worth a sentence only where it is plain.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from fewtune.report.facts import Facts
+from fewtune.record.folder import RunFolder
+from fewtune.report.facts import Facts, gather
 from fewtune.report.signs import Rule, Sign, Told
 from fewtune.report.signs_of_answers import of_other_length, repeats, writes_worse
 from fewtune.report.signs_of_change import forgot, out_of_time, took_away
@@ -47,6 +50,11 @@ RULES: tuple[Rule, ...] = (
     unstable,
     label_noise,
 )
+
+
+def told_of(folder: RunFolder, scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The signs in a run's record, for scores that are not written yet."""
+    return as_json(diagnose(replace(gather(folder), scores=dict(scores))))
 
 
 def as_json(signs: list[Sign]) -> list[dict[str, Any]]:
