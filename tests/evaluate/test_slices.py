@@ -131,3 +131,10 @@ def test_chance_makes_no_part_worse_by_loss_in_more_than_five_of_a_hundred():
 def test_no_part_by_loss_where_all_are_too_small():
     tiny = np.arange(12) < 3
     assert slices_of_losses(np.ones(12), np.ones(12), {"a": {"x": tiny}}, 0) == []
+
+
+def test_of_a_column_with_many_values_the_most_frequent_are_parts():
+    beside = [{"site": f"S{min(k, 60)}"} for k in range(80)]
+    found = parts_of([["a"], ["b"]] * 40, ["x"] * 80, beside=beside)["site"]
+    assert len(found) == 50
+    assert found["S60"].sum() == 20

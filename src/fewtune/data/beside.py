@@ -16,7 +16,6 @@ from fewtune.data.columns import listed, normal
 from fewtune.data.sheet import Record, Sheet
 
 VALUES = range(2, 31)  # of a column that is taken without a word
-MOST_VALUES = 50  # of one that the user names
 ROWS = 5  # of a value, so that a part can show anything
 COLUMNS = 10  # taken without a word: every part more makes all less sure
 LONGEST = 60  # characters of a value
@@ -95,10 +94,10 @@ def _trouble(values: Sequence[str] | None) -> str:
     rows = _counted(values)
     if len(rows) < VALUES.start:
         return "says nothing" if not rows else "says the same in every row"
-    if len(rows) > MOST_VALUES:
+    if max(rows.values()) < ROWS:
         return (
-            f"has {len(rows):,} values in {sum(rows.values()):,} rows, and scores are told for the "
-            f"parts of at most {MOST_VALUES}; name one with fewer values"
+            f"has {len(rows):,} values in {sum(rows.values()):,} rows, none of them in {ROWS} rows "
+            "or more, so that no part could show anything"
         )
     return ""
 

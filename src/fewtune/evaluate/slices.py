@@ -25,7 +25,7 @@ from fewtune.evaluate.paired import holm
 
 LEAST = 5  # rows of a part, and outside it; fewer cannot show anything
 QUARTERS = 4
-MOST_VALUES = 50  # of the group column; a column with more names rows, not groups
+MOST_VALUES = 50  # of the group column, for more name rows; of others the most frequent
 LEVEL = 0.05
 
 DRAWS = 5000  # of rows at random, so that p stays small once it is corrected for 50 parts
@@ -184,9 +184,11 @@ def parts_of(
     if 1 < len({one for one in known if one}) <= MOST_VALUES:
         found[column] = _by_value(known)
     for name in dict.fromkeys(key for one in beside for key in one):
-        values = _by_value([(one[name],) if name in one else () for one in beside])
+        said = [one.get(name) for one in beside]
+        often = {value for value, _ in Counter(filter(None, said)).most_common(MOST_VALUES)}
+        values = _by_value([(one,) if one in often else () for one in said])
         same = (_marks(values) == _marks(one) for one in found.values())
-        if 1 < len(values) <= MOST_VALUES and not any(same):
+        if len(often) > 1 and not any(same):
             found[f"column {name}" if name in found else name] = values
     return found
 
