@@ -12,7 +12,7 @@ from fewtune.base.files import fingerprint, found
 from fewtune.data.load import Dataset
 from fewtune.methods.base import Method
 from fewtune.pipeline.job import AUTO, SECTIONS, Job
-from fewtune.pipeline.text_prompt import marks
+from fewtune.pipeline.prompt_job import marks
 
 if TYPE_CHECKING:
     from fewtune.models.source import Source

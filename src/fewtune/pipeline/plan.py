@@ -20,8 +20,8 @@ from fewtune.methods.base import Method
 from fewtune.pipeline.extra import refuse_extra
 from fewtune.pipeline.job import AUTO, GIVEN, Job, method_of, races, says
 from fewtune.pipeline.mark import mark_of
+from fewtune.pipeline.prompt_job import asked_method, refuse_prompt
 from fewtune.pipeline.run import watchable_rows
-from fewtune.pipeline.text_prompt import asked_method, refuse_prompt
 from fewtune.tasks import LABELLED
 
 if TYPE_CHECKING:
