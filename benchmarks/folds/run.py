@@ -12,7 +12,7 @@ Five fits to four fifths of the rows each are what a race leaves behind. On the 
 Would folds of the training rows have told which is best? No row is new to all five, so each fold is
 answered from the other four fifths alone: `refit` is the fit to those (the race's own), `average`
 and `ensemble` are of the four fits that leave one more fold out. A fit without folds i and j serves
-both, so that five folds take ten more fits to three fifths: half again what the five fits took.
+both, so that five folds take ten more fits to three fifths: 1.5 times what the five fits took.
 
 Every arm has the temperature that suits its answers on folds. A sample is a line of results.jsonl
 beside this file; lines that are there are not run again.
