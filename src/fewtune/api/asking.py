@@ -29,7 +29,8 @@ def load(path: str | Path, model: str | None = None) -> Run | Model:
 
     if (at(path) / ABOUT).exists():
         return Model(at(path), model)
-    if is_comparison(folder := RunFolder.open(path)):
+    folder = RunFolder.open(path)
+    if not (folder.model / ABOUT).exists() and is_comparison(folder):  # a model needs no plan
         raise UsageError(
             f"{path}: this is a comparison, which keeps no model; train one with `fewtune train` "
             "and --method NAME."
