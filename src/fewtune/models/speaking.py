@@ -210,6 +210,8 @@ class _Batch:
     def _run(
         self, base: Any, given: dict[str, Any], cache: Any, mask: Tensor
     ) -> tuple[Tensor, Any, Tensor]:
+        from fewtune.models.roomy import with_room
+
         device = self.speaker.machine.device
         count = next(iter(given.values())).shape[1]
         positions = (mask.cumsum(1) - 1).clamp(min=0)[:, -count:]
@@ -220,7 +222,7 @@ class _Batch:
             past_key_values=cache,
             use_cache=True,
         )
-        return out.last_hidden_state[:, -1], out.past_key_values, mask
+        return out.last_hidden_state[:, -1], with_room(out.past_key_values), mask
 
     def _left_padded(self) -> tuple[Tensor, Tensor]:
         longest = max(len(row.prompt) for row in self.rows)
