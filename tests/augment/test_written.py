@@ -418,7 +418,7 @@ def test_a_prompt_too_long_to_answer_is_left_out(gpt2):
 
 def test_a_model_without_room_for_any_is_told(tmp_path):
     model = tiny(tmp_path / "short", positions=64)
-    with pytest.raises(FewtuneError, match="a question of 1 tokens and 128 for its answer are more"):
+    with pytest.raises(FewtuneError, match="1 tokens and 128 for its answer are more"):
         local_writer(model, 9)(["pump"], 0)
 
 
