@@ -35,10 +35,10 @@ def inputs_of(job: Job, data: Dataset, method: Method, source: Source | None) ->
     from fewtune.methods.artefact import fingerprint_of
 
     read = {one["path"]: one["fingerprint"] for one in data.files.values()}
-    asked = [job.trials.unlabelled]
+    asked = {"unlabelled": job.trials.unlabelled}
     if job.task == "generate":
-        asked += [job.generate.replay, job.generate.general]
-    read |= {path: fingerprint(found(path, "general")) for path in asked if path}
+        asked |= {"replay": job.generate.replay, "general": job.generate.general}
+    read |= {path: fingerprint(found(path, option)) for option, path in asked.items() if path}
     if job.data.split:
         read["the split"] = fingerprint(repr(data.as_json()["parts"]))
     if source:
