@@ -1,9 +1,8 @@
 """The race between candidates, on losses that are made up."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
+from tracks import FOLDS, HELD, ROWS, Given, Memory
 
 from fewtune.models.choice import ONE_OF
 from fewtune.trials.choosing import best_of, choose, cross_choices, within
@@ -11,37 +10,6 @@ from fewtune.trials.entrants import LabelJudge
 from fewtune.trials.fits import FitsOnDisk
 from fewtune.trials.race import Race
 from fewtune.trials.runners import Entrant, Fitted
-
-ROWS, FOLDS = 200, 5
-HELD = np.array_split(np.random.default_rng(0).permutation(ROWS), FOLDS)
-
-
-@dataclass
-class Memory:
-    """Fits that are kept, and what each is said to have taken."""
-
-    seconds: dict[str, float]
-    kept: dict[tuple[str, int], Fitted] = field(default_factory=dict)
-
-    def read(self, name, fold):
-        return self.kept.get((name, fold))
-
-    def write(self, name, fold, fitted):
-        # the clock of a test is the one that it is told
-        object.__setattr__(fitted, "seconds", self.seconds[name])
-        self.kept[name, fold] = fitted
-
-
-class Given:
-    """Answers are losses."""
-
-    metric = "log_loss"
-
-    def losses(self, answers, rows):
-        return answers
-
-    def also(self, answers, rows):
-        return {}
 
 
 def losses(mean, noise=0.3, seed=1):

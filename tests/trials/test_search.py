@@ -1,9 +1,8 @@
 """Optuna's proposals in a race: on landscapes that are made up, and over the methods' spaces."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
+from tracks import FOLDS, HELD, ROWS, Given, Memory
 
 from fewtune.base.errors import FewtuneError, Interrupted, UsageError
 from fewtune.methods import METHODS, parse
@@ -12,45 +11,17 @@ from fewtune.trials import search as searching
 from fewtune.trials.choosing import choose, cross_choices, errors_of
 from fewtune.trials.entrants import Contender
 from fewtune.trials.race import Race
-from fewtune.trials.runners import Entrant, Fitted, Seen
+from fewtune.trials.runners import Entrant, Seen
 from fewtune.trials.search import Field, Point, Search, propose
 
 optuna = pytest.importorskip("optuna", reason="the extra `search` is not installed")
 
-ROWS, FOLDS = 200, 5
-HELD = np.array_split(np.random.default_rng(0).permutation(ROWS), FOLDS)
 SPACES = {
     "full": METHODS["full"]().space(300, None, 6),
     "lora": METHODS["lora"]().space(300, None, 6),
 }
 BASES = {"full": {"learning_rate": 2e-4, "dropout": 0.0, "wise_ft_alpha": 0.5},
          "lora": {"learning_rate": 1e-3, "dropout": 0.0, "lora_r": 8}}  # fmt: skip
-
-
-@dataclass
-class Memory:
-    """Fits that are kept; each is said to have taken a second."""
-
-    kept: dict[tuple[str, int], Fitted] = field(default_factory=dict)
-
-    def read(self, name, fold):
-        return self.kept.get((name, fold))
-
-    def write(self, name, fold, fitted):
-        object.__setattr__(fitted, "seconds", 1.0)
-        self.kept[name, fold] = fitted
-
-
-class Given:
-    """Answers are losses."""
-
-    metric = "log_loss"
-
-    def losses(self, answers, rows):
-        return answers
-
-    def also(self, answers, rows):
-        return {}
 
 
 def valley(one):
@@ -238,7 +209,7 @@ def test_a_race_that_was_killed_in_a_search_proposes_the_same_again(events):
     running.close()
     written = [Contender.of_json(one.as_json()) for one in made]
     for recorded in (written, []):  # what was written down, and what the seed alone gives
-        again, search, after = searched(count=6, memory=Memory({**memory.kept}), made=recorded)
+        again, search, after = searched(count=6, memory=Memory(kept={**memory.kept}), made=recorded)
         ended, _ = held(again)
         assert search.made == found.made
         assert ended.table == outcome.table
