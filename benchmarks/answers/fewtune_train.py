@@ -110,6 +110,7 @@ def held_out(candidate: Answerer, job: dict[str, Any]) -> float | None:
     """Loss a learned token on the rows held out, in nats, float32 as the peers'."""
     if not job["held"]:
         return None
+    candidate.model.float()  # frozen weights were rounded for the fit
     rows, exactly = marked(job["held"], candidate.bench), candidate.bench.machine.exactly()
     loss, count, _ = answer_losses(candidate.model, rows, exactly)
     return float(loss.sum() / count.sum())
