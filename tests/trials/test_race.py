@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tracks import FOLDS, HELD, ROWS, Given, Memory
+from tracks import FOLDS, HELD, ROWS, Given, Memory, held
 
 from fewtune.models.choice import ONE_OF
 from fewtune.trials.choosing import best_of, choose, cross_choices, within
@@ -37,15 +37,6 @@ def race(entrants, budget=1e9, **kept):
     memory = Memory({name: one[1] for name, one in entrants.items()}, **kept)
     one = Race(runners, HELD, ROWS, Given(), memory, budget)
     return one, asked, memory
-
-
-def held(one):
-    events, running = [], one.run()
-    while True:
-        try:
-            events.append(next(running))
-        except StopIteration as done:
-            return done.value, events
 
 
 THREE = {

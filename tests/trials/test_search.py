@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tracks import FOLDS, HELD, ROWS, Given, Memory
+from tracks import FOLDS, HELD, ROWS, Given, Memory, held
 
 from fewtune.base.errors import FewtuneError, Interrupted, UsageError
 from fewtune.methods import METHODS, parse
@@ -53,15 +53,6 @@ def searched(count=12, loss=valley, seed=0, budget=1e9, memory=None, made=(), no
     memory = memory or Memory()
     one = Race([*map(entrant, known)], HELD, ROWS, Given(), memory, budget, proposals=search)
     return one, search, asked
-
-
-def held(one):
-    events, running = [], one.run()
-    while True:
-        try:
-            events.append(next(running))
-        except StopIteration as done:
-            return done.value, events
 
 
 # ---- the spaces

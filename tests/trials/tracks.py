@@ -38,3 +38,13 @@ class Given:
 
     def also(self, answers, rows):
         return {}
+
+
+def held(one):
+    """A race to its end: the outcome and the events."""
+    events, running = [], one.run()
+    while True:
+        try:
+            events.append(next(running))
+        except StopIteration as done:
+            return done.value, events

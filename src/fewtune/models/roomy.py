@@ -1,7 +1,7 @@
 """A cache with room to grow: a new token's keys and values are written behind the old ones.
 
-transformers' own layer makes every key and value anew for each token, which took 88 % of the time
-of 64 answers of a model with 15 million parameters (docs/log.md).
+transformers' own layer makes every key and value anew for each token, which took more than half of
+the time of 64 answers of a model with 15 million parameters (docs/log.md).
 """
 
 from __future__ import annotations
