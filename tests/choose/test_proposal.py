@@ -75,8 +75,7 @@ def test_the_numbers_are_those_that_a_run_would_use():
 
 def test_only_options_that_differ_from_the_defaults_are_to_be_given():
     found = {one.method: one.options for one in rank(facts())}
-    assert found["full"] == found["lora"] == {}
-    assert found["freeze"] == {"layers": 2}
+    assert found["full"] == found["lora"] == found["freeze"] == {}
     large = {one.method: one.options for one in rank(facts(QWEN_7B, memory=200))}
     assert large["lora"] == {"lora_r": 16}
     assert large["prompt"] == {"num_virtual_tokens": 30}

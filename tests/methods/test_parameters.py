@@ -40,11 +40,22 @@ def trained(model: PooledModel) -> int:
         ("prompt", {"num_virtual_tokens": 20}, 20 * 384),
         ("prefix", {"num_virtual_tokens": 20}, 20 * 6 * 2 * 384),
         ("probe", {}, 0),
+        # a block: four layers of 384 -> 384, two of 384 <-> 1536 and two norms, all with biases
+        ("freeze", {}, 2 * (4 * 385 * 384 + 385 * 1536 + 1537 * 384 + 4 * 384)),
+        ("freeze", {"layers": 0}, 0),
     ],
 )
 def test_minilm_trains_as_many_numbers_as_the_papers_say(name, options, count):
     model = prepare(bert(**MINILM), parse(name, options)).model
     assert trained(model) == count
+
+
+def test_freezing_keeps_something_frozen_where_blocks_are_few():
+    shallow = bert(hidden_size=24, num_hidden_layers=2, num_attention_heads=2)
+    model = prepare(shallow, parse("freeze", {})).model
+    first, last = model.backbone.encoder.layer
+    assert not any(p.requires_grad for p in first.parameters())
+    assert all(p.requires_grad for p in last.parameters())
 
 
 def test_adapters_start_as_the_identity():

@@ -383,16 +383,6 @@ OPTIONS: tuple[OptionRule, ...] = (
         for name in SOFT
     ),
     OptionRule(
-        "freeze",
-        "layers",
-        lambda f: min(2, f.shape.layers),
-        lambda f: (
-            f"the last {min(2, f.shape.layers)} of {f.shape.layers} blocks train: two gained 2.4 "
-            "points over the probe (docs/log.md); the head alone is what `probe` fits in seconds"
-        ),
-        "docs/log.md: Rates, passes and the way back",
-    ),
-    OptionRule(
         "adapter",
         "reduction_factor",
         lambda f: 16 if f.rows < LARGE else 8,
