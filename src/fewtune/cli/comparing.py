@@ -10,7 +10,8 @@ from fewtune.cli.screen import Screen
 from fewtune.report import aside, standings
 from fewtune.report.standings import Column
 
-WIDE = 80  # columns of a terminal, from which on no number is broken
+WIDE = 80  # columns of a terminal, from which on nothing is broken but an interval from its value
+NAME = 16  # letters of a name that stay together there
 
 
 def compare_methods(path: str, screen: Screen, options: Mapping[str, Any]) -> int | None:
@@ -59,10 +60,13 @@ def _table(screen: Screen, heads: Sequence[Column], lines: Sequence[Mapping[str,
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1, 0, 0))
-    wide = screen.out.width >= WIDE  # where it is not, numbers wrap as names do
+    wide = screen.out.width >= WIDE
     for one in heads:
         side: Any = "right" if one.right else "left"
-        table.add_column(one.head, justify=side, overflow="fold", no_wrap=one.right and wide)
+        words = [word for line in lines for word in one.cell(line).split()]
+        least = min(NAME, max(map(len, words), default=0)) if wide else None
+        whole = wide and one.right and not one.breaks
+        table.add_column(one.head, justify=side, overflow="fold", no_wrap=whole, min_width=least)
     for line in lines:
         best = line.get("rank") == 1
         whole = line["state"] == "whole" and not line["failed"]

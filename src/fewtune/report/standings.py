@@ -17,11 +17,12 @@ PARTS = {"beaten": "beaten early", "out of time": "out of time", "failed": "fail
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its head, a line's cell, and whether it is a number."""
+    """A column: its head, a line's cell, whether it is a number, and whether it may be broken."""
 
     head: str
     cell: Callable[[Line], str]
     right: bool = True
+    breaks: bool = False
 
 
 def columns(told: Line) -> list[Column]:
@@ -32,10 +33,10 @@ def columns(told: Line) -> list[Column]:
         Column("rank", place),
         Column("method", lambda one: one["name"], right=False),
         Column("trains", lambda one: share(one["share"])),
-        Column(f"{name}, folds", lambda one: score(metric, one["score"])),
+        Column(f"{name}, folds", lambda one: score(metric, one["score"]), breaks=True),
     ]
     if told["rows"]["test"]:
-        found.append(Column(f"{name}, test", lambda one: score(metric, one["test"])))
+        found.append(Column(f"{name}, test", lambda one: score(metric, one["test"]), breaks=True))
     return [*found, *_costs()]
 
 
@@ -45,8 +46,8 @@ def step_columns(told: Line) -> list[Column]:
     name = words.metric_name(metric)
     return [
         Column("changed", lambda one: one["name"], right=False),
-        Column(f"{name}, folds", lambda one: score(metric, one["score"])),
-        Column(_over(told), lambda one: effect(metric, one["effect"])),
+        Column(f"{name}, folds", lambda one: score(metric, one["score"]), breaks=True),
+        Column(_over(told), lambda one: effect(metric, one["effect"]), breaks=True),
         Column("p", lambda one: p_of(one["effect"])),
         Column(
             "it is",
