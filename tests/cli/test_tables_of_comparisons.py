@@ -1,0 +1,51 @@
+"""The table of a comparison in terminals of some widths."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from fewtune.cli.comparing import show
+from fewtune.cli.screen import Screen
+
+
+def told(names: list[str]) -> dict:
+    """A comparison of methods that were all fitted."""
+    score = {"value": 0.843, "low": 0.81, "high": 0.872, "spread": None}
+    line = {"share": 0.0012, "score": score, "test": score, "log_loss": 0.4, "rows": 90, "seeds": 1}
+    line |= {"seconds": 12.3, "memory": 2**28, "bytes": 2**26, "state": "whole", "failed": ""}
+    line |= {"behind": None, "forgets": None, "written": None}
+    line |= {"tied": True, "method": "lora", "scene": "one thing"}
+    return {
+        "run": "runs/x", "metric": "accuracy", "rows": {"train": 90, "test": 60}, "folds": 5,
+        "seeds": 1, "base": names[0], "refused": {}, "missing": [], "steps": [], "aside": None,
+        "seconds": {"shared": 1.0, "total": 90.0}, "verdict": "Nothing is told apart.",
+        "methods": [line | {"name": name, "rank": k} for k, name in enumerate(names, start=1)],
+    }  # fmt: skip
+
+
+def printed(width: int, names: list[str]) -> str:
+    screen = Screen(json=False, quiet=False)
+    screen.out = Console(file=io.StringIO(), width=width)
+    show(screen, told(names))
+    return screen.out.file.getvalue()
+
+
+def test_at_eighty_columns_no_name_is_broken():
+    said = printed(80, ["adapter", "freeze", "lora+bitfit"])
+    for whole in ("method", "adapter", "lora+bitfit", "84.3 %", "(81.0-87.2)", "256 MiB"):
+        assert whole in said
+    assert all(len(line) <= 80 for line in said.splitlines())
+
+
+def test_a_long_name_is_folded_and_numbers_are_not():
+    said = printed(80, ["lora(learning_rate=0.0005)", "probe"])
+    assert "256 MiB" in said and "(81.0-87.2)" in said
+    assert "lora(learning_ra" in said
+
+
+@pytest.mark.parametrize("width", [40, 60, 120])
+def test_nothing_is_cut_at_other_widths(width):
+    said = printed(width, ["adapter", "probe"])
+    assert "…" not in said
+    assert all(len(line) <= width for line in said.splitlines())
