@@ -40,7 +40,8 @@ def test_at_eighty_columns_no_name_is_broken():
 
 def test_a_long_name_is_folded_and_numbers_are_not():
     said = printed(80, ["lora(learning_rate=0.0005)", "probe"])
-    assert "256 MiB" in said and "(81.0-87.2)" in said
+    assert "256 MiB" in said
+    assert "(81.0-87.2)" in said
     assert "lora(learning_ra" in said
 
 
