@@ -87,7 +87,7 @@ def test_no_more_blocks_are_tried_than_there_are_and_one_at_least_where_no_head_
     freeze = METHODS["freeze"]()
     assert freeze.space(300, None, 4)["layers"] == Span(0, 4)
     assert freeze.space(300, 896, 24)["layers"] == Span(1, 6)
-    assert freeze.usual("layers", None) == 0
+    assert freeze.usual("layers", None) == 2
     assert freeze.usual("layers", 896) == 2
 
 

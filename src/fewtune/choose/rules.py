@@ -87,6 +87,13 @@ def _reads_strangely(facts: Facts) -> bool:
     return facts.unknown > STRANGE
 
 
+def measured_on(facts: Facts) -> bool:
+    """Whether a case is like those that methods were measured on: a small encoder that can read the
+    texts.
+    """
+    return _small_encoder(facts) and not _reads_strangely(facts)
+
+
 SOFT = ("prompt", "ptuning", "prefix")
 
 #: The guides' rules.
@@ -197,13 +204,20 @@ MEASURED: tuple[Rule, ...] = (
     Rule(
         "very-few-rows",
         lambda f: _labels(f) and f.rows < NOISY,
-        {"probe": 2.5, "adapter": 1.5, "lora": 1.2, "full": 1, "freeze": 0.5, "tfidf": 0.5},
+        {"adapter": 2.2, "full": 2.1, "bitfit": 1.8, "lora": 2, "probe": 1.5, "freeze": 1},
         lambda f: (
-            f"{f.rows:,} rows: on SST-2 with 103 `full` gained 1.2 points over the probe and lost "
-            "log-loss, so it ends too sure; what is fitted must be compared with the probe"
+            f"{f.rows:,} rows: with MiniLM, on 1,000 test rows of SST-2, points of accuracy beside "
+            "the probe with 64 rows a class (three samples) and with 8 (four)"
         ),
-        "docs/log.md: Rates, passes and the way back",
+        "docs/log.md: What the methods gain over the probe",
         "measured",
+        numbers={
+            "full": "+4.9 and +2.6",
+            "adapter": "+6.1 and +0.4",
+            "lora": "+5.3 and +1.1",
+            "bitfit": "+5.5 and +1.6",
+            "freeze": "+2.1 and +0.2",
+        },
     ),
     Rule(
         "baselines-stay",

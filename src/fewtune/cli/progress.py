@@ -106,13 +106,14 @@ class Progress:
 
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
         table.add_column("", overflow="fold")
-        for head in ("loss", "right", "gain", "a fold"):
+        hoped = any("expected" in row for row in event["table"])
+        for head in ("loss", "right", "gain", *(["expected"] if hoped else []), "a fold"):
             table.add_column(head, justify="right", no_wrap=True)
         table.add_column("")
         for row in event["table"]:
             if row.get("folds"):
                 own = row["state"] == "chosen"
-                table.add_row(*_raced_cells(row), style="bold" if own else "dim")
+                table.add_row(*_raced_cells(row, hoped), style="bold" if own else "dim")
         chosen = ", ".join(filter(None, event["kept"]))
         self.screen.line("race", f"{chosen} is chosen" if chosen else "nobody could be compared")
         self.screen.console.print(table)
@@ -216,13 +217,16 @@ def _sample(pieces: list[dict[str, Any]]) -> Any:
     return text
 
 
-def _raced_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """A candidate of the race: name, log-loss, accuracy, gain with interval, seconds, its end."""
+def _raced_cells(row: Mapping[str, Any], hoped: bool) -> tuple[str, ...]:
+    """A candidate of the race: name, log-loss, accuracy, gain with interval, if wanted what is
+    expected of it, seconds, its end.
+    """
     gain = f"{row['gain']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})" if "gain" in row else ""
     right = f"{row['accuracy']:.1%}" if "accuracy" in row else ""
     seconds = f"{row['seconds']:.1f} s"
     loss = row.get("log_loss", row.get("loss", float("nan")))
-    return _called(row), f"{loss:.3f}", right, gain, seconds, str(row["state"])
+    expected = [f"{row['expected']:+.0%}" if row.get("expected") else ""] if hoped else []
+    return _called(row), f"{loss:.3f}", right, gain, *expected, seconds, str(row["state"])
 
 
 def _called(row: Mapping[str, Any]) -> str:

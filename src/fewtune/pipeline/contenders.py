@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fewtune.base.amounts import seconds_of
+from fewtune.choose.facts import Facts
+from fewtune.choose.prior import Belief, believed
 from fewtune.choose.proposal import ALWAYS, MOST, Proposed, candidates, rank
 from fewtune.choose.recipe import decide
 from fewtune.methods import METHODS, parse
@@ -31,9 +33,25 @@ USUAL = "full"
 LONGEST = 1200.0
 
 
-def contenders_of(run: Run) -> tuple[list[Contender], float, bool]:
-    """The candidates that the plan ranks first, the seconds of the race, and whether they may be
-    passed so that one candidate at least is seen to its end.
+@dataclass(frozen=True)
+class Start:
+    """With what a race begins.
+
+    Attributes:
+        contenders: the candidates, baselines first.
+        budget: its seconds; `soft` says that they may be passed so that one candidate at least is
+            seen to its end.
+        beliefs: what is known of the candidates before; empty where nothing is.
+    """
+
+    contenders: list[Contender]
+    budget: float
+    soft: bool
+    beliefs: dict[str, Belief]
+
+
+def start_of(run: Run) -> Start:
+    """The candidates that the plan ranks first, and how long they may take.
 
     The seconds are the user's, else those of PASSES passes of `full` on this machine, and a minute
     at least, and proposals of a search come on top. Between answers they may not be passed, and a
@@ -42,7 +60,8 @@ def contenders_of(run: Run) -> tuple[list[Contender], float, bool]:
 
     With a method that the user named they are its baselines and it.
     """
-    ranked = _ranked(run)
+    facts = _facts(run)
+    ranked = rank(facts)
     chosen = [one for one in candidates(ranked) if _may_run(run, one)]
     chosen.sort(key=lambda one: [*ALWAYS[::-1]].index(one.method) if one.method in ALWAYS else 9)
     found = [_contender(one) for one in chosen]
@@ -57,7 +76,15 @@ def contenders_of(run: Run) -> tuple[list[Contender], float, bool]:
         given = max(LEAST, _usual_seconds(ranked))
         if answers:
             given = min(given, LONGEST) * (1 + run.job.trials.search / MOST)
-    return found, given, not budget and not answers
+    return Start(found, given, not budget and not answers, _beliefs(run, found, facts))
+
+
+def _beliefs(run: Run, found: Sequence[Contender], facts: Facts) -> dict[str, Belief]:
+    """What is known of candidates that may be chosen, by their names; it is told over the probe."""
+    if run.job.method != AUTO or found[0].method.name != "probe":
+        return {}
+    known = {one.name: believed(one.method.spell(), facts) for one in found[1:]}
+    return {name: belief for name, belief in known.items() if belief is not None}
 
 
 def _named(run: Run, ranked: list[Proposed]) -> Contender:
@@ -119,7 +146,7 @@ def _usual(run: Run, one: Contender, space: Space) -> dict[str, float]:
     return {name: value or 0 for name, value in found.items()}
 
 
-def _ranked(run: Run) -> list[Proposed]:
+def _facts(run: Run) -> Facts:
     """As `fewtune plan` has them."""
     from fewtune.models.device import find_machine
     from fewtune.pipeline.facts import facts_of, timed
@@ -127,7 +154,7 @@ def _ranked(run: Run) -> list[Proposed]:
 
     find_machine(run.job.model.device, run.job.model.bf16)  # a plan may be for another machine
     facts, source = facts_of(run.job, run.data, hardware_of(run.job.model, None))
-    return rank(timed(facts, source, False))
+    return timed(facts, source, False)
 
 
 def _may_run(run: Run, one: Proposed) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from fewtune.base.events import Event, tell
 from fewtune.data.holdout import first_repeat, folds_of
-from fewtune.pipeline.contenders import contenders_of, fields_of
+from fewtune.pipeline.contenders import fields_of, start_of
 from fewtune.pipeline.extra import setting_of
 from fewtune.pipeline.job import races
 from fewtune.pipeline.learning import learn_curve, learn_curve_of_answers
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from fewtune.train.bench import Bench, Examples
     from fewtune.train.workbench import Workbench
     from fewtune.trials.entrants import Contender, LabelJudge
+    from fewtune.trials.expected import Prior
     from fewtune.trials.runners import Entrant, Judge, Outcome
     from fewtune.trials.search import Search
 
-PROPOSALS = "proposals"  # in the plan, beside the contenders
+PROPOSALS, BELIEFS = "proposals", "beliefs"  # in the plan, beside the contenders
 FITS = "race"  # the folder of the fits, in the run's; and what of it stands in the plan
 
 
@@ -69,7 +70,9 @@ class Raced:
         from fewtune.trials.choosing import cross_choices
 
         outcome = self.outcome
-        return cross_choices(outcome.losses, outcome.cost, self.first_folds, outcome.proposed)
+        return cross_choices(
+            outcome.losses, outcome.cost, self.first_folds, outcome.proposed, outcome.prior
+        )
 
     @cached_property
     def first_folds(self) -> list[np.ndarray]:
@@ -154,8 +157,18 @@ def held(
 
     kept = FitsOnDisk(run.folder.path / FITS)
     budget, soft = (run.chosen[FITS][name] for name in ("budget", "soft"))
-    one = Race(entrants, folds, rows, judge, kept, budget, soft, proposals=search)
+    prior = _prior(run, entrants[0].name, rows - len(folds[0]))
+    one = Race(entrants, folds, rows, judge, kept, budget, soft, proposals=search, prior=prior)
     return (yield from one.run())
+
+
+def _prior(run: Run, first: str, learned: int) -> Prior | None:
+    """What was known of the candidates when the race began."""
+    from fewtune.choose.prior import Belief
+    from fewtune.trials.expected import Prior
+
+    known = run.chosen[FITS].get(BELIEFS)
+    return Prior(first, {k: Belief(**v) for k, v in known.items()}, learned) if known else None
 
 
 def search_of(
@@ -225,11 +238,13 @@ def contenders_in(run: Run) -> list[Contender]:
     from fewtune.trials.entrants import Contender
 
     if FITS not in run.chosen:
-        found, budget, soft = contenders_of(run)
+        start = start_of(run)
+        beliefs = {name: asdict(one) for name, one in start.beliefs.items()}
         run.chosen[FITS] = {
-            "budget": budget,
-            "soft": soft,
-            "contenders": [one.as_json() for one in found],
+            "budget": start.budget,
+            "soft": start.soft,
+            "contenders": [one.as_json() for one in start.contenders],
+            **({BELIEFS: beliefs} if beliefs else {}),
         }
         _write_plan(run)
     return [Contender.of_json(one) for one in run.chosen[FITS]["contenders"]]
@@ -253,6 +268,8 @@ def _reason(outcome: Outcome) -> str:
     own, best = lines[outcome.winner], lines[outcome.leader]
     ran = [one for one in outcome.table if one["rows"] and one["state"] != "out of time"]
     said = f"`{outcome.winner}`: {_reached(own)} on {own['folds']} folds of the training rows"
+    if outcome.prior is not None and outcome.winner not in outcome.proposed:
+        return f"{said}; {_expected(outcome.prior.first, own, best, len(ran))}."
     if outcome.winner == outcome.leader:
         return f"{said}, the best of {len(ran)} candidates{_searched(outcome)}."
     if outcome.leader in outcome.proposed:
@@ -266,6 +283,25 @@ def _reason(outcome: Outcome) -> str:
         f"{said}; the best of {len(ran)} candidates, `{outcome.leader}` ({_reached(best)}), is "
         f"ahead by less than a standard error and takes {best['seconds']:.1f} s a fold where this "
         f"takes {own['seconds']:.1f} s."
+    )
+
+
+def _expected(first: str, own: Mapping[str, Any], best: Mapping[str, Any], candidates: int) -> str:
+    """What was expected of the winner, and of the best where it is another one."""
+    from fewtune.trials.expected import WORTH
+
+    both = "by these folds and what other data sets have shown,"
+    if own["name"] == best["name"] == first:
+        return f"{both} none of {candidates} candidates is expected to be better on new rows"
+    if own["name"] == best["name"]:
+        return (
+            f"{both} its log-loss on new rows is expected to be {own['expected']:.0%} below that "
+            f"of `{first}`, the most of {candidates} candidates"
+        )
+    return (
+        f"{both} the best of {candidates} candidates, `{best['name']}` ({_reached(best)}), is "
+        f"expected to be better by less than {WORTH:.0%} of log-loss on new rows and takes "
+        f"{best['seconds']:.1f} s a fold where this takes {own['seconds']:.1f} s"
     )
 
 

@@ -72,7 +72,9 @@ def race_table(facts: Facts) -> str:
     if not found:
         return ""
     head = ["", "how it ended", "folds", "log loss ↓", "accuracy", f"gain over {found['first']}"]
-    shown = ("state", "folds", "log_loss", "accuracy", "gain")
+    shown = ["state", "folds", "log_loss", "accuracy", "gain"]
+    if found["hoped"]:
+        head, shown = [*head, "expected"], [*shown, "expected"]
     rows = [
         [
             f"**{cell(one['name'])}**" if one["ours"] else cell(one["name"]),

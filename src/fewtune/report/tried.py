@@ -36,11 +36,12 @@ def trials(facts: Facts) -> list[dict[str, Any]]:
 
 
 def race(facts: Facts) -> dict[str, Any]:
-    """The race, or nothing: `lines` ready to print, the chosen one first, `why` it was chosen, and
-    `late`, the names of those that no time was left for.
+    """The race, or nothing: `lines` ready to print, the chosen one first, `why` it was chosen,
+    whether the lines tell what was `hoped` of the candidates, and `late`, the names of those that
+    no time was left for.
 
     A line is the name, how it ended, folds, log-loss, accuracy, the gain over `first` with its
-    interval, p, seconds a fold, and whether it is the one that was chosen.
+    interval, p, what was expected, seconds a fold, and whether it is the one that was chosen.
     """
     table: list[Mapping[str, Any]] = next(
         (one["table"] for one in _all(facts) if one.get("what") == RACE), []
@@ -52,6 +53,7 @@ def race(facts: Facts) -> dict[str, Any]:
     return {
         "first": first,
         "why": next(said, ""),
+        "hoped": any("expected" in one for one in table),
         "lines": [_raced(one, first) for one in sorted(table, key=_place) if one.get("folds")],
         "late": [
             str(one["name"]) for one in table if one.get("state") == LATE and not one.get("folds")
@@ -87,6 +89,7 @@ def _raced(line: Mapping[str, Any], first: str) -> dict[str, Any]:
         "accuracy": words.number("accuracy", line.get("accuracy")),
         "gain": gain or words.NONE,
         "p": interval,
+        "expected": words.change(line.get("expected")),
         "seconds": words.duration(line.get("seconds")),
         "ours": state == "chosen",
     }

@@ -187,6 +187,18 @@ def p_value(p: float | None) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
+def change(share: float | None) -> str:
+    """A change as a share of what was.
+
+    >>> change(0.071), change(-0.002), change(None)
+    ('+7 %', '0 %', '–')
+    """
+    if share is None:
+        return NONE
+    percent = round(100 * share)
+    return f"{percent:+d} %".replace("-", "−") if percent else "0 %"
+
+
 def count(value: float | None) -> str:
     """A whole number with commas.
 

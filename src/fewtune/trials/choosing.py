@@ -1,8 +1,10 @@
-"""Who wins a race: functions of the losses alone.
+"""Who wins a race: functions of the losses, and of what was known before.
 
-The cheapest within one standard error of the best (Breiman et al. 1984, section 3.4.3: nearly as
-good, and less chosen by chance). What a search proposed must be ahead by more, the more proposals
-there were (docs/decisions/0014).
+The cheapest of those that are as good as the best. Where nothing is known before, these are the
+ones within one standard error of it (Breiman et al. 1984, section 3.4.3: nearly as good, and less
+chosen by chance); where something is, those that are not expected to be worse by more than
+`expected.WORTH` (docs/decisions/0016). What a search proposed must be ahead by more, the more
+proposals there were (docs/decisions/0014).
 """
 
 from __future__ import annotations
@@ -11,11 +13,16 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from fewtune.trials.expected import WORTH, Prior
+
 
 def choose(
-    losses: Mapping[str, np.ndarray], cost: Mapping[str, float], proposed: Collection[str] = ()
+    losses: Mapping[str, np.ndarray],
+    cost: Mapping[str, float],
+    proposed: Collection[str] = (),
+    prior: Prior | None = None,
 ) -> str:
-    """The cheapest of those within one standard error of the best.
+    """The cheapest of those that are as good as the best.
 
     The best of many proposals is ahead of its equals by chance. One of them is chosen only where
     it is the best of all and ahead of every candidate of the plan by more than the errors that
@@ -25,6 +32,7 @@ def choose(
         losses: name -> (rows,), NaN where a candidate did not answer.
         cost: name -> seconds.
         proposed: which of them a search proposed.
+        prior: what is known of the others.
 
     >>> near = {"a": np.array([1.0, 2, 3, 2]), "b": np.array([1.1, 1.8, 3, 1.9])}
     >>> choose(near, {"a": 1, "b": 9}), choose(near, {"a": 9, "b": 1})
@@ -32,11 +40,32 @@ def choose(
     """
     best = best_of(losses)
     planned = {name: one for name, one in losses.items() if name not in proposed}
-    if best not in proposed:
-        return min(within(planned, best), key=cost.__getitem__)
-    errors = errors_of(len(proposed), int(np.isfinite(losses[best]).sum()))
-    as_good = within({**planned, best: losses[best]}, best, errors)
-    return min((name for name in as_good if name != best), key=cost.__getitem__, default=best)
+    if best in proposed:
+        errors = errors_of(len(proposed), int(np.isfinite(losses[best]).sum()))
+        as_good = within({**planned, best: losses[best]}, best, errors)
+        if as_good == [best]:
+            return best
+        if prior is None:
+            return min((name for name in as_good if name != best), key=cost.__getitem__)
+    return min(as_good_as_best(planned, prior), key=cost.__getitem__)
+
+
+def as_good_as_best(losses: Mapping[str, np.ndarray], prior: Prior | None = None) -> list[str]:
+    """Who cannot be told from the best, the best first.
+
+    >>> as_good_as_best({"a": np.array([1.0, 2, 3]), "b": np.array([4.0, 5, 6.5])})
+    ['a']
+    """
+    best = best_of(losses)
+    if prior is None:
+        found = within(losses, best)
+    else:
+        rows = np.isfinite(losses[best])
+        whole = {k: one for k, one in losses.items() if np.array_equal(np.isfinite(one), rows)}
+        hoped = prior.expected(whole)
+        best = max(hoped, key=hoped.__getitem__)
+        found = [name for name, gain in hoped.items() if gain >= hoped[best] - WORTH]
+    return [best, *(name for name in found if name != best)]
 
 
 def errors_of(proposals: int, rows: int) -> float:
@@ -85,6 +114,7 @@ def cross_choices(
     cost: Mapping[str, float],
     folds: Sequence[np.ndarray],
     proposed: Collection[str] = (),
+    prior: Prior | None = None,
 ) -> list[str]:
     """Of each fold the name that is chosen without a look at the fold's own rows.
 
@@ -92,7 +122,7 @@ def cross_choices(
     score of the whole procedure, at the price of one race.
 
     Args:
-        losses, cost, proposed: as `choose` takes them.
+        losses, cost, proposed, prior: as `choose` takes them.
         folds: held-out positions, each row in one.
     """
     chosen = []
@@ -105,5 +135,5 @@ def cross_choices(
             for name, one in outside.items()
             if np.isfinite(one).any() and np.isfinite(losses[name][held]).all()
         }
-        chosen.append(choose(heard, cost, proposed))
+        chosen.append(choose(heard, cost, proposed, prior))
     return chosen

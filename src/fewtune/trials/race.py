@@ -16,7 +16,7 @@ they are counts wherever chance could favour one of them (docs/decisions/0014).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -25,7 +25,8 @@ import numpy as np
 from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.events import Event, tell
 from fewtune.evaluate.paired import compare_means, holm
-from fewtune.trials.choosing import best_of, choose, within
+from fewtune.trials.choosing import as_good_as_best, best_of, choose
+from fewtune.trials.expected import Prior
 from fewtune.trials.runners import (
     Entrant,
     Fitted,
@@ -60,6 +61,7 @@ class Race:
             and proposals, which somebody asked for, come on top.
         patient: nobody leaves for being beaten.
         proposals: of a search, after the entrants.
+        prior: what is known of the entrants before the folds.
     """
 
     entrants: Sequence[Entrant]
@@ -71,6 +73,7 @@ class Race:
     soft: bool = False
     patient: bool = False
     proposals: Proposals | None = None
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         self.runners = {one.name: Runner(one) for one in self.entrants}
@@ -169,13 +172,24 @@ class Race:
         """What runners are sorted by: how far behind the first on the same rows, then the place."""
         losses, places = self._losses(), [*self.runners]
         first = losses.get(places[0])
+        hoped = self._hoped(losses)
 
         def behind(one: Runner) -> tuple[float, int]:
             name = one.entrant.name
+            if name in hoped:
+                return -hoped[name], places.index(name)
             seen = None if first is None or name not in losses else losses[name] - first
             return (0.0 if seen is None else float(np.nanmean(seen))), places.index(name)
 
         return behind
+
+    def _hoped(self, losses: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """The gain expected of all that still run, by the rows that all of them have answered."""
+        if self.prior is None:
+            return {}
+        running = [name for name, one in self.runners.items() if one.state == "runs"]
+        unheard = np.full(self.rows, np.nan)
+        return self.prior.expected({name: losses.get(name, unheard) for name in running})
 
     def _send_away(self, looks: int) -> Generator[Event, None, None]:
         """Whoever the leader beats beyond noise leaves."""
@@ -300,28 +314,41 @@ class Race:
         losses = self._may_win(every)
         cost = {name: self.runners[name].seconds for name in losses}
         proposed = tuple(name for name in losses if self.runners[name].proposed)
-        leader = best_of(losses) if losses else ""
-        winner = choose(losses, cost, proposed) if losses else ""
-        self._settle(losses, leader, winner)
+        winner = choose(losses, cost, proposed, self.prior) if losses else ""
+        as_good = self._as_good(losses, proposed) if losses else []
+        leader = as_good[0] if as_good else ""
+        self._settle(losses, as_good, winner)
         answers = {
             name: self._spread(runner, [one.answers for one in runner.fitted.values()])
             for name, runner in self.runners.items()
             if runner.fitted
         }
         table = self._table(every)
-        return Outcome(winner, leader, table, losses, answers, cost, self.spent, proposed)
+        return Outcome(
+            winner, leader, table, losses, answers, cost, self.spent, proposed, self.prior
+        )
 
-    def _settle(self, losses: Mapping[str, np.ndarray], leader: str, winner: str) -> None:
+    def _as_good(self, losses: Mapping[str, np.ndarray], proposed: Collection[str]) -> list[str]:
+        """The best, and those as good: by the losses alone where a proposal is best."""
+        best = best_of(losses)
+        if best in proposed or self.prior is None:
+            return as_good_as_best(losses)
+        planned = {name: one for name, one in losses.items() if name not in proposed}
+        near = [name for name in as_good_as_best(losses) if name in proposed]
+        return [*as_good_as_best(planned, self.prior), *near]
+
+    def _settle(
+        self, losses: Mapping[str, np.ndarray], as_good: Collection[str], winner: str
+    ) -> None:
         """How those ended that ran all folds.
 
         A proposal that is ahead of what was chosen, but by no more than chance gives the best of
         so many, is `unproven`; one that is as good as the best is `near`.
         """
-        tied = within(losses, leader) if losses else []
         for name, runner in self.runners.items():
             if runner.state == "runs":
-                runner.state = "tied" if name in tied else "behind"
-                if runner.proposed and name in tied:
+                runner.state = "tied" if name in as_good else "behind"
+                if runner.proposed and name in as_good:
                     ahead = np.nanmean(losses[name]) < np.nanmean(losses[winner])
                     runner.state = "unproven" if ahead else "near"
         if winner:
@@ -330,6 +357,10 @@ class Race:
     def _table(self, losses: Mapping[str, np.ndarray]) -> list[Line]:
         first, *others = self.runners
         table = [self._line(name) for name in self.runners]
+        hoped = self._hoped_of_all(losses)
+        for line in table:
+            if line["name"] in hoped:
+                line["expected"] = hoped[line["name"]]
         found = [
             compare_means(*_both(losses[name], losses[first]), higher_is_better=False)
             if name in losses
@@ -342,6 +373,14 @@ class Race:
                 line |= {"gain": one["value"], "low": one["low"], "high": one["high"], "p": p}
                 line["better"] = one["value"] > 0 and p < LEVEL
         return table
+
+    def _hoped_of_all(self, losses: Mapping[str, np.ndarray]) -> dict[str, float]:
+        """What was expected when it was chosen: of all that answered as many rows as anybody."""
+        if self.prior is None or not losses:
+            return {}
+        most = max(np.isfinite(one).sum() for one in losses.values())
+        whole = {name: one for name, one in losses.items() if np.isfinite(one).sum() == most}
+        return self.prior.expected(whole) if self.prior.first in whole else {}
 
     def _line(self, name: str) -> Line:
         runner = self.runners[name]

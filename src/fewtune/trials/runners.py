@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fewtune.trials.expected import Prior
+
 Line = dict[str, Any]
 
 
@@ -121,6 +123,7 @@ class Outcome:
         cost: name -> seconds of a fold.
         seconds: of all fits.
         proposed: the names among `losses` that a search proposed.
+        prior: what was known of the others.
     """
 
     winner: str
@@ -131,3 +134,4 @@ class Outcome:
     cost: dict[str, float]
     seconds: float
     proposed: tuple[str, ...] = ()
+    prior: Prior | None = None
