@@ -6,7 +6,7 @@ from tracks import FOLDS, HELD, ROWS, Given, Memory, held
 
 from fewtune.choose.prior import Belief
 from fewtune.trials.choosing import as_good_as_best, choose, cross_choices
-from fewtune.trials.expected import Prior
+from fewtune.trials.expected import SPREAD, Prior
 from fewtune.trials.race import Race
 from fewtune.trials.runners import Entrant
 
@@ -44,7 +44,7 @@ def test_one_candidate_is_weighed_as_two_normals_are():
     found = drawn({"lora": -0.3}, 30)
     told = prior(30, {"lora": Belief(0.1, 0.3, 0.4)}).expected(found)["lora"]
     gains = (found["probe"] - found["lora"]) / found["probe"].mean()
-    noise = gains.var(ddof=1) / 30 * (1 + 30 / 24)  # folds share their rows
+    noise = (gains.var(ddof=1) + SPREAD**2) / 30 * (1 + 30 / 24)  # folds share their rows
     belief = 0.3**2 + 0.4**2
     assert told == pytest.approx((0.1 * noise + gains.mean() * belief) / (noise + belief))
 
@@ -71,6 +71,13 @@ def test_a_baseline_without_a_mistake_is_not_divided_by():
     found = {"probe": np.zeros(20), "lora": np.full(20, 0.1), "full": np.zeros(20)}
     told = prior(20).expected(found)
     assert all(np.isfinite(one) for one in told.values())
+
+
+def test_that_nobody_is_better_than_chance_is_no_proof_that_all_are_equal():
+    """At the temperature of 16 unlucky rows every candidate says one half, and loses alike."""
+    alike = {name: np.full(16, np.log(2)) for name in COST}
+    assert choose(alike, COST) == "probe"
+    assert choose(alike, COST, prior=prior(16)) != "probe"
 
 
 def test_few_rows_do_not_overrule_what_is_known_and_many_do():

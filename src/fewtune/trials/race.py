@@ -32,14 +32,12 @@ from fewtune.trials.runners import (
     Fitted,
     Judge,
     Kept,
-    Line,
     Outcome,
     Proposals,
     Runner,
-    Seen,
 )
+from fewtune.trials.scoreboard import LEVEL, Scoreboard, both_of
 
-LEVEL = 0.05
 FIRST_LOOK = 2  # folds, before anybody leaves
 LEAST_SHARE = 0.5  # of the time that the baselines leave, for the plan's candidates
 SWAPS = 1000  # of a comparison
@@ -77,7 +75,7 @@ class Race:
 
     def __post_init__(self) -> None:
         self.runners = {one.name: Runner(one) for one in self.entrants}
-        self._known: dict[tuple[str, int], list[np.ndarray]] = {}
+        self.board = Scoreboard(self.runners, self.folds, self.rows, self.judge, self.prior)
 
     def run(self) -> Generator[Event, None, Outcome]:
         """Fold by fold, the cheap candidates first."""
@@ -170,9 +168,9 @@ class Race:
 
     def _promise(self) -> Callable[[Runner], tuple[float, int]]:
         """What runners are sorted by: how far behind the first on the same rows, then the place."""
-        losses, places = self._losses(), [*self.runners]
+        losses, places = self.board.losses(), [*self.runners]
         first = losses.get(places[0])
-        hoped = self._hoped(losses)
+        hoped = self.board.hoped(losses)
 
         def behind(one: Runner) -> tuple[float, int]:
             name = one.entrant.name
@@ -183,17 +181,9 @@ class Race:
 
         return behind
 
-    def _hoped(self, losses: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """The gain expected of all that still run, by the rows that all of them have answered."""
-        if self.prior is None:
-            return {}
-        running = [name for name, one in self.runners.items() if one.state == "runs"]
-        unheard = np.full(self.rows, np.nan)
-        return self.prior.expected({name: losses.get(name, unheard) for name in running})
-
     def _send_away(self, looks: int) -> Generator[Event, None, None]:
         """Whoever the leader beats beyond noise leaves."""
-        losses = self._may_win(self._losses())
+        losses = self._may_win(self.board.losses())
         if not losses:
             return
         leader = best_of(losses)
@@ -212,7 +202,7 @@ class Race:
     def _search(self, proposals: Proposals) -> Generator[Event, None, None]:
         """Proposals, one after another, as long as one more could be seen to its end."""
         number = 0
-        while (entrant := proposals.next(self._seen())) is not None:
+        while (entrant := proposals.next(self.board.seen())) is not None:
             number += 1
             runner = Runner(entrant, proposed=number)
             if not self._sees_the_end(runner):
@@ -255,7 +245,7 @@ class Race:
 
         Those to come are not known yet, so that the correction is Bonferroni's for their number.
         """
-        losses, name = self._may_win(self._losses()), runner.entrant.name
+        losses, name = self._may_win(self.board.losses()), runner.entrant.name
         leader = best_of(losses)
         if leader == name:
             return
@@ -264,66 +254,18 @@ class Race:
             runner.state = "beaten"
             yield tell("left", trial=name, by=leader, folds=looks, p=p)
 
-    def _seen(self) -> dict[str, Seen]:
-        """Of every entrant that has answered, the mean loss after each fold."""
-        found = {}
-        for name, runner in self.runners.items():
-            if runner.fitted:
-                each = self._row_losses(runner)
-                sums = np.cumsum([one.sum() for one in each])
-                means = sums / np.cumsum([len(one) for one in each])
-                found[name] = Seen(tuple(map(float, means)), len(each) == len(self.folds))
-        return found
-
-    def _losses(self) -> dict[str, np.ndarray]:
-        """Of every entrant that has answered, (rows,), NaN where it has not; mean over repeats."""
-        return {
-            name: self._spread(runner, self._row_losses(runner))
-            for name, runner in self.runners.items()
-            if runner.fitted
-        }
-
-    def _row_losses(self, runner: Runner) -> list[np.ndarray]:
-        """Of every fold that it answered; found once, for a search asks often."""
-        key = runner.entrant.name, len(runner.fitted)
-        if key not in self._known:
-            self._known[key] = self._found_losses(runner)
-        return self._known[key]
-
-    def _found_losses(self, runner: Runner) -> list[np.ndarray]:
-        rows = np.concatenate([self.folds[k] for k in runner.fitted])
-        answers = np.concatenate([one.answers for one in runner.fitted.values()])
-        sizes = [len(self.folds[k]) for k in runner.fitted]
-        return np.split(self.judge.losses(answers, rows), np.cumsum(sizes)[:-1])
-
-    def _spread(self, runner: Runner, each: Sequence[np.ndarray]) -> np.ndarray:
-        """Something of every held row of the folds fitted, (rows, ...), NaN elsewhere."""
-        total = np.zeros((self.rows, *each[0].shape[1:]))
-        times = np.zeros(self.rows)
-        for fold, one in zip(runner.fitted, each, strict=True):
-            total[self.folds[fold]] += one
-            times[self.folds[fold]] += 1
-        with np.errstate(invalid="ignore"):
-            return total / times.reshape(-1, *[1] * (total.ndim - 1))
-
     def _may_win(self, losses: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {name: one for name, one in losses.items() if self.runners[name].entrant.wins}
 
     def _outcome(self) -> Outcome:
-        every = self._losses()
-        losses = self._may_win(every)
+        losses = self._may_win(self.board.losses())
         cost = {name: self.runners[name].seconds for name in losses}
         proposed = tuple(name for name in losses if self.runners[name].proposed)
         winner = choose(losses, cost, proposed, self.prior) if losses else ""
         as_good = self._as_good(losses, proposed) if losses else []
         leader = as_good[0] if as_good else ""
         self._settle(losses, as_good, winner)
-        answers = {
-            name: self._spread(runner, [one.answers for one in runner.fitted.values()])
-            for name, runner in self.runners.items()
-            if runner.fitted
-        }
-        table = self._table(every)
+        table, answers = self.board.table(), self.board.answers()
         return Outcome(
             winner, leader, table, losses, answers, cost, self.spent, proposed, self.prior
         )
@@ -354,46 +296,6 @@ class Race:
         if winner:
             self.runners[winner].state = "chosen"
 
-    def _table(self, losses: Mapping[str, np.ndarray]) -> list[Line]:
-        first, *others = self.runners
-        table = [self._line(name) for name in self.runners]
-        hoped = self._hoped_of_all(losses)
-        for line in table:
-            if line["name"] in hoped:
-                line["expected"] = hoped[line["name"]]
-        found = [
-            compare_means(*_both(losses[name], losses[first]), higher_is_better=False)
-            if name in losses
-            else {}
-            for name in others
-        ]
-        adjusted = holm([one.get("p", 1.0) for one in found])
-        for line, one, p in zip(table[1:], found, adjusted, strict=True):
-            if one:
-                line |= {"gain": one["value"], "low": one["low"], "high": one["high"], "p": p}
-                line["better"] = one["value"] > 0 and p < LEVEL
-        return table
-
-    def _hoped_of_all(self, losses: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """What was expected when it was chosen: of all that answered as many rows as anybody."""
-        if self.prior is None or not losses:
-            return {}
-        most = max(np.isfinite(one).sum() for one in losses.values())
-        whole = {name: one for name, one in losses.items() if np.isfinite(one).sum() == most}
-        return self.prior.expected(whole) if self.prior.first in whole else {}
-
-    def _line(self, name: str) -> Line:
-        runner = self.runners[name]
-        line: Line = {"name": name, "rows": 0, "folds": len(runner.fitted), "better": False}
-        if runner.fitted:
-            rows = np.concatenate([self.folds[k] for k in runner.fitted])
-            answers = np.concatenate([one.answers for one in runner.fitted.values()])
-            line |= {"rows": len(rows), "seconds": round(runner.seconds, 3)}
-            line[self.judge.metric] = float(self.judge.losses(answers, rows).mean())
-            line |= self.judge.also(answers, rows)
-        proposed = {"proposed": runner.proposed} if runner.proposed else {}
-        return line | {"state": runner.state} | proposed
-
 
 def _too_late(tried: int, count: int) -> str:
     return (
@@ -404,13 +306,7 @@ def _too_late(tried: int, count: int) -> str:
 
 def _beaten(one: np.ndarray, leader: np.ndarray, swaps: int = SWAPS) -> float:
     """The p value of being behind the leader; 1 where it is not."""
-    ours, best = _both(one, leader)
+    ours, best = both_of(one, leader)
     if not len(ours) or ours.mean() <= best.mean():
         return 1.0
     return compare_means(best, ours, higher_is_better=False, count=swaps)["p"]
-
-
-def _both(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that both answered."""
-    known = np.isfinite(one) & np.isfinite(other)
-    return one[known], other[known]
