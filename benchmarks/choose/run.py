@@ -23,7 +23,15 @@ from benchmarks.choose import sets
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.jsonl"
-KEPT = ("accuracy", "method", "wall_seconds", "peak_rss_mib", "others_cpu_share", "error")
+KEPT = (
+    "accuracy",
+    "method",
+    "train_seconds",
+    "wall_seconds",
+    "peak_rss_mib",
+    "others_cpu_share",
+    "error",
+)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from transformers import (
     TrainingArguments,
 )
 
-args = arguments()
+args = arguments(epochs=3)
 dataset = load_dataset("csv", data_files={"train": args.train, "test": args.test})
 dataset = dataset.class_encode_column("label")
 tokenizer = AutoTokenizer.from_pretrained(MODEL)
@@ -36,7 +36,7 @@ trainer = Trainer(
     args=TrainingArguments(
         output_dir="checkpoints",
         learning_rate=2e-5,
-        num_train_epochs=3,
+        num_train_epochs=args.epochs,
         per_device_train_batch_size=16,
         per_device_eval_batch_size=16,
         weight_decay=0.01,
