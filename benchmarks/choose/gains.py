@@ -58,7 +58,7 @@ def lines() -> list[dict[str, Any]]:
 
 
 def measured(name: str, seed: int) -> dict[str, Any]:
-    """Test accuracy and log-loss of every method on a sample; a comparison that is there is read."""
+    """Test accuracy and log-loss of every method; a comparison that is there is read."""
     settings = yaml.safe_load((HERE / "settings.yaml").read_text(encoding="utf-8"))
     train, test = sets.sample(name, settings["sets"][name], seed, settings["test_rows"])
     folder = WORK / "gains" / f"{name}-{seed}"
