@@ -84,8 +84,11 @@ def test_on_a_small_encoder_with_few_rows_full_is_first_though_the_guides_would_
     assert any("BANKING77" in one and "docs/log.md" in one for one in reason)
 
 
-def test_with_very_few_rows_the_probe_is_first():
-    assert order(facts(rows=100))[0] == "probe"
+def test_with_very_few_rows_who_was_measured_to_gain_most_is_first_and_who_gained_little_is_last():
+    found = order(facts(rows=100))
+    assert found[0] == "adapter"
+    assert {*found[:4]} == {"adapter", "full", "bitfit", "lora"}
+    assert found.index("probe") < found.index("freeze") < found.index("prompt")
 
 
 def test_a_large_model_on_little_memory_gets_lora():
