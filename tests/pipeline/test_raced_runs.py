@@ -39,7 +39,7 @@ def always(monkeypatch, winner):
     """Nobody leaves, and this one wins."""
     monkeypatch.setattr("fewtune.trials.race.LEVEL", 0.0)
     for room in ("race", "choosing"):
-        monkeypatch.setattr(f"fewtune.trials.{room}.choose", lambda losses, cost, proposed: winner)
+        monkeypatch.setattr(f"fewtune.trials.{room}.choose", lambda losses, cost, *known: winner)
 
 
 @pytest.fixture
@@ -261,3 +261,26 @@ def test_an_answer_race_that_nobody_can_finish_takes_the_plans_first(teach_by_ra
     run = teach_by_race(budget="0.01s", listen=events.append)
     assert run.scores["method"] == "lora"
     assert any("no race was held" in one.fields.get("message", "") for one in events)
+
+
+def test_what_is_known_of_the_defaults_counts_and_is_told(auto):
+    run = auto(max_steps=None)
+    race = run.folder.plan["chosen"]["race"]
+    assert {*race["beliefs"]} == {"tfidf", "full"}
+    (table,) = (
+        one["table"] for one in run.folder.plan["chosen"]["trials"] if one["what"] == "methods"
+    )
+    whole = [one["name"] for one in table if one["state"] != "beaten"]
+    assert [one["name"] for one in table if "expected" in one] == whole
+    why = next(one for one in run.folder.plan["reasons"] if one.startswith(f"`{race['winner']}`: "))
+    assert "by these folds and what other data sets have shown" in why
+    page = (run.folder.path / "report.html").read_text(encoding="utf-8")
+    assert '<th class="n">expected</th>' in page
+
+
+@pytest.mark.parametrize("given", [{"learning_rate": 1e-3}, {"num_train_epochs": 2}])
+def test_of_rates_that_the_user_gave_nothing_is_known(auto, given):
+    run = auto(**({"max_steps": None} | given))
+    assert "beliefs" not in run.folder.plan["chosen"]["race"]
+    page = (run.folder.path / "report.html").read_text(encoding="utf-8")
+    assert "within one standard error of the best the cheapest is chosen" in page

@@ -107,7 +107,7 @@ def test_a_named_method_is_searched_in_its_own_space_alone(train, monkeypatch):
     # the first proposal wins, so that the artefact is seen to be its
     for room in ("race", "choosing"):
         monkeypatch.setattr(
-            f"fewtune.trials.{room}.choose", lambda losses, cost, proposed: next(iter(proposed))
+            f"fewtune.trials.{room}.choose", lambda losses, cost, *known: next(iter(known[0]))
         )
     run = train(method="lora", lora_alpha=4.0, search=2, **GIVEN)
     told, table = raced(run)

@@ -27,7 +27,8 @@ class Belief:
     together: float = 0.0
 
 
-#: Of test rows at the temperature of the folds; docs/log.md: What the methods gain over the probe.
+#: With their defaults, rounded; docs/log.md: What the methods gain over the probe, and the folds of
+#: four data sets before it. Soft prompts and `ia3` by those folds alone.
 ENCODER: dict[str, Belief] = {
     "full": Belief(0.07, 0.03, 0.1),
     "adapter": Belief(0.07, 0.03, 0.1),

@@ -28,6 +28,8 @@ LEAST = 60.0  # seconds of a race that nobody gave a budget
 #: (float32, random batches; benchmarks/speed), which is what people wait for today.
 PASSES = 50
 USUAL = "full"
+#: Options without whose defaults nothing is known of a method.
+DECISIVE = ("learning_rate", "num_train_epochs", "max_steps", "wise_ft_alpha")
 #: Seconds of a race for answers that nobody gave a budget. There is no probe to fall back on, and a
 #: race between models of billions of weights would take days where `lora` alone takes an hour.
 LONGEST = 1200.0
@@ -80,8 +82,12 @@ def start_of(run: Run) -> Start:
 
 
 def _beliefs(run: Run, found: Sequence[Contender], facts: Facts) -> dict[str, Belief]:
-    """What is known of candidates that may be chosen, by their names; it is told over the probe."""
+    """What is known of candidates that may be chosen, by their names; it is told over the probe,
+    and of the defaults.
+    """
     if run.job.method != AUTO or found[0].method.name != "probe":
+        return {}
+    if any(says(run.job, name) for name in DECISIVE):
         return {}
     known = {one.name: believed(one.method.spell(), facts) for one in found[1:]}
     return {name: belief for name, belief in known.items() if belief is not None}
