@@ -211,10 +211,10 @@ def test_memory_is_obeyed_and_the_plan_says_how(files):
 
 
 def test_needs_change_the_ranks_with_a_reason(files, planned):
-    told = fewtune.plan(files["train"], model=files["model"], need="modular")
-    assert told["methods"][0]["method"] == "adapter" != planned["methods"][0]["method"]
-    assert any("parts to exchange" in one for one in told["methods"][0]["reasons"])
-    assert told["needs"] == ["modular"]
+    told = fewtune.plan(files["train"], model=files["model"], need="switch")
+    assert told["methods"][0]["method"] == "prefix" != planned["methods"][0]["method"]
+    assert any("tasks switched per request" in one for one in told["methods"][0]["reasons"])
+    assert told["needs"] == ["switch"]
 
 
 def test_all_mistakes_are_told_at_once(files):
