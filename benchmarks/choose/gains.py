@@ -34,7 +34,7 @@ METHODS = ("tfidf", "probe", "freeze", "bitfit", "adapter", "lora", "full")
 def main() -> None:
     """Compare on the samples that are not in the results, then print the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--sets", default="sst2-8,sst2-64,fault-reports,banking77-5")
+    parser.add_argument("--sets", default="sst2-8,sst2-64,thucnews-10,banking77-10")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
@@ -73,6 +73,8 @@ def measured(name: str, seed: int) -> dict[str, Any]:
     for one in told["methods"]:
         logits = load_file(folder / "fits" / "seed1" / "test" / f"{one['name']}.0.safetensors")
         loss, right = _scored(logits["answers"], targets)
+        if abs(right - one["test"]["value"]) > 1e-9:
+            raise SystemExit(f"{folder}: the labels of the file are not those of the comparison")
         found[one["name"]] = {
             "accuracy": round(right, 4),
             "log_loss": round(loss, 4),

@@ -7,9 +7,10 @@ import pytest
 from plans import BERT_BASE, MINILM, QWEN, QWEN_7B, facts
 
 from fewtune.base.errors import UsageError
+from fewtune.choose.option_rules import OPTIONS
 from fewtune.choose.options import needs_of
 from fewtune.choose.proposal import rank
-from fewtune.choose.rules import MEASURED, NEEDS, OPTIONS, PRIOR, RULES, WANTED, applying
+from fewtune.choose.rules import MEASURED, NEEDS, PRIOR, RULES, WANTED, applying
 from fewtune.methods import METHODS
 from fewtune.trials.options import TextPrompt
 

@@ -7,10 +7,12 @@ from jobs import QUICK, SPOKEN, rows
 
 import fewtune
 from fewtune.base.errors import UsageError
+from fewtune.choose.prior import Belief
 from fewtune.cli import main
 from fewtune.pipeline import contenders
 from fewtune.pipeline import race as racing
 from fewtune.trials import search as searching
+from fewtune.trials.expected import Prior
 from fewtune.trials.runners import Outcome
 
 pytest.importorskip("optuna", reason="the extra `search` is not installed")
@@ -231,14 +233,16 @@ def test_a_comparison_has_no_search(files, tmp_path):
         fewtune.compare(files["train"], model=files["model"], search=3, output=str(tmp_path / "c"))
 
 
-def test_why_a_proposal_that_was_ahead_is_not_chosen_is_said_with_the_numbers():
+@pytest.mark.parametrize("prior", [None, Prior("probe", {"full": Belief(0.1, 0.1)}, 48)])
+def test_why_a_proposal_that_was_ahead_is_not_chosen_is_said_with_the_numbers(prior):
     state = {"rows": 60, "folds": 5, "seconds": 1.0, "accuracy": 0.8}
     table = [
         {"name": "full", "log_loss": 0.5, "state": "chosen", **state},
         {"name": "full(learning_rate=0.0004)", "log_loss": 0.49, "state": "unproven", **state},
     ]
     proposed = ("full(learning_rate=0.0004)",)
-    said = racing._reason(Outcome("full", proposed[0], table, {}, {}, {}, 2.0, proposed * 12))
+    outcome = Outcome("full", proposed[0], table, {}, {}, {}, 2.0, proposed * 12, prior)
+    said = racing._reason(outcome)
     assert said == (
         "`full`: log-loss 0.500, 80.0% right on 5 folds of the training rows; the best of 2 "
         "candidates, `full(learning_rate=0.0004)` (log-loss 0.490, 80.0% right), is ahead by less "

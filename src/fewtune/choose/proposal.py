@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from fewtune.choose.cost import Seconds, Work, seconds_of
 from fewtune.choose.facts import Facts
 from fewtune.choose.fit import fitted, frozen_count
+from fewtune.choose.option_rules import options_for
 from fewtune.choose.recipe import decide
-from fewtune.choose.rules import Rule, applying, options_for
+from fewtune.choose.rules import Rule, applying
 from fewtune.methods.count import Count
 from fewtune.train.order import steps_per_epoch
 

@@ -28,7 +28,7 @@ class Freeze(WholeModel):
     narrower: ClassVar[float] = 0.75
 
     layers: Annotated[int | None, Span(0, 6)] = option(
-        None, "how many of the last blocks train; two, or half of them where there are fewer", ge=0
+        None, "how many of the last blocks train; two, or half of fewer than four", ge=0
     )
 
     def refuses(self, model: Tunable) -> str | None:

@@ -268,7 +268,7 @@ def _reason(outcome: Outcome) -> str:
     own, best = lines[outcome.winner], lines[outcome.leader]
     ran = [one for one in outcome.table if one["rows"] and one["state"] != "out of time"]
     said = f"`{outcome.winner}`: {_reached(own)} on {own['folds']} folds of the training rows"
-    if outcome.prior is not None and outcome.winner not in outcome.proposed:
+    if outcome.prior is not None and outcome.leader not in outcome.proposed:
         return f"{said}; {_expected(outcome.prior.first, own, best, len(ran))}."
     if outcome.winner == outcome.leader:
         return f"{said}, the best of {len(ran)} candidates{_searched(outcome)}."

@@ -2,8 +2,8 @@
 
 All candidates meet the same folds, the cheap ones first. After the second fold whoever is beaten by
 the leader beyond noise leaves: paired over rows, Holm-corrected for the number compared, at a level
-divided by the number of looks. Of those that are left the cheapest within one standard error of the
-best is chosen (Breiman et al. 1984, section 3.4.3: nearly as good, and less chosen by chance).
+divided by the number of looks. Of those that are left the cheapest that is as good as the best is
+chosen (`choosing`), and what is known of the candidates before counts there (`expected`).
 
 What is compared is the log-loss of every held-out row at the candidate's own temperature: with few
 rows accuracy moves in steps that hide which of two is better, and an over-confident candidate can
@@ -167,7 +167,9 @@ class Race:
             tuned.pop().state = "out of time"
 
     def _promise(self) -> Callable[[Runner], tuple[float, int]]:
-        """What runners are sorted by: how far behind the first on the same rows, then the place."""
+        """What runners are sorted by: what is expected of them, or where nothing is known before
+        how far they are behind the first on the same rows; then the place.
+        """
         losses, places = self.board.losses(), [*self.runners]
         first = losses.get(places[0])
         hoped = self.board.hoped(losses)

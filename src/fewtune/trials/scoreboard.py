@@ -31,7 +31,9 @@ class Scoreboard:
     rows: int
     judge: Judge
     prior: Prior | None = None
-    _known: dict[tuple[str, int], list[np.ndarray]] = field(default_factory=dict)
+    _known: dict[tuple[str, int], list[np.ndarray]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def losses(self) -> dict[str, np.ndarray]:
         """Of every entrant that has answered, (rows,), NaN where it has not; mean over repeats."""
