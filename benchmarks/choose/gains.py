@@ -91,7 +91,7 @@ def _targets(test: Path, labels: list[str]) -> np.ndarray:
 def _scored(logits: np.ndarray, targets: np.ndarray) -> tuple[float, float]:
     """Log-loss at the best temperature, and the share that is right."""
     from fewtune.models.choice import ONE_OF
-    from fewtune.models.probe import best_temperature
+    from fewtune.models.temperature import best_temperature
 
     heat = best_temperature(logits, targets, None, ONE_OF)[0]
     losses = ONE_OF.losses(ONE_OF.probabilities(logits / heat), targets)

@@ -120,6 +120,41 @@ def test_a_budget_that_nobody_asked_for_lets_the_most_promising_finish():
     assert [name for name, _ in asked].count("good") == FOLDS
 
 
+def test_time_that_a_loser_leaves_is_spent_on_who_had_none():
+    """The first to run is beaten after two of five folds: what it leaves is enough for another."""
+    first = {"probe": THREE["probe"], "bad": (losses(1.5, seed=2), 30.0, False)}
+    one, asked, _ = race({**first, "good": THREE["good"]}, budget=200)
+    outcome, events = held(one)
+    names = [name for name, _ in asked]
+    assert names.count("bad") == 2
+    assert names.index("good") > max(k for k, name in enumerate(names) if name == "bad")
+    assert outcome.winner == "good"
+    assert one.spent + 20 * 1.25 <= 200
+    assert [event["trial"] for event in events if event.name == "left"] == ["bad"]
+
+
+def test_time_that_is_left_is_not_spent_on_who_could_not_be_seen_to_the_end():
+    first = {"probe": THREE["probe"], "bad": (losses(1.5, seed=2), 30.0, False)}
+    one, asked, _ = race({**first, "good": (losses(0.0, seed=3), 28.0, False)}, budget=200)
+    outcome, _ = held(one)
+    assert "good" not in {name for name, _ in asked}
+    assert outcome.winner == "probe"
+    assert outcome.table[2]["state"] == "out of time"
+
+
+def test_who_comes_late_is_beaten_like_any_other():
+    entrants = {
+        "probe": THREE["probe"],
+        "bad": (losses(1.5, seed=2), 30.0, False),
+        "worse": (losses(2.5, seed=3), 20.0, False),
+    }
+    one, asked, _ = race(entrants, budget=200)
+    outcome, _ = held(one)
+    names = [name for name, _ in asked]
+    assert (names.count("bad"), names.count("worse")) == (2, 2)
+    assert outcome.table[2]["state"] == "beaten"
+
+
 def test_who_has_not_run_is_expected_at_the_pace_of_those_that_have():
     one, asked, memory = race(THREE, budget=150)
     memory.seconds = {"probe": 2.0, "bad": 10.0, "good": 40.0}  # twice what was told

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fewtune.trials.folds import Trial
+from fewtune.trials.options import TrialOptions
 
 TARGETS = np.array([0, 1, 0, 1])
 FOLDS = (np.array([0, 1]), np.array([2, 3]))
@@ -36,3 +37,16 @@ def test_a_row_in_no_fold_counts_nowhere():
     assert list(trial.held) == [2]
     assert len(trial.losses) == 1
     assert not trial.probabilities[0].any()
+
+
+@pytest.mark.parametrize(
+    ("given", "rows", "scored", "count"),
+    [
+        (None, 999, False, 5),  # few rows: a third of them would be missed
+        (None, 1000, False, 3),
+        (None, 1999, True, 5),  # every fold's model is scored, and nearer to the final one
+        (7, 5000, False, 7),
+    ],
+)
+def test_many_rows_that_are_not_scored_on_folds_have_fewer(given, rows, scored, count):
+    assert TrialOptions(folds=given).folds_of(rows, scored) == count

@@ -235,7 +235,7 @@ class Comparing:
             "metric": self.room.metric,
             "rows": {part: len(data.part(part)) for part in ("train", "test")},
             "classes": len(data.labels),
-            "folds": job.trials.folds,
+            "folds": job.trials.folds_of(len(data.train)),
             "seeds": self.lineup.options.seeds,
             "device": self.chosen["device"],
             "base": table[0] if changed else None,

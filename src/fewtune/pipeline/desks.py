@@ -78,7 +78,8 @@ def label_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event,
     tokens = bench.encode(data.test) if data.test else None
 
     def desk(seed: int) -> tuple[Desk, list[np.ndarray]]:
-        dealt = replace(setting, folds=folds_of(data.train, job.trials.folds, seed))
+        count = job.trials.folds_of(len(data.train))
+        dealt = replace(setting, folds=folds_of(data.train, count, seed))
         found = LabelDesk(
             bench, seed, costs, setting.folder, dealt, data.train, data.test, tokens, tasks
         )
@@ -137,7 +138,8 @@ def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event
         yield tell("warned", message=less)
 
     def deal(seed: int) -> list[np.ndarray]:
-        return folds_of_rows(rows, folds_of(data.train, job.trials.folds, seed))
+        count = job.trials.folds_of(len(data.train))
+        return folds_of_rows(rows, folds_of(data.train, count, seed))
 
     told = yield from spoken(run, lineup, bench, rows, deal(job.run.seed)[0])
 

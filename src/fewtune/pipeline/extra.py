@@ -14,7 +14,7 @@ from fewtune.augment.context import context_of, parts_given
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
 from fewtune.data.columns import Role
-from fewtune.data.holdout import folds_of, same_text
+from fewtune.data.holdout import same_text
 from fewtune.data.read import read_rows
 from fewtune.data.row import Origin, Row
 from fewtune.methods.base import Method
@@ -150,7 +150,7 @@ def setting_of(run: Run, bench: Bench, examples: Examples) -> Setting:
         bench,
         run.method,
         examples,
-        folds_of(run.data.train, run.job.trials.folds, run.seed, run.job.trials.repeats),
+        run.folds,
         run.chosen["probe_c"],
         run.chosen["probe_temperature"],
         run.folder.path / "trials",

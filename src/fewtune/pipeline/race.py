@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fewtune.base.events import Event, tell
-from fewtune.data.holdout import first_repeat, folds_of
+from fewtune.data.holdout import first_repeat
 from fewtune.pipeline.contenders import fields_of, start_of
 from fewtune.pipeline.extra import setting_of
 from fewtune.pipeline.job import races
@@ -123,11 +123,10 @@ def race_answers(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event,
     )
     from fewtune.trials.fits import FitsOnDisk
 
-    options, width = run.job.trials, run.answer_width
+    width = run.answer_width
     assert width is not None
     contenders = contenders_in(run)
-    dealt = folds_of(run.data.train, options.folds, run.seed, options.repeats)
-    folds = folds_of_rows(rows, dealt)
+    folds = folds_of_rows(rows, run.folds)
     setting = AnswerSetting(bench, rows, folds, width, run.folder.path / "trials")
     judge = AnswerJudge(float(rows.learned.mean()))
     entrants = answer_entrants(setting, contenders)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fewtune.base.events import Event, tell
 from fewtune.base.files import replacing
 from fewtune.choose.recipe import decide, too_cautious
-from fewtune.data.holdout import labels_of
+from fewtune.data.holdout import folds_of, labels_of
 from fewtune.data.ledger import Entry
 from fewtune.data.load import Dataset
 from fewtune.methods.base import Method
@@ -21,6 +21,8 @@ from fewtune.record.trouble import writing
 from fewtune.train.recipe import Recipe
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fewtune.methods.artefact import About
     from fewtune.models.source import Source
     from fewtune.tasks.labelled import Answered
@@ -53,6 +55,13 @@ class Run:
     def seed(self) -> int:
         """The run's seed."""
         return self.job.run.seed
+
+    @property
+    def folds(self) -> list[np.ndarray]:
+        """Held-out positions of the training rows: what all trials of this run are held on."""
+        rows, options = self.data.train, self.job.trials
+        count = options.folds_of(len(rows), scored=not self.data.test)
+        return folds_of(rows, count, self.seed, options.repeats)
 
     @property
     def answer_width(self) -> int | None:

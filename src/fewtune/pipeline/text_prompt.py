@@ -124,7 +124,8 @@ def _searched(run: Run, desk: Desk) -> Iterator[Event]:
     """Choose the prompt, and write down which: from here on a resume replays it."""
     instructions = yield from _instructions(run, desk)
     groups = [stratum(row) for row in desk.rows]
-    pool = Pool(desk.examples, groups, folds_of(desk.rows, run.job.trials.folds, run.seed))
+    count = run.job.trials.folds_of(len(desk.rows))
+    pool = Pool(desk.examples, groups, folds_of(desk.rows, count, run.seed))
     order = [k for k in in_turn(groups, run.seed) if k not in _shown_to_propose(run, desk)]
     metric = Classify.primary if desk.first.labels else primary_of(desk.examples)
     calls = desk.search - run.chosen["proposals"]

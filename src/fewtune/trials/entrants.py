@@ -13,7 +13,7 @@ from fewtune.methods import parse
 from fewtune.methods.base import Method
 from fewtune.models.choice import Choice
 from fewtune.models.ngrams import fit_ngrams
-from fewtune.models.probe import best_temperature
+from fewtune.models.temperature import best_temperature
 from fewtune.train.options import TrainOptions
 from fewtune.trials.folds import Setting, fitted
 from fewtune.trials.runners import Entrant

@@ -15,6 +15,10 @@ from fewtune.methods.base import Method
 if TYPE_CHECKING:
     from fewtune.methods.artefact import About
 
+FOLDS = 5  # usual number of them
+#: Where rows are many and no score comes from the folds. Every row has an answer all the same, a
+#: candidate costs two fits to all rows instead of four, and is seen with two thirds of the rows.
+FEWER, MANY = 3, 1000
 LEAST_CALLS = 20  # to a model; with fewer, prompts cannot be compared and then tested
 #: Of a prompt's card.
 CODE = '''import fewtune
@@ -31,7 +35,13 @@ def predict(texts):
 class TrialOptions(Options):
     """What is tried on folds of the training rows."""
 
-    folds: int = option(5, "folds of the training rows in a trial", ge=2, le=20)
+    folds: int | None = option(
+        None,
+        f"folds of the training rows in a trial; by default {FOLDS}, and of {MANY:,} rows and more "
+        f"{FEWER} where other rows are tested on",
+        ge=2,
+        le=20,
+    )
     repeats: int = option(1, "how many times the folds are dealt anew and tried", ge=1, le=20)
     budget: str | None = option(
         None,
@@ -59,6 +69,10 @@ class TrialOptions(Options):
     self_training_confidence: float = option(
         0.8, "least calibrated probability of a row that is taken", gt=0, lt=1
     )
+
+    def folds_of(self, rows: int, scored: bool = True) -> int:
+        """How many folds some training rows have; `scored` says whether scores come from them."""
+        return self.folds or (FOLDS if scored or rows < MANY else FEWER)
 
     @field_validator("budget")
     @classmethod

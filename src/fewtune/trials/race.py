@@ -86,6 +86,7 @@ class Race:
                     yield from self._fit(runner, fold)
             if fold + 1 >= FIRST_LOOK and not self.patient:
                 yield from self._send_away(fold + 1)
+        yield from self._spend_the_rest()
         if self.proposals is not None:
             yield from self._search(self.proposals)
         outcome = self._outcome()
@@ -201,13 +202,29 @@ class Race:
                 self.runners[name].state = "beaten"
                 yield tell("left", trial=name, by=leader, folds=looks, p=p)
 
+    def _spend_the_rest(self) -> Generator[Event, None, None]:
+        """Whoever was sent away for want of time runs after all where others left early."""
+        while (runner := self._in_time_after_all()) is not None:
+            runner.state = "runs"
+            for fold in range(len(self.folds)):
+                if runner.state == "runs" and fold not in runner.fitted:
+                    yield from self._fit(runner, fold)
+                    if fold + 1 >= FIRST_LOOK and not self.patient:
+                        yield from self._send_away(fold + 1)
+
+    def _in_time_after_all(self) -> Runner | None:
+        """The most promising of those sent away that could now be seen to their end."""
+        waiting = [one for one in self.runners.values() if one.state == "out of time"]
+        fit = (one for one in waiting if self._sees_the_end(one, self._limit))
+        return min(fit, key=self._promise(), default=None)
+
     def _search(self, proposals: Proposals) -> Generator[Event, None, None]:
         """Proposals, one after another, as long as one more could be seen to its end."""
         number = 0
         while (entrant := proposals.next(self.board.seen())) is not None:
             number += 1
             runner = Runner(entrant, proposed=number)
-            if not self._sees_the_end(runner):
+            if not (self.soft or self._sees_the_end(runner, self.budget)):
                 yield tell("warned", message=_too_late(number - 1, proposals.count))
                 return
             self.runners[entrant.name] = runner
@@ -232,13 +249,12 @@ class Race:
             if runner.state != "runs":
                 return
 
-    def _sees_the_end(self, runner: Runner) -> bool:
-        """Whether all folds of a proposal fit in the budget, and after it the dearest refit."""
-        if self.soft:
-            return True
+    def _sees_the_end(self, runner: Runner, limit: float) -> bool:
+        """Whether all folds of one more fit in some seconds, and after it the dearest refit."""
         tuned = [one for one in self.runners.values() if one.state == "runs"]
         refit = max(map(self._seconds, [*tuned, runner])) * self._refit
-        return self.spent + self._seconds(runner) * len(self.folds) + refit <= self.budget
+        left = len(self.folds) - len(runner.fitted)
+        return self.spent + self._seconds(runner) * left + refit <= limit
 
     def _send_proposal_away(
         self, runner: Runner, looks: int, count: int

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fewtune.base.events import Event, tell
-from fewtune.models.probe import best_temperature
+from fewtune.models.temperature import best_temperature
 from fewtune.tasks.labelled import Labelled
 from fewtune.train.bench import Examples
 from fewtune.trials.folds import Line, Setting, Trial, compared, on_folds, probe_of
