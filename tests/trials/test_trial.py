@@ -1,9 +1,13 @@
 """What out-of-fold answers come to, also where folds are repeated."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from fewtune.trials.folds import Trial
+from fewtune.models.probe import fit_probe, out_of_fold
+from fewtune.models.temperature import best_temperature
+from fewtune.trials.folds import Setting, Trial, uncalibrated
 from fewtune.trials.options import TrialOptions
 
 TARGETS = np.array([0, 1, 0, 1])
@@ -50,3 +54,22 @@ def test_a_row_in_no_fold_counts_nowhere():
 )
 def test_many_rows_that_are_not_scored_on_folds_have_fewer(given, rows, scored, count):
     assert TrialOptions(folds=given).folds_of(rows, scored) == count
+
+
+@pytest.mark.parametrize("c", [0.1, 3.0, 300.0])
+def test_a_judge_gives_the_probe_the_temperature_that_it_has_and_not_a_second_one(c):
+    draw = np.random.default_rng(0)
+    features, targets = draw.normal(size=(16, 4)), np.repeat([0, 1], 8)
+    features[:, 0] += targets
+    folds = np.array_split(draw.permutation(16), 4)
+    (own, *_), _ = out_of_fold(features, targets, 2, folds, (c,))
+    setting = Setting(None, None, None, folds, c, own.temperature, Path())
+    logits = np.zeros((16, 2))
+    for held in folds:
+        learned = np.setdiff1d(np.arange(16), held)
+        probe = fit_probe(features[learned], targets[learned], 2, c)
+        probe = probe.at(uncalibrated(setting).probe_temperature)
+        logits[held] = features[held] @ probe.weight.T + probe.bias
+    judged, _ = best_temperature(logits, targets)
+    ends_at = judged * uncalibrated(setting).probe_temperature
+    assert ends_at == pytest.approx(own.temperature, rel=0.03)

@@ -9,7 +9,7 @@ import numpy as np
 from fewtune.models.choice import ONE_OF, Choice, softmax
 from fewtune.models.temperature import best_temperature
 
-__all__ = ["Probe", "Tried", "fit_probe", "out_of_fold", "softmax"]
+__all__ = ["Probe", "Tried", "fit_probe", "out_of_fold", "softmax", "usual_temperature"]
 
 SETTINGS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 USUAL = 30.0  # on features of length 1; see docs/log.md
@@ -38,6 +38,11 @@ class Probe:
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """(rows, classes)."""
         return self.choice.probabilities(features @ self.weight.T + self.bias)
+
+
+def usual_temperature(c: float) -> float:
+    """What answers of a probe to new rows usually need, before any row is seen."""
+    return USUAL_TEMPERATURE * (c / USUAL) ** GROWTH
 
 
 def fit_probe(
@@ -134,8 +139,9 @@ def out_of_fold(
     found = []
     for c in settings:
         logits = _held_out_logits(features, targets, classes, folds, c, weights, choice)
-        usual = USUAL_TEMPERATURE * (c / USUAL) ** GROWTH
-        temperature, loss = best_temperature(logits[held], targets[held], weights, choice, usual)
+        temperature, loss = best_temperature(
+            logits[held], targets[held], weights, choice, usual_temperature(c)
+        )
         found.append((Tried(c, temperature, loss), logits))
     found.sort(key=lambda one: one[0].log_loss)
     best, logits = found[0]

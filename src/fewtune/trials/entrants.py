@@ -15,7 +15,7 @@ from fewtune.models.choice import Choice
 from fewtune.models.ngrams import fit_ngrams
 from fewtune.models.temperature import best_temperature
 from fewtune.train.options import TrainOptions
-from fewtune.trials.folds import Setting, fitted
+from fewtune.trials.folds import Setting, fitted, uncalibrated
 from fewtune.trials.runners import Entrant
 
 
@@ -97,7 +97,8 @@ def _fit_of(
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     if not one.method.needs_model:
         return partial(_count, setting, one.method, texts)
-    own = replace(setting, method=one.method, train=one.options(setting.bench.train))
+    ground = setting if one.method.needs_steps else uncalibrated(setting)
+    own = replace(ground, method=one.method, train=one.options(setting.bench.train))
     return partial(_tune, own)
 
 

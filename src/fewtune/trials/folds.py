@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from fewtune.evaluate.paired import Comparison, compare_means, holm
 from fewtune.methods.base import Method
 from fewtune.models.batches import Encoded
 from fewtune.models.choice import ONE_OF, Choice
-from fewtune.models.probe import Probe
+from fewtune.models.probe import Probe, usual_temperature
+from fewtune.models.temperature import USUAL
 from fewtune.train.bench import Bench, Examples
 from fewtune.train.classifier import Classifier
 from fewtune.train.options import TrainOptions
@@ -110,6 +111,15 @@ class Setting:
     probe_temperature: float
     folder: Path
     train: TrainOptions | None = None
+
+
+def uncalibrated(setting: Setting) -> Setting:
+    """The same for a probe whose answers a judge calibrates.
+
+    Its temperature was chosen on these rows. Chosen anew on top of that, luck would count twice;
+    so it answers as if no row had been seen.
+    """
+    return replace(setting, probe_temperature=usual_temperature(setting.probe_c) / USUAL)
 
 
 def compared(trials: Sequence[Trial], rows: Sequence[int]) -> list[Line]:

@@ -13,7 +13,7 @@ from fewtune.models.batches import Encoded
 from fewtune.models.ngrams import NgramModel, fit_ngrams
 from fewtune.tasks.labelled import Labelled
 from fewtune.train.classifier import Classifier
-from fewtune.trials.folds import Setting, fitted, probe_of
+from fewtune.trials.folds import Setting, fitted, probe_of, uncalibrated
 from fewtune.trials.recipes import still_true
 from fewtune.trials.variants import Desk, Model, Variant
 
@@ -98,7 +98,7 @@ class LabelDesk(Desk):
             made = variant.make(rows, avoid)
             kept = still_true(bench, probe_of(setting, examples), rows, made)
             examples = examples.and_also(bench.examples(kept)) if kept else examples
-        return fitted(setting, examples)
+        return fitted(setting if variant.method.needs_steps else uncalibrated(setting), examples)
 
     def _count(self, variant: Variant, learned: np.ndarray) -> NgramModel:
         weights = _weights(self.tasks[variant.name])
