@@ -12,6 +12,9 @@ from fewtune.train.recipe import Recipe
 
 SMALL = 1000  # rows; below, the end of training is averaged and no accuracy stops it
 SNAPSHOTS = 5
+#: Of a fit to very few labelled rows: six passes over sixteen rows are six steps, which hardly move
+#: anything (docs/log.md, Steps on very few rows).
+LEAST_STEPS = 30
 
 
 def decide(
@@ -38,11 +41,8 @@ def decide(
         rows, options.per_device_train_batch_size, options.gradient_accumulation_steps
     )
     if options.max_steps is None and epochs is None:
-        epochs = budget.epochs
-        reasons.append(
-            f"{epochs:g} epochs: the {'measured ' if width is None else ''}default of "
-            f"`{method.spell()}` for {rows:,} rows."
-        )
+        epochs, why = _passes(budget, method, rows, per_epoch, width)
+        reasons.append(why)
     steps = options.max_steps or max(1, math.ceil((epochs or 1) * per_epoch))
     parts = {
         part.name: options.learning_rate or _budget(part, rows, width).learning_rate
@@ -94,6 +94,18 @@ def _ending(
 def _budget(method: Method, rows: int, width: int | None) -> Budget:
     """Rate and passes for labels, or for answers."""
     return method.budget(rows) if width is None else method.answer_budget(rows, width)
+
+
+def _passes(
+    budget: Budget, method: Method, rows: int, per_epoch: int, width: int | None
+) -> tuple[float, str]:
+    """How many passes where nobody says, and why."""
+    epochs = budget.epochs
+    if width is None and method.needs_steps and epochs * per_epoch < LEAST_STEPS:
+        epochs, why = LEAST_STEPS / per_epoch, f"{LEAST_STEPS} steps, the least of a fit"
+    else:
+        why = f"the {'measured ' if width is None else ''}default of `{method.spell()}`"
+    return epochs, f"{epochs:.3g} epochs: {why} for {rows:,} rows."
 
 
 def _alpha(method: Method, options: TrainOptions) -> float:
