@@ -4,7 +4,7 @@ import pytest
 
 from fewtune.base.errors import UsageError
 from fewtune.choose.method import LARGE, default_method
-from fewtune.choose.recipe import LEAST_STEPS, SMALL, SNAPSHOTS, decide, too_cautious
+from fewtune.choose.recipe import SMALL, SNAPSHOTS, decide, too_cautious
 from fewtune.methods import METHODS, parse
 from fewtune.train.options import TrainOptions
 
@@ -50,15 +50,21 @@ def test_epochs_become_steps(epochs, together, steps):
     assert found.steps == steps
 
 
-def test_a_fit_to_very_few_rows_has_steps_enough():
-    found = recipe(rows=16)
-    assert found.steps == LEAST_STEPS
-    assert f"{LEAST_STEPS} epochs: {LEAST_STEPS} steps" in found.reasons[0]
-    assert recipe(rows=40).steps == LEAST_STEPS  # three steps a pass
-    assert recipe(rows=100).steps == 6 * 7  # the default's passes are more
-    assert recipe(rows=16, num_train_epochs=6).steps == 6
+@pytest.mark.parametrize("name", ["full", "adapter", "lora+bitfit"])
+def test_a_fit_to_very_few_rows_has_steps_enough(name):
+    found = recipe(name, rows=16)
+    assert found.steps == 30
+    assert f"30 epochs: 30 steps, the least of `{name}` for 16 rows." in found.reasons
+    assert recipe(name, rows=40).steps == 30  # three steps a pass
+    passes = parse(name, {}).budget(100).epochs
+    assert recipe(name, rows=100).steps == passes * 7  # more by themselves
+    assert recipe(name, rows=16, num_train_epochs=6).steps == 6
+
+
+def test_where_more_steps_were_not_better_there_are_none():
+    assert recipe("lora", rows=16).steps == 6
     answers = decide(parse("full", {}), TrainOptions(), 16, False, width=4096)
-    assert answers.steps < LEAST_STEPS  # for those nothing was measured
+    assert answers.steps < 30
 
 
 def test_few_rows_are_averaged_unless_the_best_step_is_kept():

@@ -12,9 +12,6 @@ from fewtune.train.recipe import Recipe
 
 SMALL = 1000  # rows; below, the end of training is averaged and no accuracy stops it
 SNAPSHOTS = 5
-#: Of a fit to very few labelled rows: six passes over sixteen rows are six steps, which hardly move
-#: anything (docs/log.md, Steps on very few rows).
-LEAST_STEPS = 30
 
 
 def decide(
@@ -100,9 +97,9 @@ def _passes(
     budget: Budget, method: Method, rows: int, per_epoch: int, width: int | None
 ) -> tuple[float, str]:
     """How many passes where nobody says, and why."""
-    epochs = budget.epochs
-    if width is None and method.needs_steps and epochs * per_epoch < LEAST_STEPS:
-        epochs, why = LEAST_STEPS / per_epoch, f"{LEAST_STEPS} steps, the least of a fit"
+    epochs, least = budget.epochs, budget.least_steps
+    if epochs * per_epoch < least:
+        epochs, why = least / per_epoch, f"{least} steps, the least of `{method.spell()}`"
     else:
         why = f"the {'measured ' if width is None else ''}default of `{method.spell()}`"
     return epochs, f"{epochs:.3g} epochs: {why} for {rows:,} rows."

@@ -31,6 +31,7 @@ class Adapter(Method):
     adds_parts: ClassVar[bool] = True
     rate: ClassVar[float] = 1e-3
     head_rate: ClassVar[float] = 1e-2
+    least_steps: ClassVar[int] = 30
 
     adapter_type: Literal["houlsby", "pfeiffer", "parallel"] = option(
         "pfeiffer", "where the adapters stand"

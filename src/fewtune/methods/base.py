@@ -32,11 +32,13 @@ RATES = 4.0  # times and a fourth of the default rate: where the search looks
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A method's measured default for a number of rows: rates (per step) and passes."""
+    """A method's measured default for a number of rows: rates (per step) and passes, and how many
+    steps these are at the least."""
 
     learning_rate: float
     head_learning_rate: float
     epochs: float
+    least_steps: int = 1
 
 
 class Method(Options):
@@ -52,6 +54,8 @@ class Method(Options):
         adds_parts: True where what trains stands beside the base's own weights.
         merges: True where `merge` leaves a plain model that computes the same.
         rate: default learning rate; `head_rate` the head's, `passes` over up to 1,000 rows.
+        least_steps: of the default: six passes over sixteen rows are six steps and hardly move
+            anything (docs/log.md, Steps on very few rows).
         answer_rate: default learning rate where a model of WIDE learns to write; `narrower` the
             power by which it grows as the model gets narrower.
         alpha: how far from the start to the trained weights the final ones lie, on few rows
@@ -69,6 +73,7 @@ class Method(Options):
     rate: ClassVar[float] = 1e-4
     head_rate: ClassVar[float] = 1e-3
     passes: ClassVar[float] = 10
+    least_steps: ClassVar[int] = 1
     answer_rate: ClassVar[float] = 2e-4
     narrower: ClassVar[float] = 0.5
     answer_passes: ClassVar[float] = 3.0
@@ -116,7 +121,8 @@ class Method(Options):
         still grow; that is a rule and not a measurement.
         """
         shrunk = self.passes * min(1.0, (MEASURED_ROWS / rows) ** 0.5)
-        return Budget(self.rate, self.head_rate, round(max(2.0, shrunk), 1))
+        passes = round(max(2.0, shrunk), 1)
+        return Budget(self.rate, self.head_rate, passes, self.least_steps)
 
     def answer_budget(self, rows: int, width: int) -> Budget:
         """Default rate and passes where a language model learns answers.

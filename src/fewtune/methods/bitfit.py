@@ -19,6 +19,7 @@ class BitFit(WholeModel):
     answer_rate: ClassVar[float] = 5e-4
     rate: ClassVar[float] = 3e-3
     head_rate: ClassVar[float] = 1e-2
+    least_steps: ClassVar[int] = 30
 
     def refuses(self, model: Tunable) -> str | None:
         """Llama and its kin have no biases."""

@@ -17,6 +17,7 @@ class Full(WholeModel):
     name: ClassVar[str] = "full"
     rate: ClassVar[float] = 2e-4
     passes: ClassVar[float] = 6
+    least_steps: ClassVar[int] = 30
     alpha: ClassVar[float] = 0.5
     scene: ClassVar[str] = "small encoders, and wherever data and memory allow it"
     answer_rate: ClassVar[float] = 2e-5
