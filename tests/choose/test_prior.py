@@ -13,6 +13,14 @@ def test_beliefs_are_of_small_encoders_that_read_the_texts():
     assert believed("lora", facts(QWEN, task="classify")) is None
 
 
+def test_another_rate_promises_less_and_is_less_certain():
+    for name, usual in ENCODER.items():
+        other = believed(name, facts(), usual=False)
+        assert other.mean < usual.mean
+        assert other.alone >= max(usual.alone, 0.05)
+    assert believed("full", facts(unknown=0.3), usual=False) is None
+
+
 def test_a_hybrid_is_as_good_as_its_better_part():
     assert believed("prompt+bitfit", facts()) == ENCODER["bitfit"]
     assert believed("something+else", facts()) == UNTRIED

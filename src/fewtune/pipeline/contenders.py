@@ -82,14 +82,15 @@ def start_of(run: Run) -> Start:
 
 
 def _beliefs(run: Run, found: Sequence[Contender], facts: Facts) -> dict[str, Belief]:
-    """What is known of candidates that may be chosen, by their names; it is told over the probe,
-    and of the defaults.
-    """
+    """What is known of candidates that may be chosen, by their names; it is told over the probe."""
     if run.job.method != AUTO or found[0].method.name != "probe":
         return {}
     if any(says(run.job, name) for name in DECISIVE):
         return {}
-    known = {one.name: believed(one.method.spell(), facts) for one in found[1:]}
+    known = {
+        one.name: believed(one.method.spell(), facts, usual=not one.train.keys() & {*DECISIVE})
+        for one in found[1:]
+    }
     return {name: belief for name, belief in known.items() if belief is not None}
 
 
