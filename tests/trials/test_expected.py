@@ -88,10 +88,10 @@ def test_few_rows_do_not_overrule_what_is_known_and_many_do():
     assert choose(many, COST, prior=prior(4000)) == "probe"
 
 
-def test_of_those_expected_within_two_hundredths_the_cheapest_is_chosen():
+def test_of_those_expected_within_a_hundredth_the_cheapest_is_chosen():
     found = drawn(dict.fromkeys(BELIEFS, 0.0), 40)
-    near = prior(40, {"lora": Belief(0.1, 1e-6), "full": Belief(0.119, 1e-6)})
-    far = prior(40, {"lora": Belief(0.1, 1e-6), "full": Belief(0.121, 1e-6)})
+    near = prior(40, {"lora": Belief(0.1, 1e-6), "full": Belief(0.109, 1e-6)})
+    far = prior(40, {"lora": Belief(0.1, 1e-6), "full": Belief(0.111, 1e-6)})
     assert choose(found, COST, prior=near) == "lora"
     assert as_good_as_best(found, near) == ["full", "lora"]
     assert choose(found, COST, prior=far) == "full"

@@ -22,7 +22,7 @@ import numpy as np
 
 from fewtune.choose.prior import Belief
 
-WORTH = 0.02  # of the log-loss: what a dearer candidate must be expected to gain
+WORTH = 0.01  # of the log-loss: what a dearer candidate must be expected to gain
 LEAST = 1e-6  # nats, where the baseline makes no mistake
 #: Standard deviation of a row's gain, at the least (usual are .7 to 1): where nobody is better than
 #: chance all calibrated losses are alike, and that is no certainty that all are equally good.

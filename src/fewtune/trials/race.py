@@ -185,7 +185,7 @@ class Race:
         return behind
 
     def _send_away(self, looks: int) -> Generator[Event, None, None]:
-        """Whoever the leader beats beyond noise leaves."""
+        """Whoever the leader beats beyond noise leaves; who is through has nothing to leave."""
         losses = self._may_win(self.board.losses())
         if not losses:
             return
@@ -193,7 +193,10 @@ class Race:
         running = [
             name
             for name, one in self.runners.items()
-            if one.state == "runs" and not one.entrant.stays and name != leader
+            if one.state == "runs"
+            and not one.entrant.stays
+            and name != leader
+            and len(one.fitted) < len(self.folds)
         ]
         found = [_beaten(losses[name], losses[leader]) for name in running]
         level = LEVEL / max(1, len(self.folds) - FIRST_LOOK + 1)
