@@ -33,7 +33,7 @@ FEW = {
     "thucnews": (2, 5, 10),
     "fault_reports": (4, 8, 16),
     "maintnet": (4, 10, 30),
-    "banking77": (2, 5),
+    "banking77": (2,),
 }
 ROWS = 2500  # of a set's training rows, from which few are drawn
 TEST = 1000
