@@ -55,7 +55,7 @@ def main() -> None:
     """Fit what is not in the results, then print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--methods", default="full,adapter,lora,bitfit,freeze")
-    parser.add_argument("--steps", default="0,15,30,60,120", help="0 for the default's")
+    parser.add_argument("--steps", default="0,15,30,60,120", help="0 for the passes alone")
     given = parser.parse_args()
     if why := sets.absent():
         print(why)
@@ -85,10 +85,10 @@ def _measured(name: str, few: int, seed: int, wanted: list[tuple[str, int]]) -> 
     machine = find_machine(options.device, options.bf16)
     plain = probe.probabilities(features(bench.load(), rows, machine))
     for method, steps in wanted:
-        train = TrainOptions(max_steps=steps or None)
-        setting = Setting(
-            bench, parse(method, {}), examples, folds, tried.c, tried.temperature, WORK, train
-        )
+        tuned = parse(method, {})
+        passes = None if steps else tuned.budget(len(examples)).epochs
+        train = TrainOptions(max_steps=steps or None, num_train_epochs=passes)
+        setting = Setting(bench, tuned, examples, folds, tried.c, tried.temperature, WORK, train)
         found = fitted(setting, examples).probabilities(rows)
         yield {
             "key": [name, few, seed, method, steps],
@@ -142,7 +142,7 @@ def _table() -> str:
         cells = [_cell(by_set[one]) if one in by_set else ("", 0.0, 0.0) for one in columns]
         points, shares = mean(one[1] for one in cells), mean(one[2] for one in cells)
         every = f"{points:+.1f} / {shares:+.1%}" if all(one[0] for one in cells) else ""
-        usual = steps or "default"
+        usual = steps or "passes alone"
         rows.append(f"| {method} | {usual} | {' | '.join(one[0] for one in cells)} | {every} |")
     return "\n".join(rows)
 

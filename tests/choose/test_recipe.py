@@ -50,7 +50,9 @@ def test_epochs_become_steps(epochs, together, steps):
     assert found.steps == steps
 
 
-@pytest.mark.parametrize("name", ["full", "adapter", "lora+bitfit"])
+@pytest.mark.parametrize(
+    "name", ["full", "adapter", "lora+bitfit", "freeze+adapter", "adapter+freeze"]
+)
 def test_a_fit_to_very_few_rows_has_steps_enough(name):
     found = recipe(name, rows=16)
     assert found.steps == 30

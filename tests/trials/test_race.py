@@ -133,6 +133,14 @@ def test_time_that_a_loser_leaves_is_spent_on_who_had_none():
     assert [event["trial"] for event in events if event.name == "left"] == ["bad"]
 
 
+def test_who_has_answered_all_folds_does_not_leave_at_the_last_look():
+    one, *_ = race(THREE)
+    one.folds = one.board.folds = np.array_split(np.arange(ROWS), 2)
+    outcome, events = held(one)
+    assert not [event for event in events if event.name == "left"]
+    assert {line["name"]: line["state"] for line in outcome.table}["bad"] == "behind"
+
+
 def test_time_that_is_left_is_not_spent_on_who_could_not_be_seen_to_the_end():
     first = {"probe": THREE["probe"], "bad": (losses(1.5, seed=2), 30.0, False)}
     one, asked, _ = race({**first, "good": (losses(0.0, seed=3), 28.0, False)}, budget=200)

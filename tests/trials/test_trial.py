@@ -1,12 +1,15 @@
 """What out-of-fold answers come to, also where folds are repeated."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from fewtune.data.row import Origin, Row
 from fewtune.models.probe import fit_probe, out_of_fold
 from fewtune.models.temperature import best_temperature
+from fewtune.pipeline.run import Run
 from fewtune.trials.folds import Setting, Trial, uncalibrated
 from fewtune.trials.options import TrialOptions
 
@@ -73,3 +76,13 @@ def test_a_judge_gives_the_probe_the_temperature_that_it_has_and_not_a_second_on
     judged, _ = best_temperature(logits, targets)
     ends_at = judged * uncalibrated(setting).probe_temperature
     assert ends_at == pytest.approx(own.temperature, rel=0.03)
+
+
+@pytest.mark.parametrize(("tested_on", "count"), [(["a row"], 3), ([], 5)])
+def test_a_run_of_many_rows_has_fewer_folds_where_it_is_tested_on_others(tested_on, count):
+    rows = [Row(Origin("f", k), {"text": f"{k}", "label": "ab"[k % 2]}) for k in range(1000)]
+    data = SimpleNamespace(train=rows, test=tested_on)
+    run = SimpleNamespace(data=data, job=SimpleNamespace(trials=TrialOptions()), seed=0)
+    folds = Run.folds.fget(run)
+    assert len(folds) == count
+    assert sorted(np.concatenate(folds)) == [*range(1000)]

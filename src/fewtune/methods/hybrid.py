@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -100,9 +101,10 @@ class Hybrid(Method):
         return whole_code(about) if self.plain else parts_code(about)
 
     def budget(self, rows: int) -> Budget:
-        """The passes of the part that wants most; rates stay with the parts."""
+        """The passes and least steps of the parts that want most; rates stay with the parts."""
         budgets = [part.budget(rows) for part in self.members]
-        return max(budgets, key=lambda budget: budget.epochs)
+        most = max(budgets, key=lambda budget: budget.epochs)
+        return replace(most, least_steps=max(one.least_steps for one in budgets))
 
     def answer_budget(self, rows: int, width: int) -> Budget:
         """Likewise."""

@@ -13,9 +13,9 @@ import numpy as np
 
 from fewtune.models.choice import ONE_OF, Choice
 
-USUAL = 1.2  # what trained models need, the mean over data sets of MiniLM
+USUAL = 1.2  # what trained models need, about the mean over three data sets with MiniLM
 SPREAD = 0.5  # standard deviation of its logarithm between data sets
-WIDEST = 4.0  # of the logarithm: nothing more was ever seen
+WIDEST = 4.0  # to either side: where the logarithm is looked for
 
 
 def best_temperature(
