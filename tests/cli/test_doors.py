@@ -110,6 +110,11 @@ def test_a_value_of_the_wrong_kind_is_told_in_plain_words(words, said, call):
             ["--modl: there is no such option. Did you mean --model?", "--sed: there is no such",
              "--seed: given more than once", "--budget: a value is expected"],
         ),
+        (
+            ("--frob", "--num_train_epochs", "few", "--lora_r=0", "--epochs", "3"),
+            ["--frob: there is no such option", "num_train_epochs: a number; got 'few'",
+             "--epochs: there is no such option. Did you mean --num_train_epochs?"],
+        ),
         (("b.csv",), ["b.csv: the command has no place for this"]),
     ],
 )  # fmt: skip

@@ -6,8 +6,11 @@ A message says what arrived, what was expected and what to do. A traceback appea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+SLIP, NEAR = 0.85, 0.6  # likeness of a name typed wrongly, and of one that might be meant
 
 
 class FewtuneError(Exception):
@@ -36,8 +39,39 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     >>> did_you_mean("zzz", ["lora", "full"])
     ''
     """
-    close = get_close_matches(word, list(choices), n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    close = closest(word, choices)
+    return f" Did you mean '{close}'?" if close else ""
+
+
+def closest(word: str, choices: Iterable[str]) -> str | None:
+    """The choice that an unknown word is likely to mean, or nothing.
+
+    After slips of the hand come short forms: initials, then words of a longer name, where the
+    shortest and of these the first is meant.
+
+    >>> closest("lr", ["lr_scheduler_type", "learning_rate"])
+    'learning_rate'
+    >>> closest("--epochs", ["--search", "--num_train_epochs"])
+    '--num_train_epochs'
+    """
+    choices = list(choices)
+    told, names = _words(word), {one: _words(one) for one in choices}
+    slips = get_close_matches(word, choices, n=1, cutoff=SLIP)
+    longer = {one: words for one, words in names.items() if len(words) > 1}
+    initials = [one for one, words in longer.items() if told == ["".join(w[0] for w in words)]]
+    parts = [one for one, words in longer.items() if _within(told, words)]
+    near = get_close_matches(word, choices, n=1, cutoff=NEAR)
+    found = [*slips, *initials, *sorted(parts, key=lambda one: len(names[one])), *near]
+    return found[0] if found else None
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W_]+", name.lower())
+
+
+def _within(some: list[str], words: list[str]) -> bool:
+    ends = range(len(some), len(words) + 1)
+    return bool(some) and any(words[end - len(some) : end] == some for end in ends)
 
 
 def one_of(what: str, got: object, choices: Iterable[str]) -> str:

@@ -36,7 +36,7 @@ def build(models: Iterable[type[Options]], given: Mapping[str, Any]) -> list[Opt
         UsageError: with every mistake at once, one a line: unknown names and wrong values.
     """
     models = list(models)
-    known = {name for cls in models for name in cls.model_fields}
+    known = dict.fromkeys(name for cls in models for name in cls.model_fields)
     wrong = [unknown_option(name, known) for name in given if name not in known]
     built: list[Options] = []
     for cls in models:
@@ -47,6 +47,15 @@ def build(models: Iterable[type[Options]], given: Mapping[str, Any]) -> list[Opt
     if wrong:
         raise UsageError("\n".join(dict.fromkeys(wrong)))
     return built
+
+
+def mistakes_in(cls: type[Options], given: Mapping[str, Any]) -> list[str]:
+    """A sentence for every wrong value."""
+    try:
+        cls(**given)
+    except ValidationError as error:
+        return sentences(error, cls)
+    return []
 
 
 def unknown_option(name: str, known: Iterable[str]) -> str:

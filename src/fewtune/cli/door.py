@@ -31,7 +31,7 @@ def open_door(
 
     given = {name: value for name, value in given.items() if value is not None}
     from_file = _file(given.pop("config", None))
-    known = {*from_file} if flags is None else {one.name for one in flags}
+    known = [*from_file] if flags is None else [one.name for one in flags]
     if wrong := [unknown_option(name, known) for name in from_file if name not in known]:
         raise UsageError("\n".join(wrong))
     options = from_file | given

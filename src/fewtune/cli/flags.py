@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
 from cyclopts import Group, Parameter
@@ -11,6 +12,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from fewtune.base.options import Options, _choices
+
+
+@dataclass(frozen=True)
+class FieldOf:
+    """Whose field a flag is, for those who check its value; cyclopts passes over it."""
+
+    options: type[Options]
 
 
 def parameters(models: Mapping[str, Iterable[type[Options]]]) -> list[inspect.Parameter]:
@@ -25,18 +33,25 @@ def parameters(models: Mapping[str, Iterable[type[Options]]]) -> list[inspect.Pa
         for cls in classes:
             for name, field in cls.model_fields.items():
                 if field.description and name not in found:
-                    found[name] = keyword(name, _help(field), _is_bool(field), group)
+                    found[name] = keyword(
+                        name, _help(field), _is_bool(field), group, of=FieldOf(cls)
+                    )
     return list(found.values())
 
 
 def keyword(
-    name: str, help: str, is_bool: bool = False, group: Group | None = None, kind: type = str
+    name: str,
+    help: str,
+    is_bool: bool = False,
+    group: Group | None = None,
+    kind: type = str,
+    of: FieldOf | None = None,
 ) -> inspect.Parameter:
     """One optional flag; None where it is not given."""
-    of = bool if is_bool else kind
+    read = bool if is_bool else kind
     group = group or Group("Options", sort_key=-1)  # flags without a group are not in the help
     told = Parameter(name=f"--{name}", help=help, group=group, negative_iterable=())
-    annotation = Annotated[of | None, told]  # type: ignore[valid-type]
+    annotation = Annotated[read | None, told, of]  # type: ignore[valid-type]
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
     )

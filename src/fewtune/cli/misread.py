@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
+
+from fewtune.base.errors import closest
+
+if TYPE_CHECKING:
+    from fewtune.base.options import Options
 
 SEVERAL = {"--vary"}  # flags that may be given more than once
 OWN = {"--help", "--version"}
 
 
 def mistakes(words: Sequence[str], parameters: Sequence[inspect.Parameter]) -> list[str]:
-    """A sentence for every flag that is unknown, stands alone or stands twice.
+    """A sentence for every flag that is unknown, stands alone or twice, or has a wrong value.
 
     Args:
         words: behind the command's name.
         parameters: that the command takes.
     """
     flags = {f"--{one.name}": one for one in parameters if one.kind is one.KEYWORD_ONLY}
-    known = {*flags, *OWN, *(f"--no-{flag[2:]}" for flag, one in flags.items() if _is_switch(one))}
+    no = (f"--no-{flag[2:]}" for flag, one in flags.items() if _is_switch(one))
+    known = dict.fromkeys([*flags, *OWN, *no])
     told = Counter(word.partition("=")[0] for word in words if word.startswith("--"))
     unknown = [flag for flag in told if flag not in known]
     twice = [flag for flag, count in told.items() if count > 1 and flag in {*flags} - SEVERAL]
@@ -29,10 +34,11 @@ def mistakes(words: Sequence[str], parameters: Sequence[inspect.Parameter]) -> l
         *(f"{flag}: there is no such option.{_meant(flag, known)}" for flag in unknown),
         *([f"{', '.join(twice)}: given more than once; give it once."] if twice else []),
         *_alone(words, {flag for flag, one in flags.items() if not _is_switch(one)}, known),
+        *_wrong(words, flags),
     ]
 
 
-def _alone(words: Sequence[str], valued: set[str], known: set[str]) -> Iterator[str]:
+def _alone(words: Sequence[str], valued: set[str], known: Collection[str]) -> Iterator[str]:
     """Flags without the value that belongs to them."""
     for word, behind in zip_longest(words, words[1:]):
         if word not in valued:
@@ -41,6 +47,28 @@ def _alone(words: Sequence[str], valued: set[str], known: set[str]) -> Iterator[
             yield f"{word}: a value is expected behind it."
         elif behind.startswith("-") and not _is_number(behind):
             yield f"{word}: {behind} begins like a flag; if it is the value, write {word}={behind}."
+
+
+def _wrong(words: Sequence[str], flags: Mapping[str, inspect.Parameter]) -> Iterator[str]:
+    """What the options say of values given behind their flags."""
+    from fewtune.base.options import mistakes_in
+
+    given: dict[type[Options], dict[str, str]] = {}
+    for word, behind in zip_longest(words, words[1:], fillvalue=""):
+        flag, equals, value = word.partition("=")
+        cls = _owner(flags[flag]) if flag in flags else None
+        if cls and not _is_switch(flags[flag]) and (equals or not behind.startswith("--")):
+            given.setdefault(cls, {})[flag[2:]] = value if equals else behind
+    for cls, values in given.items():
+        yield from mistakes_in(cls, values)
+
+
+def _owner(parameter: inspect.Parameter) -> type[Options] | None:
+    """The options that a flag is a field of."""
+    from fewtune.cli.flags import FieldOf
+
+    found = (one.options for one in get_args(parameter.annotation) if isinstance(one, FieldOf))
+    return next(found, None)
 
 
 def _is_switch(parameter: inspect.Parameter) -> bool:
@@ -55,6 +83,6 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _meant(flag: str, known: set[str]) -> str:
-    close = get_close_matches(flag, sorted(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]}?" if close else ""
+def _meant(flag: str, known: Iterable[str]) -> str:
+    close = closest(flag, known)
+    return f" Did you mean {close}?" if close else ""

@@ -108,9 +108,10 @@ def make_job(path: str, given: Mapping[str, Any]) -> Job:
         method = TextPrompt.name  # what stands behind an address can be asked and not changed
     wrong = [] if task in (AUTO, *TASKS) else [one_of("task", task, (AUTO, *TASKS))]
     own = options_of(WAYS.values())
-    known = {name for cls in SECTIONS.values() for name in cls.model_fields} | own.keys()
+    fields = (name for cls in SECTIONS.values() for name in cls.model_fields)
+    known = dict.fromkeys([*fields, *own])
     wrong += [
-        unknown_option(name, {*known, "task", "method"}) for name in plain if name not in known
+        unknown_option(name, [*known, "task", "method"]) for name in plain if name not in known
     ]
     plain = {name: value for name, value in plain.items() if name in known}
     options = {name: value for name, value in plain.items() if name in own}

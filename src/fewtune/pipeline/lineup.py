@@ -132,8 +132,9 @@ def _of_here(
     """The options that a comparison takes; those of methods that nobody compares are mistakes."""
     own = options_of(METHODS.values())
     sections = [cls for name, cls in SECTIONS.items() if name != "decoding"]  # nothing is written
-    known = {name for cls in sections for name in cls.model_fields} | own.keys()
-    known = (known | {"task", *CompareOptions.model_fields}) - NOT_HERE
+    fields = (name for cls in sections for name in cls.model_fields)
+    every = dict.fromkeys([*fields, *own, "task", *CompareOptions.model_fields])
+    known = [name for name in every if name not in NOT_HERE]
     wrong.lines += [unknown_option(name, known) for name in rest if name not in known]
     parts = {part.strip() for name in methods for part in name.split("+")}
     for name in rest if parts else ():
