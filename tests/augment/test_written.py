@@ -448,9 +448,9 @@ def table(tmp_path):
 
 
 def test_the_command_asks_an_endpoint_and_says_how_often(server, table, capsys):
-    asked = ["augment", table, "--augment", "paraphrase,invent", "--augment-endpoint"]
+    asked = ["augment", table, "--augment", "paraphrase,invent", "--augment_endpoint"]
     with pytest.raises(SystemExit) as left:
-        main([*asked, f"{server.url}#tiny-writer", "--augment-calls", "9"])
+        main([*asked, f"{server.url}#tiny-writer", "--augment_calls", "9"])
     said = " ".join(capsys.readouterr().out.split())
     assert left.value.code == 0
     assert "a model was asked for 9 texts" in said
@@ -466,14 +466,14 @@ def test_the_command_asks_a_local_model(gpt2, table, tmp_path):
     out = tmp_path / "new.csv"
     with pytest.raises(SystemExit) as left:
         main(
-            ["augment", table, "--augment", "invent", "--augment-model", gpt2, "--write", str(out)]
+            ["augment", table, "--augment", "invent", "--augment_model", gpt2, "--write", str(out)]
         )
     assert left.value.code == 0
     assert {row["recipe"] for row in csv.DictReader(out.open(encoding="utf-8"))} <= {"invent"}
 
 
 def test_without_a_model_the_way_to_give_one_is_told(table):
-    with pytest.raises(UsageError, match="paraphrase needs --augment-model CAUSAL-MODEL or"):
+    with pytest.raises(UsageError, match="paraphrase needs --augment_model CAUSAL-MODEL or"):
         fewtune.augment(table, augment="paraphrase")
     with pytest.raises(UsageError, match="strength"):
         fewtune.augment(table, augment="paraphrase:0.3", augment_endpoint="http://h")

@@ -15,9 +15,9 @@ from fewtune.models.source import is_causal
 #: What a recipe may need of the context -> how the user gives it.
 WAYS = {
     "lexicon": "--lexicon FILE (WordNet's dict folder, 同义词词林, or two columns)",
-    "proposer": "--augment-model ENCODER",
+    "proposer": "--augment_model ENCODER",
     "translator": "--translators THERE,BACK (two translation models)",
-    "writer": "--augment-model CAUSAL-MODEL or --augment-endpoint URL",
+    "writer": "--augment_model CAUSAL-MODEL or --augment_endpoint URL",
 }
 
 

@@ -64,7 +64,7 @@ class Synonym(ChosenWords):
     """Some words become others of like meaning."""
 
     name: ClassVar[str] = "synonym"
-    scene: ClassVar[str] = "words become synonyms of --lexicon or of --augment-model"
+    scene: ClassVar[str] = "words become synonyms of --lexicon or of --augment_model"
 
     def looked_up(self, cut: Pieces, draw: Random, context: Context) -> str:
         """Replace by synonyms."""
@@ -88,7 +88,7 @@ class Insert(ChosenWords):
     """Words are put in between; those of a lexicon are synonyms of words elsewhere in the text."""
 
     name: ClassVar[str] = "insert"
-    scene: ClassVar[str] = "words of --lexicon or of --augment-model are put in between"
+    scene: ClassVar[str] = "words of --lexicon or of --augment_model are put in between"
 
     def looked_up(self, cut: Pieces, draw: Random, context: Context) -> str:
         """Insert before a word, so that punctuation stays where it is."""

@@ -64,7 +64,7 @@ def _shown(row: Mapping[str, Any], plain: bool) -> Any:
 def _summary(made: int, dropped: Mapping[str, int], calls: int, written: str | None) -> str:
     said = f"\n{made:,} new rows{_why(dropped)}"
     if calls:
-        said += f"; a model was asked for {calls:,} texts, at most --augment-calls"
+        said += f"; a model was asked for {calls:,} texts, at most --augment_calls"
     return said + (f". Written: {written}" if written else ". --write FILE keeps them.")
 
 

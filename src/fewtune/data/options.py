@@ -13,7 +13,11 @@ class DataOptions(Options):
     """How the rows are read and split."""
 
     valid: str | None = option(None, "file with the validation rows")
-    test: str | None = option(None, "file with the test rows; without it 20 % is held out")
+    test: str | None = option(
+        None,
+        "file with the test rows; without it 20 % is held out, or, where a race chooses on fewer "
+        "than 2,000 rows, every row is a test row of one fold",
+    )
     text: str | None = option(None, "the column that holds the text")
     label: str | None = option(None, "the column that holds the label")
     map: dict[str, str] = option({}, "columns by role: text=problem,label=action")
