@@ -18,10 +18,11 @@ demo: .venv/.installed  ## install, train on the example data, say where the rep
 	@echo "The report: $(RUN)/report.html"
 
 test: lint  ## install, lint, type check, and all tests that are quick
-	$(BIN)/python -m pytest -m "not slow and not gpu" $(PYTEST_FLAGS)
+	CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -m "not slow and not gpu" $(PYTEST_FLAGS)
 
 test-all: lint  ## the same with the slow tests, and those for a GPU where there is one
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -m "not gpu" $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -m gpu $(PYTEST_FLAGS)
 
 lint: .venv/.installed-dev  ## ruff and mypy; nothing is changed
 	$(BIN)/ruff check .

@@ -125,3 +125,11 @@ def test_timings_of_a_rate_alone():
     assert found.full(np.array(2e12)) == pytest.approx(2.0)
     assert found.optimiser == pytest.approx(2.8e-9)
     assert found.how == "computed"
+
+
+def test_on_a_gpu_more_rows_cost_at_least_what_their_products_do():
+    falls = fitted_curve([(1e9, 5.2e-3), (4e9, 5.1e-3)], floor=1e-14)
+    assert falls.each == 1e-14
+    assert falls(np.array(2e9)) == pytest.approx(5.15e-3, rel=0.01)
+    grows = [(1e12, 0.02), (3e12, 0.04)]
+    assert fitted_curve(grows, floor=1e-15) == fitted_curve(grows)

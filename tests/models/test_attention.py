@@ -50,3 +50,17 @@ def test_the_faster_kernel_is_kept(measured, slow, faster):
 def test_few_tokens_are_measured_whatever_the_batch(measured, rows, tokens, expected):
     _, model = measured(rows, tokens)
     assert set(model.shapes) == {(expected, tokens)}
+
+
+def test_a_kernel_that_does_not_fit_is_not_kept():
+    model = Recorder(slow="none")
+    features = model.features
+
+    def without_room(ids, mask):
+        if model.kernel == "eager":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return features(ids, mask)
+
+    model.features = without_room
+    assert choose_attention(model, Machine("cpu", bf16=False), 4, 16) == "sdpa"
+    assert model.weight.grad is None

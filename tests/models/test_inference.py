@@ -12,7 +12,7 @@ from tiny_models import LABELS, MAX_LENGTH, WORDS
 
 from fewtune.models import infer
 from fewtune.models.batches import Encoded, by_length
-from fewtune.models.device import Machine, frozen_in_bf16
+from fewtune.models.device import Machine, frozen_in_bf16, placed
 from fewtune.models.infer import features, logits, settled_logits
 from fewtune.models.pooled import PooledModel
 from fewtune.tasks.classify import Classify
@@ -108,3 +108,13 @@ def test_frozen_matrices_are_bfloat16_for_a_while_and_then_the_same_bits(model):
         assert blocks[1].attention.self.query.weight.dtype == torch.float32  # it trains
         assert model.head.weight.dtype == torch.float32
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
+
+
+def test_a_model_that_is_moved_while_it_answers_can_train_afterwards():
+    moved, lost = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    with torch.inference_mode():
+        placed(moved, Machine("meta", bf16=False))  # another device, without one
+        lost.to("meta")
+    assert all(one.device.type == "meta" for one in moved.parameters())
+    assert not any(one.is_inference() for one in moved.parameters())
+    assert all(one.is_inference() for one in lost.parameters())  # what it is there for

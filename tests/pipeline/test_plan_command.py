@@ -22,6 +22,7 @@ from fewtune.models.empty import empty
 from fewtune.models.load import load_pooled
 from fewtune.models.options import ModelOptions
 from fewtune.models.source import find
+from fewtune.pipeline import machine
 from fewtune.pipeline.job import WAYS
 from fewtune.pipeline.machine import hardware_of
 from fewtune.pipeline.proposal import propose
@@ -235,6 +236,19 @@ def test_a_gpu_that_is_not_here_needs_its_memory_told(files, monkeypatch):
         fewtune.plan(files["train"], model=files["model"], device="cuda")
     found = hardware_of(ModelOptions(device="cuda"), 10**9)
     assert (found.device, found.here, found.bf16) == ("cuda", False, True)
+
+
+def test_a_gpu_that_only_pytorch_sees_is_found(monkeypatch, tmp_path):
+    driver = tmp_path / "nvidiactl"
+    driver.touch()
+    monkeypatch.setattr(machine, "gpus", list)  # as where a container hides /proc's
+    monkeypatch.setattr(machine, "DRIVER", driver)
+    monkeypatch.setattr(machine, "_gpu_memory", lambda: (6 * 10**9, 8 * 10**9))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "a card")
+    found = hardware_of(ModelOptions(), None)
+    assert (found.device, found.here, found.memory) == ("cuda", True, 6 * 10**9)
+    assert found.gpus == ("a card",)
+    assert hardware_of(ModelOptions(device="cpu"), None).device == "cpu"
 
 
 def test_what_answers_behind_an_address_is_not_planned(files):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from fewtune.models.batches import Encoded, by_length
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.device import Machine
 from fewtune.models.infer import logits
-from fewtune.models.ladder import Ladder
+from fewtune.models.ladder import Ladder, needed
 from fewtune.models.load import load_causal, load_tokenizer
 from fewtune.models.options import ModelOptions
 from fewtune.models.parts import blocks_of
@@ -286,3 +287,27 @@ def test_halves_cover_every_row_once() -> None:
     done = list(ladder.in_halves(by_length(lengths, 32), work, "evaluation"))
     assert sorted(np.concatenate([rows for rows, _ in done])) == list(range(39))
     assert sum(total for _, total in done) == lengths.sum()
+
+
+def test_what_cannot_be_cut_ends_with_a_sentence() -> None:
+    def fails(said: str) -> None:
+        raise RuntimeError(said)
+
+    for said in ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED when calling `create`"):
+        with pytest.raises(FewtuneError, match=r"for the optimiser: .* MB are held;"):
+            needed(partial(fails, said), "the optimiser")
+    with pytest.raises(RuntimeError, match="another"):
+        needed(partial(fails, "another"), "the optimiser")
+    assert needed(lambda: 7, "the optimiser") == 7
+
+
+def test_an_optimiser_without_room_ends_training_with_a_sentence(
+    bert: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    fit = make_fit(bert, tmp_path)
+    with pytest.raises(FewtuneError, match="memory ran out for the optimiser"):
+        told(fit)

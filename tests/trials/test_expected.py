@@ -8,7 +8,7 @@ from fewtune.choose.prior import Belief
 from fewtune.trials.choosing import as_good_as_best, choose, cross_choices
 from fewtune.trials.expected import SPREAD, Prior
 from fewtune.trials.race import Race
-from fewtune.trials.runners import Entrant
+from fewtune.trials.runners import Entrant, Fitted
 
 BELIEFS = {"lora": Belief(0.1, 0.05, 0.1), "full": Belief(0.12, 0.05, 0.1)}
 COST = {"probe": 1.0, "lora": 5.0, "full": 6.0}
@@ -164,3 +164,38 @@ def test_the_table_tells_what_was_expected_and_the_chosen_is_the_cheapest_of_the
     states = {line["name"]: line["state"] for line in outcome.table}
     assert states[outcome.winner] == "chosen"
     assert states["probe"] == "behind"
+
+
+def test_who_is_believed_in_is_called_back_first():
+    """Both were sent away for want of time; one had a fold, a little worse than the probe's."""
+    found = drawn({"lora": 0.1, "full": 0.1}, ROWS)
+    found["bad"], found["lora"] = found["probe"] + 2.0, found["probe"] - 0.1
+    found["lora"][HELD[0]] = found["probe"][HELD[0]] + 0.02
+    found["full"] = found["probe"] - 0.1
+    beliefs = {
+        "bad": Belief(0.3, 0.01, 0.01), "lora": Belief(0.06, 0.05, 0.05),
+        "full": Belief(-0.1, 0.05, 0.05),
+    }  # fmt: skip
+    names = ("probe", "bad", "full", "lora")
+    entrants = [Entrant(name, found[name].__getitem__, 1.0) for name in names]
+    known = Prior("probe", beliefs, ROWS - len(HELD[0]))
+    one = Race(entrants, HELD, ROWS, Given(), Memory({}), 1e9, prior=known)
+    whole = {k: Fitted(found["probe"][rows], 1.0) for k, rows in enumerate(HELD)}
+    one.runners["probe"].fitted = whole
+    one.runners["lora"].fitted = {0: Fitted(found["lora"][HELD[0]], 1.0)}
+    one.runners["lora"].state = one.runners["full"].state = "out of time"
+    assert one._in_time_after_all() is one.runners["lora"]
+
+
+def test_a_proposal_ahead_by_chance_leaves_the_choice_to_its_equals():
+    """Whom the folds show to be far behind the proposal is not chosen in its place."""
+    noise = np.random.default_rng(0).normal(size=2000)
+    noise -= noise.mean()
+    base = np.random.default_rng(1).gamma(2, 0.5, 2000)
+    found = {"probe": base, "lora": base - 0.05, "full": base - 0.20 + 0.3 * noise}
+    found["new"] = found["full"] - 0.001 + 0.3 * noise[::-1]
+    believed = {"lora": Belief(0.9, 1e-6, 1e-6), "full": Belief(0.0, 1e-6, 1e-6)}
+    cost = {"probe": 1.0, "lora": 5.0, "full": 9.0, "new": 9.0}
+    known = Prior("probe", believed, 1600)
+    assert choose(found, cost, prior=known) == "lora"
+    assert choose(found, cost, ["new"], known) == "full"

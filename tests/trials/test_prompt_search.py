@@ -1,6 +1,7 @@
 """The search for a prompt, with a model that is a function."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -11,9 +12,11 @@ from fewtune.trials.text_prompt import (
     FEWEST,
     Pool,
     Search,
+    Tried,
     in_turn,
     proposed,
     questions_for_instructions,
+    ranked,
     ways_of,
 )
 
@@ -189,3 +192,12 @@ def test_labels_that_read_the_same_are_told_apart_only_as_they_are_written():
     assert label_in("A", ["A", "a"]) == "A"
     assert label_in("a", ["A", "a"]) == "a"
     assert label_in("the answer: a", ["A", "a"]) is None
+
+
+def test_candidates_are_ranked_on_the_rows_that_all_have_answered():
+    """The first rows are easy: who has answered those alone is not better for it."""
+    long, short = Tried(FIRST), Tried(replace(FIRST, instruction="new"))
+    long.grades = [1.0] * 10 + [0.0] * 30
+    short.grades = [1.0] * 8 + [0.0] * 2
+    assert ranked([short, long]) == [long, short]
+    assert ranked([Tried(FIRST), short])[0].prompt == FIRST  # nobody knows anything

@@ -1,9 +1,12 @@
 """The race between candidates, on losses that are made up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tracks import FOLDS, HELD, ROWS, Given, Memory, held
 
+from fewtune.base.errors import FewtuneError
 from fewtune.models.choice import ONE_OF
 from fewtune.trials.choosing import best_of, choose, cross_choices, within
 from fewtune.trials.entrants import LabelJudge
@@ -235,3 +238,72 @@ def test_an_overconfident_candidate_is_judged_at_its_own_temperature():
     calm, loud = judge.losses(logits, rows), judge.losses(10 * logits, rows)
     assert calm.mean() == pytest.approx(loud.mean(), abs=1e-3)
     assert ONE_OF.losses(ONE_OF.probabilities(10 * logits), targets).mean() > 2 * loud.mean()
+
+
+def test_who_has_not_answered_all_folds_is_not_chosen():
+    """Nobody else may win, and yet one fold of five is no comparison."""
+    told = {"before": (losses(0.5, seed=1), 1.0, True), "late": (losses(0.0, seed=2), 10.0, False)}
+    one, asked, memory = race(told, budget=100)
+    one.runners["before"].entrant = replace(one.runners["before"].entrant, wins=False)
+    memory.seconds = {"before": 1.0, "late": 50.0}  # five times what was told
+    outcome, _ = held(one)
+    assert 0 < [name for name, _ in asked].count("late") < FOLDS
+    assert (outcome.winner, outcome.losses) == ("", {})
+    assert {line["name"]: line["state"] for line in outcome.table}["late"] == "out of time"
+
+
+def test_half_of_the_repeats_is_not_all_of_them():
+    entrants = {"probe": (losses(1.0), 1.0, True), "dear": (losses(0.0, seed=2), 10.0, False)}
+    one, *_, memory = race(entrants, budget=80)
+    one.folds = one.board.folds = [*HELD, *np.array_split(np.arange(ROWS), FOLDS)]
+    memory.seconds = {"probe": 0.1, "dear": 10.0}
+    outcome, _ = held(one)
+    assert FOLDS <= len(one.runners["dear"].fitted) < 2 * FOLDS
+    assert outcome.winner == "probe"
+
+
+def test_a_row_has_the_answer_of_one_fit_however_often_the_folds_are_dealt():
+    one, *_ = race({"probe": (losses(1.0), 1.0, True)})
+    again = np.array_split(np.arange(ROWS), FOLDS)
+    one.folds = one.board.folds = [*HELD, *again]
+    one.runners["probe"].fitted = {
+        k: Fitted(np.full(len(rows), float(k < FOLDS)), 1.0) for k, rows in enumerate(one.folds)
+    }
+    assert (one.board.answers()["probe"] == 1.0).all()  # of the first repeat
+    assert (one.board.losses()["probe"] == 0.5).all()  # the mean of both
+
+
+@pytest.mark.parametrize("folds", [10, 20])
+def test_of_many_folds_the_hopeless_leave_too(folds):
+    entrants = {"probe": (losses(0.0), 0.1, True)}
+    entrants |= {f"bad{k}": (losses(3.0, seed=k), 1.0, False) for k in range(6)}
+    one, *_ = race(entrants)
+    one.folds = one.board.folds = np.array_split(np.random.default_rng(0).permutation(ROWS), folds)
+    outcome, _ = held(one)
+    assert {line["state"] for line in outcome.table[1:]} == {"beaten"}
+
+
+def test_the_first_may_be_the_one_that_has_no_time():
+    told = {"full": (losses(0.0, seed=2), 50.0, False), "probe": (losses(1.0), 2.0, True)}
+    outcome, _ = held(race(told, budget=20)[0])
+    assert outcome.winner == "probe"
+    assert "gain" not in outcome.table[1]
+
+
+def test_a_candidate_that_cannot_be_fitted_leaves_with_a_sentence():
+    one = race(THREE)[0]
+
+    def diverges(learned, rows):
+        raise FewtuneError("the loss is not a number at step 1 of 9")
+
+    one.runners["bad"].entrant = replace(one.runners["bad"].entrant, fit=diverges)
+    outcome, events = held(one)
+    assert outcome.winner == "good"
+    assert {line["name"]: line["state"] for line in outcome.table}["bad"] == "failed"
+    (warned,) = [event["message"] for event in events if event.name == "warned"]
+    assert warned == "bad: the loss is not a number at step 1 of 9"
+    assert one.spent > sum(f.seconds for r in one.runners.values() for f in r.fitted.values())
+    one = race(THREE)[0]
+    one.runners["probe"].entrant = replace(one.runners["probe"].entrant, fit=diverges)
+    with pytest.raises(FewtuneError, match="not a number"):
+        held(one)  # a baseline, which every run is set beside

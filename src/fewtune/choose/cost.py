@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FORWARD, ADDED, ALL = 1.0, 2.0, 3.0  # a pass and its backward in units of a forward pass
 EVALUATED_TOKENS, EVALUATED_ROWS = 4096, 64  # of a batch without gradients, as models/infer.py has
+OPTIMISER_BYTES = 28  # that AdamW reads and writes for each number
 MOST_WEIGHTS = 0.5  # share of the running blocks from which on their weights count as trained
 
 #: Seconds of a probe's fits on folds, for each row, class and number of its width: 40 fits to 770
@@ -119,8 +120,13 @@ class Seconds:
         return self.probe + self.trunk + self.steps
 
 
-def fitted_curve(points: Sequence[tuple[float, float]]) -> Curve:
+def fitted_curve(points: Sequence[tuple[float, float]], floor: float = 0.0) -> Curve:
     """The line through timed passes: (operations, seconds) of each.
+
+    Args:
+        points: at two numbers of operations or more.
+        floor: seconds that an operation takes at the least. A GPU takes as long for a few rows
+            as for many, and not for any number; where 0, a line that falls is noise.
 
     >>> fitted_curve([(1e9, 0.02), (3e9, 0.04)])
     Curve(fixed=0.01, each=1e-11)
@@ -128,6 +134,7 @@ def fitted_curve(points: Sequence[tuple[float, float]]) -> Curve:
     operations, seconds = (np.array(column, dtype=float) for column in zip(*points, strict=True))
     spread = operations - operations.mean()
     each = float((spread * seconds).sum() / (spread**2).sum()) if spread.any() else 0.0
+    each = max(each, floor)
     fixed = float(seconds.mean() - each * operations.mean())
     if each <= 0 or fixed < 0:  # noise: through the origin
         return Curve(0.0, float((operations * seconds).sum() / (operations**2).sum()))
@@ -139,11 +146,11 @@ def computed(rate: float, bandwidth: float, how: str, note: str) -> Timings:
 
     Args:
         rate: operations a second that training reaches.
-        bandwidth: bytes a second of memory; the optimiser reads and writes 28 for each number.
+        bandwidth: bytes a second of memory.
     """
     each = 1 / rate
     curves = (Curve(0.0, each),) * 4
-    return Timings(*curves, optimiser=28 / bandwidth, how=how, note=note)
+    return Timings(*curves, optimiser=OPTIMISER_BYTES / bandwidth, how=how, note=note)
 
 
 def operations(shape: Shape, rows: np.ndarray, tokens: np.ndarray) -> np.ndarray:

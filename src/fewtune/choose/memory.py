@@ -44,7 +44,7 @@ class Step:
         lowest_trained_block: first block that needs a gradient; the number of blocks where only
             what stands behind them trains.
         accumulation: forward passes per optimiser step.
-        copies: of the trained weights beside them (running mean, best step, start).
+        copies: of the trained weights beside them (running mean; in main memory best step, start).
         cached_tokens: of all training rows, where the blocks below `lowest_trained_block` run once
             and are cached; 0 where they run at every step.
         virtual_tokens: that the method puts before each row, or before its keys.
@@ -113,8 +113,8 @@ class Memory:
         optimiser: AdamW's two moments.
         activations: kept for the backward pass, and what the pass itself needs for a moment.
         logits: of a language model's head, with the head's own gradient.
-        cache: states of the frozen trunk.
-        kept: copies of the trained weights.
+        cache: states of the frozen trunk; on a GPU they stay in main memory.
+        kept: copies of the trained weights, on the device.
         held: part of the gradients that is there during the forward pass too.
         reading: a batch without gradients, of evaluation or to fill the cache.
         loading: the least that loading the model takes, in float32.
@@ -164,7 +164,7 @@ def predict(shape: Shape, step: Step) -> Memory:
         optimiser=8 * step.trained,
         activations=int(_activations(shape, step)),
         logits=_logits(shape, step),
-        cache=step.cached_tokens * shape.width * step.bytes,
+        cache=step.cached_tokens * shape.width * step.bytes if step.device == "cpu" else 0,
         kept=4 * step.trained * step.copies,
         held=4 * step.trained if step.accumulation > 1 else _table(shape, step),
         reading=int(_reading(shape, step)),

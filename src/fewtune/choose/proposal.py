@@ -203,7 +203,8 @@ def _priced(facts: Facts, method: Method, count: Count, one: Proposed) -> Propos
     """With memory, time and the numbers of its fit."""
     recipe = decide(method, facts.train, facts.rows, facts.has_valid, facts.width)
     copies = int((recipe.options.average_last or 0) > 1)
-    copies += int((recipe.options.wise_ft_alpha or 1.0) < 1)
+    if facts.hardware.device == "cpu":  # the start is kept in main memory
+        copies += int((recipe.options.wise_ft_alpha or 1.0) < 1)
     room = fitted(facts, method, count, recipe.options, copies if method.needs_steps else 0)
     train = recipe.options.model_copy(update=room.train)
     options, why = options_for(one.method, facts)

@@ -66,8 +66,8 @@ class LoRA(InjectedMethod):
         if self.init_lora_weights == "pissa":
             for layer in tuner_layers(model).values():
                 layer.pissa_start = (
-                    layer.lora_A["default"].weight.detach().clone(),
-                    layer.lora_B["default"].weight.detach().clone(),
+                    layer.lora_A["default"].weight.detach().clone().cpu(),
+                    layer.lora_B["default"].weight.detach().clone().cpu(),
                 )
         return model
 
@@ -97,11 +97,12 @@ class LoRA(InjectedMethod):
         import torch
 
         for name, layer in tuner_layers(model).items():
-            a, b = layer.lora_A["default"].weight.detach(), layer.lora_B["default"].weight.detach()
+            a = layer.lora_A["default"].weight.detach().cpu()
+            b = layer.lora_B["default"].weight.detach().cpu()
             a_start, b_start = layer.pissa_start
             key = name.removeprefix("backbone.")
-            tensors[f"{key}.lora_A.weight"] = torch.cat([a, a_start]).cpu()
-            tensors[f"{key}.lora_B.weight"] = torch.cat([b, -b_start], dim=1).cpu()
+            tensors[f"{key}.lora_A.weight"] = torch.cat([a, a_start])
+            tensors[f"{key}.lora_B.weight"] = torch.cat([b, -b_start], dim=1)
         config.r, config.init_lora_weights = 2 * self.lora_r, True
         config.lora_alpha *= math.sqrt(2) if self.use_rslora else 2
         return config, tensors

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from functools import partial
 from time import perf_counter
 
 import torch
 from torch import nn
 
 from fewtune.models.device import Machine, trim
+from fewtune.models.ladder import attempt
 from fewtune.models.tunable import Tunable
 
 KERNELS = ("eager", "sdpa")
@@ -29,7 +32,11 @@ def choose_attention(model: Tunable, machine: Machine, rows: int, tokens: int) -
         rows, tokens: shape of a typical batch.
     """
     rows = max(1, min(rows, TOKENS // tokens))
-    seconds = {kernel: _seconds(model, machine, kernel, rows, tokens) for kernel in KERNELS}
+    seconds = {}
+    for kernel in KERNELS:
+        took = attempt(partial(_seconds, model, machine, kernel, rows, tokens))
+        model.zero_grad(set_to_none=True)
+        seconds[kernel] = took[0] if took else math.inf  # it does not fit
     trim()  # the eager kernel holds every score: more than a fit with the other will ever use
     best = faster(seconds)
     set_attention(model, best)

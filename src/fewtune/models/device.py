@@ -53,6 +53,14 @@ def find_machine(device: str, bf16: bool | None) -> Machine:
     return Machine(found, _has_bf16(found) if bf16 is None else bf16)
 
 
+def placed(model: nn.Module, machine: Machine) -> None:
+    """Move a model to the machine's device; its weights can train afterwards, wherever this is
+    called: moved within `inference_mode` they would be inference tensors for good.
+    """
+    with torch.inference_mode(False):
+        model.to(machine.device)
+
+
 def _has_bf16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

@@ -11,7 +11,7 @@ from typing import Any
 SELF = Path("/proc/self")
 RESET = "5"  # to clear_refs: the highest mark of resident memory begins anew (Linux, proc(5))
 
-_highest = 0  # bytes before the mark began anew
+_highest = {"cpu": 0, "cuda": 0}  # bytes before the mark began anew
 
 
 def resident() -> int:
@@ -25,11 +25,11 @@ def resident() -> int:
 
 def forget_peak() -> None:
     """Let the peak begin anew, for what is measured next; `highest` still knows the old one."""
-    global _highest
-    _highest = max(_highest, _mark())
+    _highest["cpu"] = max(_highest["cpu"], _mark())
     with suppress(OSError):  # elsewhere the mark stays, and a later peak may be an earlier one's
         (SELF / "clear_refs").write_text(RESET, encoding="ascii")
     if cuda := _cuda():
+        _highest["cuda"] = max(_highest["cuda"], cuda.max_memory_allocated())
         cuda.reset_peak_memory_stats()
 
 
@@ -41,8 +41,17 @@ def peak() -> int:
 
 
 def highest() -> int:
-    """Most resident bytes since the process began."""
-    return max(_highest, _mark())
+    """Most bytes since the process began: on the GPU where it is used, else resident."""
+    cuda = _cuda()
+    if most := max(_highest["cuda"], cuda.max_memory_allocated() if cuda else 0):
+        return most
+    return max(_highest["cpu"], _mark())
+
+
+def on_gpu() -> int:
+    """Bytes of this process's tensors on the GPU; 0 where it uses none."""
+    cuda = _cuda()
+    return int(cuda.memory_allocated()) if cuda else 0
 
 
 def _mark() -> int:
@@ -51,5 +60,6 @@ def _mark() -> int:
 
 
 def _cuda() -> Any:
+    """CUDA where this process uses it already: to ask would set it up, and that takes memory."""
     torch = sys.modules.get("torch")
-    return torch.cuda if torch is not None and torch.cuda.is_available() else None
+    return torch.cuda if torch is not None and torch.cuda.is_initialized() else None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fewtune.models.batches import Encoded, by_length
 from fewtune.models.choice import ONE_OF, Choice
-from fewtune.models.device import Machine, frozen_in_bf16
+from fewtune.models.device import Machine, frozen_in_bf16, placed
 from fewtune.models.ladder import in_halves, watched
 from fewtune.models.pooled import PooledModel
 
@@ -61,7 +61,7 @@ def _run(
     size: int,
     forward: Callable[[Tensor, Tensor], Tensor],
 ) -> np.ndarray:
-    model.eval().to(machine.device)
+    placed(model.eval(), machine)
     out: np.ndarray | None = None
 
     def values_of(chosen: np.ndarray) -> np.ndarray:

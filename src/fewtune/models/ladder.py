@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
-from fewtune.models.footprint import resident
+from fewtune.models.footprint import on_gpu, resident
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fewtune.models.tunable import Tunable
 
 Found = TypeVar("Found")
+#: What errors of memory say that have no class of their own.
+SAYINGS = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 class OverBudget(MemoryError):
@@ -38,11 +40,13 @@ class _Process:
 
     Attributes:
         budget: resident bytes on a CPU; None without a limit.
+        allowed: bytes, on whatever device; None without a limit.
         limits: most rows at once, by what is done with them.
         news: sentences that nobody has told yet.
     """
 
     budget: int | None = None
+    allowed: int | None = None
     limits: dict[str, int] = field(default_factory=dict)
     news: list[str] = field(default_factory=list)
 
@@ -61,6 +65,7 @@ def begin(budget: int | None, device: str) -> None:
     from fewtune.models.device import give_freed_memory_back, keep_freed_memory
 
     _process.budget = budget if device == "cpu" else None
+    _process.allowed = budget
     _process.limits.clear()
     _process.news.clear()
     if device == "cuda":
@@ -112,7 +117,7 @@ def out_of_memory(error: BaseException) -> bool:
 
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, RuntimeError) and any(one in str(error) for one in SAYINGS)
 
 
 def attempt(work: Callable[[], Found]) -> tuple[Found] | None:
@@ -124,6 +129,21 @@ def attempt(work: Callable[[], Found]) -> tuple[Found] | None:
             raise
     _let_go()  # not above: there the error's traceback still holds the tensors
     return None
+
+
+def needed(work: Callable[[], Found], what: str) -> Found:
+    """The work's result, where there is no smaller way to do it.
+
+    Args:
+        what: needs the memory, for the sentence: `the optimiser`.
+
+    Raises:
+        FewtuneError: memory ran out.
+    """
+    found = attempt(work)
+    if found is None:
+        raise FewtuneError(f"memory ran out for {what}: {_held()}; {_ways_out()}.")
+    return found[0]
 
 
 def _let_go() -> None:
@@ -248,9 +268,11 @@ def _nothing_left(step: int) -> str:
 
 
 def _held() -> str:
-    held = f"{resident() / 1e6:,.0f} MB are held"
-    if _process.budget is not None:
-        held += f" and --memory allows {_process.budget / 1e6:,.0f}"
+    bytes_on_gpu = on_gpu()
+    where = " on the GPU" if bytes_on_gpu else ""
+    held = f"{(bytes_on_gpu or resident()) / 1e6:,.0f} MB are held{where}"
+    if _process.allowed is not None:
+        held += f" and --memory allows {_process.allowed / 1e6:,.0f}"
     return held
 
 

@@ -18,7 +18,7 @@ from fewtune.models.batches import by_length
 from fewtune.models.causal import CausalModel
 from fewtune.models.chat import stop_ids
 from fewtune.models.decoding import DecodingOptions
-from fewtune.models.device import Machine, frozen_in_bf16
+from fewtune.models.device import Machine, frozen_in_bf16, placed
 from fewtune.models.head import head_of
 from fewtune.models.ladder import in_halves, watched
 
@@ -169,7 +169,7 @@ class _Batch:
     def steps(self) -> Iterator[dict[int, int]]:
         """Say one token for every row that is not done; gives them by row number."""
         model, machine = self.speaker.model, self.speaker.machine
-        model.to(machine.device).eval()
+        placed(model.eval(), machine)
         head = head_of(model, machine)
         with frozen_in_bf16(model, machine):
             with machine.autocast():
@@ -335,7 +335,7 @@ def answer_losses(
     """
     from fewtune.models.answer_loss import answer_scores
 
-    model.to(machine.device).eval()
+    placed(model.eval(), machine)
     head = head_of(model, machine)
     loss, count, right = (np.zeros(len(rows)) for _ in range(3))
 

@@ -16,12 +16,13 @@ from fewtune.evaluate.generate import gain, score
 from fewtune.evaluate.named import resolve_metrics
 from fewtune.methods.predictor import load_voice
 from fewtune.methods.voice import Voice
+from fewtune.models.footprint import highest
 from fewtune.pipeline import forgetting
 from fewtune.pipeline.hearing import Asked, Heard, asked_rows, few_shot, hear, looked_up, sums_of
 from fewtune.pipeline.learning import curve_of
 from fewtune.pipeline.memory import memory_of
 from fewtune.pipeline.parted import answer_slices
-from fewtune.pipeline.scoring import peak_memory, write_card
+from fewtune.pipeline.scoring import write_card
 from fewtune.report.diagnosis import told_of
 from fewtune.report.page import write_report
 from fewtune.tasks.generate import Generate
@@ -165,7 +166,7 @@ def _scores(run: Run, test: Asked, heard: dict[str, Heard]) -> dict[str, Any]:
             method, len(test.marked), blocks["test"], blocks["before"], better, gains=gains
         ),
         "seconds": {},
-        "peak_memory_bytes": peak_memory(),
+        "peak_memory_bytes": highest(),
         **memory_of(run),
         "trainable_parameters": run.facts["trainable"],
         "total_parameters": run.facts["total"],

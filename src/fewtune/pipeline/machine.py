@@ -10,6 +10,8 @@ from fewtune.choose.facts import Device, Hardware
 from fewtune.models.options import ModelOptions
 from fewtune.record.environment import cpu, gpus, memory_bytes, usable_cores
 
+DRIVER = Path("/dev/nvidiactl")  # there where containers hide what /proc says of the cards
+
 
 def hardware_of(options: ModelOptions, memory: int | None) -> Hardware:
     """What a run with these options would compute on.
@@ -21,7 +23,8 @@ def hardware_of(options: ModelOptions, memory: int | None) -> Hardware:
         UsageError: a GPU is asked for that is not here, and nobody said how large it is.
     """
     cards, processor = gpus(), cpu()
-    free_gpu, gpu_memory = _gpu_memory() if cards and options.device != "cpu" else (0, 0)
+    asked = options.device != "cpu" and (cards or DRIVER.exists())  # else torch need not be loaded
+    free_gpu, gpu_memory = _gpu_memory() if asked else (0, 0)
     device: Device = "cuda" if options.device == "cuda" or gpu_memory else "cpu"
     here = device == "cpu" or gpu_memory > 0
     if not here and memory is None:
@@ -43,7 +46,7 @@ def hardware_of(options: ModelOptions, memory: int | None) -> Hardware:
         units=tuple(processor["bf16"]),
         ram=ram,
         free=free,
-        gpus=tuple(cards),
+        gpus=tuple(cards) or _cards(gpu_memory),
         gpu_memory=gpu_memory,
         here=here,
     )
@@ -60,7 +63,20 @@ def free_bytes() -> int | None:
 
 
 def _gpu_memory() -> tuple[int, int]:
-    """Free and all bytes of the first card; zeros where PyTorch cannot use it."""
+    """Free and all bytes of the first card; zeros where PyTorch cannot use it.
+
+    What PyTorch keeps for later tensors is free for these.
+    """
     import torch
 
-    return torch.cuda.mem_get_info() if torch.cuda.is_available() else (0, 0)
+    if not torch.cuda.is_available():
+        return 0, 0
+    free, whole = torch.cuda.mem_get_info()
+    return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated(), whole
+
+
+def _cards(gpu_memory: int) -> tuple[str, ...]:
+    """The first card's name, where only PyTorch knows it."""
+    import torch
+
+    return (torch.cuda.get_device_name(0),) if gpu_memory else ()

@@ -101,7 +101,7 @@ def step_of(candidate: Candidate, rows: Encoded, options: TrainOptions, width: i
         attention=bench.chosen.get("attention", "eager"),
         lowest_trained_block=lowest,
         accumulation=options.gradient_accumulation_steps,
-        copies=_copies(options),
+        copies=_copies(options, bench.machine.device),
         cached_tokens=int(rows.lengths.sum()) if lowest else 0,
         virtual_tokens=_virtual(method),
         rank=own.get("lora_r", 8),
@@ -113,10 +113,13 @@ def step_of(candidate: Candidate, rows: Encoded, options: TrainOptions, width: i
     )
 
 
-def _copies(options: TrainOptions) -> int:
-    """Of the trained weights, beside them: the start, the running mean, the best step's."""
-    start = (options.wise_ft_alpha or 1) < 1
-    return start + bool(options.average_last) + bool(options.load_best_model_at_end)
+def _copies(options: TrainOptions, device: str) -> int:
+    """Of the trained weights, beside them: the running mean, and in main memory the start and the
+    best step's."""
+    mean = bool(options.average_last)
+    if device != "cpu":
+        return mean
+    return mean + ((options.wise_ft_alpha or 1) < 1) + bool(options.load_best_model_at_end)
 
 
 def _virtual(method: Method) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -110,7 +109,7 @@ def _scores(
         "gain": found["gain"],
         "verdict": verdict(own, len(rows), found["test"], found["gain"], task.primary, where),
         "seconds": {},
-        "peak_memory_bytes": peak_memory(),
+        "peak_memory_bytes": highest(),
         **memory_of(run),
         "trainable_parameters": run.facts["trainable"],
         "total_parameters": run.facts["total"],
@@ -141,11 +140,3 @@ def write_card(run: Run, scores: dict[str, Any]) -> None:
     path = Path(run.folder.model) / "README.md"
     with writing(path):
         write_atomic(path, card)
-
-
-def peak_memory() -> int:
-    """Most bytes this process held at once: on the GPU where it used one, else resident."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return int(torch.cuda.max_memory_allocated())
-    return highest()

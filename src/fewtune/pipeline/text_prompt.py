@@ -247,7 +247,7 @@ def _said(prompted: Prompted, desk: Desk) -> Said:
 
 def _block(run: Run, desk: Desk, scored: Mapping[str, Any]) -> dict[str, Any]:
     """What `train --json` prints and `scores.json` holds."""
-    from fewtune.pipeline.scoring import peak_memory
+    from fewtune.models.footprint import highest
 
     counts = {part: len(run.data.part(part)) for part in ("train", "valid", "test")}
     return {
@@ -257,7 +257,7 @@ def _block(run: Run, desk: Desk, scored: Mapping[str, Any]) -> dict[str, Any]:
         "rows": run.data.ledger.counts() | counts | {"answered": len(desk.test)},
         **scored,
         "seconds": {},
-        "peak_memory_bytes": peak_memory(),
+        "peak_memory_bytes": highest(),
         "trainable_parameters": 0,
         "total_parameters": 0,
         "train": {"tokens": 0},

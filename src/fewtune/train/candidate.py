@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from fewtune.base.events import Event, tell
 from fewtune.methods.artefact import About, fingerprint_of
 from fewtune.methods.base import Method, Prepared, prepare
 from fewtune.models.attention import choose_attention, set_attention
-from fewtune.models.ladder import Ladder
+from fewtune.models.device import placed
+from fewtune.models.ladder import Ladder, needed
 from fewtune.models.modes import recompute_activations, set_dropout
 from fewtune.models.source import MINILM
 from fewtune.models.tunable import Tunable
@@ -49,7 +51,7 @@ class Candidate:
         self.prepared: Prepared = prepare(base, self.method)
         if options.gradient_checkpointing:
             recompute_activations(self.model)
-        self.model.to(self.bench.machine.device)
+        needed(partial(placed, self.model, self.bench.machine), "the model")
 
     def measure(self, lengths: np.ndarray) -> None:
         """Choose the attention kernel by a short measurement, or replay the choice.

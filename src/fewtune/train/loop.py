@@ -22,7 +22,7 @@ from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.events import Event, tell
 from fewtune.methods.base import Prepared
 from fewtune.models.device import Machine, frozen_in_bf16
-from fewtune.models.ladder import Ladder, attempt, look, watched
+from fewtune.models.ladder import Ladder, attempt, look, needed, watched
 from fewtune.models.parts import blocks_of, lowest_trained_block
 from fewtune.models.weights import put_trained, trained_tensors
 from fewtune.train.average import snapshot_steps, towards
@@ -157,7 +157,7 @@ def _step(
     if not math.isfinite(norm):
         _not_a_number(fit, step)
     tables.spread(parameters)
-    optimiser.step()
+    needed(optimiser.step, "the optimiser")
     optimiser.zero_grad(set_to_none=True)
     tables.clear()
     progress.step += 1

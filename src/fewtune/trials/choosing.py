@@ -45,8 +45,10 @@ def choose(
         as_good = within({**planned, best: losses[best]}, best, errors)
         if as_good == [best]:
             return best
-        if prior is None:
-            return min((name for name in as_good if name != best), key=cost.__getitem__)
+        near = [name for name in as_good if name != best]
+        if prior is not None:
+            near = worth(prior.expected(planned), near)
+        return min(near, key=cost.__getitem__)
     return min(as_good_as_best(planned, prior), key=cost.__getitem__)
 
 
@@ -64,8 +66,15 @@ def as_good_as_best(losses: Mapping[str, np.ndarray], prior: Prior | None = None
         whole = {k: one for k, one in losses.items() if np.array_equal(np.isfinite(one), rows)}
         hoped = prior.expected(whole)
         best = max(hoped, key=hoped.__getitem__)
-        found = [name for name, gain in hoped.items() if gain >= hoped[best] - WORTH]
+        found = worth(hoped, hoped)
     return [best, *(name for name in found if name != best)]
+
+
+def worth(hoped: Mapping[str, float], some: Collection[str]) -> list[str]:
+    """Those that no other of them is expected to be better than by more than `WORTH`."""
+    known = {name: hoped[name] for name in some if name in hoped}
+    most = max(known.values(), default=0.0)
+    return [name for name, gain in known.items() if gain >= most - WORTH] or [*some]
 
 
 def errors_of(proposals: int, rows: int) -> float:

@@ -40,8 +40,8 @@ from fewtune.trials.scoreboard import LEVEL, Scoreboard, both_of
 
 FIRST_LOOK = 2  # folds, before anybody leaves
 LEAST_SHARE = 0.5  # of the time that the baselines leave, for the plan's candidates
-SWAPS = 1000  # of a comparison
-FINER = 200  # swaps a proposal: enough for a p value that is multiplied by their number
+SWAPS = 1000  # of a comparison, at the least
+FINER = 100  # swaps for each of the comparisons that a p value is corrected for
 
 
 @dataclass
@@ -76,6 +76,7 @@ class Race:
     def __post_init__(self) -> None:
         self.runners = {one.name: Runner(one) for one in self.entrants}
         self.board = Scoreboard(self.runners, self.folds, self.rows, self.judge, self.prior)
+        self._lost = 0.0  # seconds of fits that failed
 
     def run(self) -> Generator[Event, None, Outcome]:
         """Fold by fold, the cheap candidates first."""
@@ -96,7 +97,8 @@ class Race:
     @property
     def spent(self) -> float:
         """Seconds of all fits so far; of an interrupted race those of its first part too."""
-        return sum(one.seconds for r in self.runners.values() for one in r.fitted.values())
+        fits = (one for runner in self.runners.values() for one in runner.fitted.values())
+        return self._lost + sum(one.seconds for one in fits)
 
     def _starting(self) -> list[Runner]:
         alive = [one for one in self.runners.values() if one.state == "runs"]
@@ -117,8 +119,17 @@ class Race:
             return
         if found is None:
             begun = perf_counter()
-            learned = np.setdiff1d(np.arange(self.rows), held)
-            answers = entrant.fit(learned, held)
+            try:
+                answers = entrant.fit(np.setdiff1d(np.arange(self.rows), held), held)
+            except Interrupted:
+                raise
+            except FewtuneError as error:  # a rate at which the loss is no number, and the like
+                if entrant.stays:
+                    raise
+                runner.state = "failed"
+                self._lost += perf_counter() - begun
+                yield tell("warned", message=f"{entrant.name}: {error}")
+                return
             found = Fitted(answers, perf_counter() - begun)
             self.kept.write(entrant.name, fold, found)
         runner.fitted[fold] = found
@@ -156,7 +167,8 @@ class Race:
         """
         left = len(self.folds) - fold
         tuned = [one for one in self.runners.values() if not one.entrant.stays]
-        tuned = sorted((one for one in tuned if one.state == "runs"), key=self._promise())
+        running = [one for one in self.runners.values() if one.state == "runs"]
+        tuned = sorted((one for one in tuned if one in running), key=self._promise(running))
         stay = [one for one in self.runners.values() if one.entrant.stays]
         always = sum((left - (fold in one.fitted)) * self._seconds(one) for one in stay)
         while len(tuned) > self.soft:
@@ -167,13 +179,16 @@ class Race:
                 return
             tuned.pop().state = "out of time"
 
-    def _promise(self) -> Callable[[Runner], tuple[float, int]]:
+    def _promise(self, some: Sequence[Runner]) -> Callable[[Runner], tuple[float, int]]:
         """What runners are sorted by: what is expected of them, or where nothing is known before
         how far they are behind the first on the same rows; then the place.
+
+        Args:
+            some: who are compared, by the rows that all of them have answered.
         """
         losses, places = self.board.losses(), [*self.runners]
         first = losses.get(places[0])
-        hoped = self.board.hoped(losses)
+        hoped = self.board.hoped(losses, [one.entrant.name for one in some])
 
         def behind(one: Runner) -> tuple[float, int]:
             name = one.entrant.name
@@ -198,12 +213,21 @@ class Race:
             and name != leader
             and len(one.fitted) < len(self.folds)
         ]
-        found = [_beaten(losses[name], losses[leader]) for name in running]
-        level = LEVEL / max(1, len(self.folds) - FIRST_LOOK + 1)
+        swaps = self._swaps(len(running))
+        found = [_beaten(losses[name], losses[leader], swaps) for name in running]
         for name, p in zip(running, holm(found), strict=True):
-            if p < level:
+            if p < LEVEL / self._looks:
                 self.runners[name].state = "beaten"
                 yield tell("left", trial=name, by=leader, folds=looks, p=p)
+
+    @property
+    def _looks(self) -> int:
+        """How often it is looked who is beaten."""
+        return max(1, len(self.folds) - FIRST_LOOK + 1)
+
+    def _swaps(self, compared: int) -> int:
+        """Enough that the least p value can send somebody away after all corrections."""
+        return max(SWAPS, FINER * compared * self._looks)
 
     def _spend_the_rest(self) -> Generator[Event, None, None]:
         """Whoever was sent away for want of time runs after all where others left early."""
@@ -219,7 +243,8 @@ class Race:
         """The most promising of those sent away that could now be seen to their end."""
         waiting = [one for one in self.runners.values() if one.state == "out of time"]
         fit = (one for one in waiting if self._sees_the_end(one, self._limit))
-        return min(fit, key=self._promise(), default=None)
+        # each by its own rows: one that has not run has answered none that others have
+        return min(fit, key=lambda one: self._promise([one])(one), default=None)
 
     def _search(self, proposals: Proposals) -> Generator[Event, None, None]:
         """Proposals, one after another, as long as one more could be seen to its end."""
@@ -240,13 +265,7 @@ class Race:
     def _try_out(self, runner: Runner, count: int) -> Generator[Event, None, None]:
         """A proposal, fold by fold, until it is through or leaves."""
         for fold in range(len(self.folds)):
-            try:
-                yield from self._fit(runner, fold)
-            except Interrupted:
-                raise
-            except FewtuneError as error:  # a rate at which the loss is no number, and the like
-                runner.state = "failed"
-                yield tell("warned", message=f"{runner.entrant.name}: {error}")
+            yield from self._fit(runner, fold)
             if runner.state == "runs" and fold + 1 >= FIRST_LOOK and not self.patient:
                 yield from self._send_proposal_away(runner, fold + 1, count)
             if runner.state != "runs":
@@ -270,8 +289,8 @@ class Race:
         leader = best_of(losses)
         if leader == name:
             return
-        p = min(1.0, count * _beaten(losses[name], losses[leader], max(SWAPS, FINER * count)))
-        if p < LEVEL / max(1, len(self.folds) - FIRST_LOOK + 1):
+        p = min(1.0, count * _beaten(losses[name], losses[leader], self._swaps(count)))
+        if p < LEVEL / self._looks:
             runner.state = "beaten"
             yield tell("left", trial=name, by=leader, folds=looks, p=p)
 
@@ -279,9 +298,11 @@ class Race:
         return {name: one for name, one in losses.items() if self.runners[name].entrant.wins}
 
     def _outcome(self) -> Outcome:
-        losses = self._may_win(self.board.losses())
-        cost = {name: self.runners[name].seconds for name in losses}
-        proposed = tuple(name for name in losses if self.runners[name].proposed)
+        answered = self._may_win(self.board.losses())
+        folds = len(self.folds)  # means over different rows do not compare
+        losses = {k: one for k, one in answered.items() if len(self.runners[k].fitted) == folds}
+        cost = {name: self.runners[name].seconds for name in answered}
+        proposed = tuple(name for name in answered if self.runners[name].proposed)
         winner = choose(losses, cost, proposed, self.prior) if losses else ""
         as_good = self._as_good(losses, proposed) if losses else []
         leader = as_good[0] if as_good else ""
@@ -325,7 +346,7 @@ def _too_late(tried: int, count: int) -> str:
     )
 
 
-def _beaten(one: np.ndarray, leader: np.ndarray, swaps: int = SWAPS) -> float:
+def _beaten(one: np.ndarray, leader: np.ndarray, swaps: int) -> float:
     """The p value of being behind the leader; 1 where it is not."""
     ours, best = both_of(one, leader)
     if not len(ours) or ours.mean() <= best.mean():

@@ -107,7 +107,7 @@ def rehearsed(plan: Rehearsal) -> dict[str, Any]:
     keep_freed_memory()
     torch.set_num_threads(threads())
     torch.manual_seed(0)
-    found: dict[str, Any] = {"optimiser": _optimiser(plan.machine)}
+    found: dict[str, Any] = {"optimiser": optimiser_seconds(plan.machine)}
     for name in ("full", "adapter", "lora"):
         bench = Bench(plan, parse(name, {}))
         if "attention" not in found:
@@ -222,7 +222,7 @@ def _loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return cross_entropy(logits, targets, reduction="sum"), logits.new_tensor(float(len(targets)))
 
 
-def _optimiser(machine: Machine) -> Clocked:
+def optimiser_seconds(machine: Machine) -> Clocked:
     """Seconds of an AdamW step for each number."""
     import torch
 

@@ -118,11 +118,11 @@ class Outcome:
     Attributes:
         winner: its name; `leader` the name of the best. Empty where nobody could be compared.
         table: a line an entrant, the first the baseline that gains are told over.
-        losses: name -> (rows,), NaN where it answered nothing.
-        answers: name -> (rows, ...), NaN likewise, mean over repeats.
+        losses: name -> (rows,), NaN of rows in no fold; of those that answered all folds.
+        answers: name -> (rows, ...), NaN where it answered nothing; of the first repeat.
         cost: name -> seconds of a fold.
         seconds: of all fits.
-        proposed: the names among `losses` that a search proposed.
+        proposed: the names of those that a search proposed and that answered a fold.
         prior: what was known of the others.
     """
 

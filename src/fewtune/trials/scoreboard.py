@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from fewtune.data.holdout import first_repeat
 from fewtune.evaluate.paired import compare_means, holm
 from fewtune.trials.expected import Prior
 from fewtune.trials.runners import Judge, Line, Runner, Seen
@@ -55,20 +56,26 @@ class Scoreboard:
         return found
 
     def answers(self) -> dict[str, np.ndarray]:
-        """Of every runner that has answered, (rows, ...), NaN likewise."""
+        """Of every runner that has answered, (rows, ...), NaN likewise; of the first repeat.
+
+        The mean over repeats would be an ensemble's, which is better than the one fit that is kept.
+        """
+        once = len(first_repeat(self.folds))
         return {
-            name: self._spread(runner, [one.answers for one in runner.fitted.values()])
+            name: self._spread(
+                runner, [runner.fitted[k].answers for k in runner.fitted if k < once]
+            )
             for name, runner in self.runners.items()
             if runner.fitted
         }
 
-    def hoped(self, losses: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """The gain expected of all that still run, by the rows that all of them have answered."""
+    def hoped(self, losses: Mapping[str, np.ndarray], names: Collection[str]) -> dict[str, float]:
+        """The gain expected of some, by the rows that all of them have answered."""
         if self.prior is None:
             return {}
-        running = [name for name, one in self.runners.items() if one.state == "runs"]
         unheard = np.full(self.rows, np.nan)
-        return self.prior.expected({name: losses.get(name, unheard) for name in running})
+        some = dict.fromkeys([self.prior.first, *names])
+        return self.prior.expected({name: losses.get(name, unheard) for name in some})
 
     def table(self) -> list[Line]:
         """A line a runner, with the paired gain over the first."""
@@ -81,7 +88,7 @@ class Scoreboard:
                 line["expected"] = hoped[line["name"]]
         found = [
             compare_means(*both_of(losses[name], losses[first]), higher_is_better=False)
-            if name in losses
+            if name in losses and first in losses
             else {}
             for name in others
         ]
@@ -126,10 +133,14 @@ class Scoreboard:
         return np.split(self.judge.losses(answers, rows), np.cumsum(sizes)[:-1])
 
     def _spread(self, runner: Runner, each: Sequence[np.ndarray]) -> np.ndarray:
-        """Something of every held row of the folds fitted, (rows, ...), NaN elsewhere."""
+        """Something of every held row of the folds fitted, (rows, ...), NaN elsewhere.
+
+        Args:
+            each: of the first so many of those folds.
+        """
         total = np.zeros((self.rows, *each[0].shape[1:]))
         times = np.zeros(self.rows)
-        for fold, one in zip(runner.fitted, each, strict=True):
+        for fold, one in zip(runner.fitted, each, strict=False):
             total[self.folds[fold]] += one
             times[self.folds[fold]] += 1
         with np.errstate(invalid="ignore"):

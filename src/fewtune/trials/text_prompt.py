@@ -234,8 +234,11 @@ def compared(tried: Sequence[Tried], metric: str) -> list[Line]:
 
 
 def ranked(tried: Sequence[Tried]) -> list[Tried]:
-    """The best mean first; of equals the one that was named first, which is the cheaper."""
-    return sorted(tried, key=lambda one: -one.mean)
+    """The best mean first, on the rows that all have answered; of equals the one that was named
+    first, which is the cheaper.
+    """
+    both = min(len(one.grades) for one in tried)
+    return sorted(tried, key=lambda one: -float(np.mean(one.grades[:both] or 0)))
 
 
 def _line(one: Tried, metric: str) -> Line:

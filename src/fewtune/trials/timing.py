@@ -8,10 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fewtune.choose.cost import ADDED, ALL, FORWARD, Timings, computed, fitted_curve
+from fewtune.choose.cost import (
+    ADDED,
+    ALL,
+    FORWARD,
+    OPTIMISER_BYTES,
+    Timings,
+    computed,
+    fitted_curve,
+)
 from fewtune.trials.clocks import Watch, least, timed
 from fewtune.trials.kept import kept
-from fewtune.trials.rehearsal import Rehearsal, machine_of, planned, rehearsed
+from fewtune.trials.rehearsal import (
+    Rehearsal,
+    machine_of,
+    optimiser_seconds,
+    planned,
+    rehearsed,
+)
 
 if TYPE_CHECKING:
     from fewtune.choose.facts import Hardware
@@ -57,9 +71,13 @@ def time_steps(
             f"computed from this machine's {rate / 1e9:,.0f} GFLOP/s in matrix products, of which "
             f"training reaches about {EFFICIENCY:.0%}: a block of this model is too large to time."
         )
-        return computed(EFFICIENCY * rate, BANDWIDTH, "computed", note)
+        return computed(EFFICIENCY * rate, _bandwidth(hardware, where, again), "computed", note)
     key = (*where, _identity(source), speaks, plan.depth, plan.rows, plan.lengths)
-    return scaled(plan, kept("steps", key, lambda: observed(plan), again, _lasts))
+    floor = 0.0
+    if hardware.device == "cuda":
+        rate = kept("rates", where, lambda: measured_rate(machine_of(hardware)), again)
+        floor = 1 / rate
+    return scaled(plan, kept("steps", key, lambda: observed(plan), again, _lasts), floor)
 
 
 def observed(plan: Rehearsal) -> dict[str, Any]:
@@ -83,8 +101,20 @@ def measured_rate(machine: Machine) -> float:
     return 2 * size**3 / best[0]
 
 
-def scaled(plan: Rehearsal, found: dict[str, Any]) -> Timings:
-    """Curves of the whole model from the seconds of its slice."""
+def _bandwidth(hardware: Hardware, where: tuple[object, ...], again: bool) -> float:
+    """Bytes a second that the optimiser moves, where no step was timed; a GPU's differ too much."""
+    if hardware.device == "cpu":
+        return BANDWIDTH
+    each = kept("optimiser", where, lambda: optimiser_seconds(machine_of(hardware)), again)
+    return OPTIMISER_BYTES / each[0]
+
+
+def scaled(plan: Rehearsal, found: dict[str, Any], floor: float = 0.0) -> Timings:
+    """Curves of the whole model from the seconds of its slice.
+
+    Args:
+        floor: seconds of an operation at the least, as `fitted_curve` takes them.
+    """
     scale = plan.shape.layers / plan.depth
     busy = found["others"] > BUSY and plan.hardware.device == "cpu"
     clock = int(busy)  # what others take away is not in the processor's seconds
@@ -94,7 +124,7 @@ def scaled(plan: Rehearsal, found: dict[str, Any]) -> Timings:
             (plan.work(length, passes), max(1e-6, seconds[clock] - aside))
             for length, seconds in zip(plan.lengths, found[kind], strict=True)
         ]
-        line = fitted_curve(points)
+        line = fitted_curve(points, floor)
         return replace(line, fixed=line.fixed * scale)
 
     each = found["optimiser"][clock]
