@@ -130,5 +130,18 @@ def test_the_best_are_tried_at_another_rate_too():
     assert rates[0].options["learning_rate"] == pytest.approx(METHODS["full"].rate / 2)
 
 
+def test_a_rate_that_the_user_gave_is_not_varied():
+    found = candidates(rank(facts(MINILM)), other_rates=False)
+    assert "full" in {one.method for one in found}
+    assert not [one for one in found if "learning_rate" in one.options]
+
+
+def test_a_single_step_is_a_part_of_an_epoch():
+    case = facts(MINILM, rows=1800, train=TrainOptions(max_steps=1))
+    for one in rank(case):
+        if one.decided:
+            assert 0 < one.decided["num_train_epochs"] < 0.05
+
+
 def test_fewer_candidates_may_be_asked_for():
     assert len(candidates(rank(facts()), most=4)) <= 4

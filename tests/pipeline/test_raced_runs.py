@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from jobs import SPOKEN, rows, write_csv
 import fewtune
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.methods.predictor import load_predictor
-from fewtune.pipeline import contenders
+from fewtune.pipeline import contenders, folded
 from fewtune.pipeline import race as racing
+from fewtune.tasks.multilabel import Multilabel
 
 NAMES = ("probe", "tfidf", "full")
 
@@ -20,11 +22,11 @@ def few_of(names=(), rank=()):
     """Only these of the plan's candidates; or these, in this order, whatever the plan says."""
     found = contenders.candidates
 
-    def candidates(ranked):
+    def candidates(ranked, **options):
         if rank:
             by_name = {one.method: one for one in ranked}
             return [replace(by_name[name], options={}) for name in rank]
-        return [one for one in found(ranked) if one.name in names]
+        return [one for one in found(ranked, **options) if one.name in names]
 
     return candidates
 
@@ -218,6 +220,52 @@ def test_a_race_of_rows_with_several_labels(train, tmp_path):
     assert run.scores["task"] == "multilabel"
     assert len(list(run.folder.predictions)) == 60
     assert run.scores["test"]["micro_f1"]["value"] > 0.3
+
+
+def test_one_fold_is_too_few_to_score_a_choice(auto, tmp_path):
+    """The rows of one machine hold the only ones of a class, so they can only be learned."""
+    texts = list(dict(rows(55)))
+    kinds = [("pump", 1)] * 20 + [("belt", 1)] * 20 + [("pump", 2)] * 15
+    path = tmp_path / "groups.csv"
+    lines = [f"{text},{label},{group}" for text, (label, group) in zip(texts, kinds, strict=True)]
+    path.write_text("\n".join(["text,label,machine", *lines]), encoding="utf-8")
+    with pytest.raises(FewtuneError, match="only 15 can be held out, all in one fold"):
+        auto("one", data=str(path), group="machine")
+
+
+def test_a_race_that_is_asked_for_again_is_held_anew(auto, tmp_path):
+    first = auto()
+    kept = sorted((first.folder.path / "race").rglob("*.safetensors"))
+    assert kept
+    kept[0].write_bytes(b"what another version of this program answered")
+    (first.folder.path / "race" / "beside.txt").write_text("x")
+    second = auto(again=True)
+    assert second.scores["test"] == first.scores["test"]
+    assert not (second.folder.path / "race" / "beside.txt").exists()
+
+
+def test_labels_of_a_fold_are_answered_by_thresholds_that_have_not_seen_it():
+    draw = np.random.default_rng(0)
+    targets = (draw.random((60, 3)) < 0.4).astype(np.float32)
+    shares = (0.35 * targets + 0.5 * draw.random((60, 3))).clip(0, 1)
+    held = [*np.array_split(draw.permutation(60), 3)]
+    run = SimpleNamespace(job=SimpleNamespace(trials=SimpleNamespace(thresholds="class")))
+
+    def chosen(targets):
+        raced = SimpleNamespace(
+            task=Multilabel(("a", "b", "c")),
+            targets=targets,
+            first_folds=held,
+            scored=np.arange(60),
+        )
+        return folded._answered(run, raced, [shares] * 3)
+
+    found, others = chosen(targets), targets.copy()
+    others[held[0]] = 1 - others[held[0]]
+    turned = chosen(others)
+    assert (found.probabilities == shares).all()
+    assert (turned.chosen[held[0]] == found.chosen[held[0]]).all()
+    assert (turned.chosen[held[1]] != found.chosen[held[1]]).any()
 
 
 def test_a_budget_that_is_no_time_is_refused(train, tmp_path):

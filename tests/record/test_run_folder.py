@@ -202,6 +202,17 @@ def test_starting_anew_keeps_only_the_plan_and_the_lock(tmp_path):
         assert sorted(one.name for one in folder.path.iterdir()) == [".lock", "plan.yaml"]
 
 
+def test_what_was_decided_is_forgotten_where_all_is_computed_anew(tmp_path):
+    with RunFolder.create(tmp_path / "one", PLAN) as folder:
+        finish(folder)
+        folder.write_learned([{"text": "x"}])
+        (folder.path / "race" / "fits").mkdir(parents=True)
+        folder.write_plan(folder.plan | {"chosen": {"race": 1}})
+        folder.forget(PLAN)
+        assert sorted(one.name for one in folder.path.iterdir()) == [".lock", "plan.yaml"]
+        assert folder.plan == PLAN
+
+
 def test_default_names_count_up_and_the_same_run_keeps_its_own(tmp_path):
     assert default_name("a/fault reports.csv", "lora", tmp_path) == "fault_reports-lora-1"
     RunFolder.create(tmp_path / "fault_reports-lora-1", PLAN).close()

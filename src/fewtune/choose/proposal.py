@@ -125,12 +125,15 @@ def rank(facts: Facts) -> list[Proposed]:
     return ranked + [one for one in found if one.refused]
 
 
-def candidates(ranked: Sequence[Proposed], most: int = MOST) -> list[Proposed]:
+def candidates(
+    ranked: Sequence[Proposed], most: int = MOST, other_rates: bool = True
+) -> list[Proposed]:
     """Whom a race compares: the cheap ones, then the best by rank, then other rates of the best.
 
     Args:
         ranked: as `rank` gives them.
         most: how many.
+        other_rates: whether the rate is ours to vary.
     """
     usable = [one for one in ranked if not one.refused and one.seconds is not None]
     cheap = [one for one in usable if one.method in ALWAYS]
@@ -138,8 +141,8 @@ def candidates(ranked: Sequence[Proposed], most: int = MOST) -> list[Proposed]:
     tuned = [one for one in fits if one.score > -1][: most - len(cheap) - 2]
     if not tuned:  # what is predicted not to fit may do so all the same
         tuned = (fits or [one for one in usable if one.decided])[:1]
-    room = most - len(cheap) - len(tuned)
-    return cheap + tuned + [_other_rate(one) for one in tuned[: min(2, room)]]
+    room = min(2, most - len(cheap) - len(tuned)) if other_rates else 0
+    return cheap + tuned + [_other_rate(one) for one in tuned[:room]]
 
 
 def with_options(facts: Facts) -> dict[str, Method]:
@@ -254,7 +257,7 @@ def _decided(
     return {
         "learning_rate": dict(rates),
         "head_learning_rate": head if not facts.writes else None,
-        "num_train_epochs": round(steps / steps_per_epoch(facts.rows, batch, times), 1),
+        "num_train_epochs": round(steps / steps_per_epoch(facts.rows, batch, times), 6),
         "max_steps": steps,
         "per_device_train_batch_size": batch,
         "gradient_accumulation_steps": times,

@@ -209,7 +209,7 @@ def _pace(one: Mapping[str, Any]) -> tuple[str, str]:
     rates = "/".join(
         f"{rate:.1e}".replace("e-0", "e-") for rate in decided["learning_rate"].values()
     )
-    return rates.replace(".0e", "e"), f"{decided['num_train_epochs']:g}"
+    return rates.replace(".0e", "e"), f"{round(decided['num_train_epochs'], 1):g}"
 
 
 def _with(one: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from fewtune.base.events import Event
 from fewtune.base.files import at, fingerprint, write_new
 from fewtune.data.load import Dataset, load
 from fewtune.models.waiting import wait_as_the_machine_allows
-from fewtune.pipeline.comparing import ASIDE, COSTS, FITS, Comparing
+from fewtune.pipeline.comparing import Comparing
 from fewtune.pipeline.entries import Entry, refused
 from fewtune.pipeline.job import HELD_OUT
 from fewtune.pipeline.lineup import LineUp, line_up
@@ -65,12 +65,13 @@ def start_comparison(path: str, given: Mapping[str, Any]) -> tuple[RunFolder, It
     lineup = replace(lineup, entries=kept)
     mark = _mark(lineup, data, source)
     where = Path(job.run.output or RUNS / default_name(job.path, "compare", RUNS, mark))
-    folder = RunFolder.create(where, _plan(lineup, where.name, mark, out))
+    plan = _plan(lineup, where.name, mark, out)
+    folder = RunFolder.create(where, plan)
     if (folder.path / COMPARISON).is_file() and not job.run.again:
         folder.close()
         return folder, iter(())
     if job.run.again:
-        _forget(folder)
+        folder.forget(plan)
     return folder, _told(Comparing(lineup, data, source, folder, out, begun))
 
 
@@ -156,16 +157,6 @@ def _plan(lineup: LineUp, name: str, mark: str, out: dict[str, str]) -> dict[str
         "reasons": [],
         "fingerprint": mark,
     }
-
-
-def _forget(folder: RunFolder) -> None:
-    """Compute anew: no fit of before is read."""
-    from shutil import rmtree
-
-    folder.start_anew()
-    for name in (FITS, COSTS, ASIDE):
-        rmtree(folder.path / name, ignore_errors=True)
-    (folder.path / COMPARISON).unlink(missing_ok=True)
 
 
 def _told(work: Comparing) -> Iterator[Event]:

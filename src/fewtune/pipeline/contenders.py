@@ -64,7 +64,8 @@ def start_of(run: Run) -> Start:
     """
     facts = _facts(run)
     ranked = rank(facts)
-    chosen = [one for one in candidates(ranked) if _may_run(run, one)]
+    ours = not says(run.job, "learning_rate")
+    chosen = [one for one in candidates(ranked, other_rates=ours) if _may_run(run, one)]
     chosen.sort(key=lambda one: [*ALWAYS[::-1]].index(one.method) if one.method in ALWAYS else 9)
     found = [_contender(one) for one in chosen]
     if run.job.method != AUTO:

@@ -98,6 +98,6 @@ def evaluate_file(
         "primary": task.primary,
         "rows": table.ledger.counts(),
         **{name: one for name, one in found.items() if name not in ("baselines", "gain")},
-        "slices": label_slices(task, table.rows, probabilities, data.group),
+        "slices": label_slices(task, table.rows, answered, data.group),
         "notes": [*table.notes, *unknown_labels(task.labels, {"test": table.rows})],
     }

@@ -7,8 +7,9 @@ at its fold. That scores the whole choice on all rows, and the artefact may lear
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -32,25 +33,28 @@ def finish_on_folds(run: Run, task: Labelled, raced: Raced) -> Iterator[Event]:
     _prove(run)
     scored = raced.scored
     rows = [run.data.train[k] for k in scored]
-    found = _answers(raced)[scored]
+    answers = [raced.probabilities(name) for name in raced.chosen_by_fold]
+    found = _answered(run, raced, answers)
     if left := len(run.data.train) - len(rows):
         yield tell("warned", message=_unscored(run, raced, left))
-    for name, one in _baselines(run, raced).items():
-        run.baselines[name] = one
-        right = (one.chosen == raced.task.ones(raced.targets[scored])).all(axis=1)
+    for name, one in _baselines(raced).items():
+        run.baselines[name] = theirs = _answered(run, raced, [one] * len(answers))
+        right = (theirs.chosen == raced.task.ones(raced.targets[scored])).all(axis=1)
         yield tell("baseline", baseline=name, accuracy=float(right.mean()))
-    told = predictions(rows, found, task)
-    by = np.empty(len(raced.targets), dtype=object)
-    fold_of = np.zeros(len(raced.targets), dtype=int)
-    chosen = zip(raced.first_folds, raced.chosen_by_fold, strict=True)
-    for number, (held, name) in enumerate(chosen):
-        by[held], fold_of[held] = name, number + 1
-    run.folder.write_predictions(
-        line | {"fold": int(fold), "by": name}
-        for line, fold, name in zip(told, fold_of[scored], by[scored], strict=True)
-    )
-    where = f"training rows, each held out in one of {len(raced.chosen_by_fold)} folds"
+    told = zip(predictions(rows, found, task), _by_whom(raced), strict=True)
+    run.folder.write_predictions(line | whom for line, whom in told)
+    where = f"training rows, each held out in one of {len(answers)} folds"
     yield from write_scores(run, task, rows, found, begun, where)
+
+
+def _by_whom(raced: Raced) -> list[dict[str, Any]]:
+    """Of every scored row the fold that held it out, from 1, and whose answer it has."""
+    found = {
+        row: {"fold": number + 1, "by": name}
+        for number, name in enumerate(raced.chosen_by_fold)
+        for row in raced.first_folds[number].tolist()
+    }
+    return [found[row] for row in raced.scored.tolist()]
 
 
 def _unscored(run: Run, raced: Raced, left: int) -> str:
@@ -63,29 +67,33 @@ def _unscored(run: Run, raced: Raced, left: int) -> str:
     )
 
 
-def _answers(raced: Raced) -> np.ndarray:
-    """Of every row the calibrated answer of what was chosen without its fold, (rows, classes)."""
-    found = np.zeros((len(raced.targets), len(raced.task.labels)))
-    for held, name in zip(raced.first_folds, raced.chosen_by_fold, strict=True):
-        found[held] = raced.probabilities(name)[held]
-    return found
+def _answered(run: Run, raced: Raced, by_fold: Sequence[np.ndarray]) -> Answered:
+    """What a system answered to the scored rows, by thresholds that have not seen them.
+
+    Args:
+        by_fold: for each fold the system's probabilities, (rows, classes): those of the fold's rows
+            count, those of the others say from which probability on its labels are answered.
+    """
+    task, targets, kind = raced.task, raced.targets, run.job.trials.thresholds
+    probabilities = np.zeros((len(targets), len(task.labels)))
+    chosen = np.zeros(probabilities.shape, dtype=bool)
+    for held, one in zip(raced.first_folds, by_fold, strict=True):
+        others = np.setdiff1d(raced.scored, held)
+        answered = task.decided_on(one[others], targets[others], kind).answered(one[held])
+        probabilities[held], chosen[held] = answered.probabilities, answered.chosen
+    return Answered(probabilities[raced.scored], chosen[raced.scored])
 
 
-def _baselines(run: Run, raced: Raced) -> dict[str, Answered]:
-    """What always wins, n-grams and the probe, on the same folds."""
-    task, targets, scored = raced.task, raced.targets, raced.scored
+def _baselines(raced: Raced) -> dict[str, np.ndarray]:
+    """Of what always wins, n-grams and the probe: probabilities by fold, (rows, classes)."""
+    task, targets = raced.task, raced.targets
     common = np.zeros((len(targets), len(task.labels)))
     for held in raced.first_folds:
         learned = np.setdiff1d(np.arange(len(targets)), held)
         common[held] = task.majority(targets[learned], len(held))
     found = {"majority": common}
     ran = [name for name in BASELINES if name in raced.outcome.answers]
-    found |= {name: raced.probabilities(name) for name in ran}
-    kind = run.job.trials.thresholds
-    return {
-        name: task.decided_on(one[scored], targets[scored], kind).answered(one[scored])
-        for name, one in found.items()
-    }
+    return found | {name: raced.probabilities(name) for name in ran}
 
 
 def _prove(run: Run) -> None:

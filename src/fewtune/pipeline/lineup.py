@@ -41,7 +41,7 @@ class LineUp:
 
     @property
     def budget(self) -> float | None:
-        """Seconds for all fits; None for no limit."""
+        """Seconds for all fits of folds; None for no limit."""
         return seconds_of(self.job.trials.budget) if self.job.trials.budget else None
 
     @property

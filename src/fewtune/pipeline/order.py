@@ -73,11 +73,14 @@ def start(job: Job) -> tuple[RunFolder, Iterator[Event]]:
     spelled = job.method if races(job) else method.spell()
     mark = mark_of(job, method, inputs)
     path = Path(job.run.output or RUNS / default_name(job.path, spelled, RUNS, mark))
-    folder = RunFolder.create(path, first_plan(job, path.name, method, reasons, inputs))
+    plan = first_plan(job, path.name, method, reasons, inputs)
+    folder = RunFolder.create(path, plan)
     if folder.state == "finished" and not job.run.again:
         folder.close()
         return folder, iter(())
-    if folder.state != "resumable" or job.run.again:
+    if job.run.again:
+        folder.forget(plan)
+    elif folder.state != "resumable":
         folder.start_anew()
     return folder, _told(_run(job, folder, data, method, source, begun))
 

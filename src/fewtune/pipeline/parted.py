@@ -10,7 +10,7 @@ import numpy as np
 from fewtune.data.row import Row
 from fewtune.evaluate.answers import Likelihood
 from fewtune.evaluate.slices import Slice, parts_of, slices, slices_of_losses
-from fewtune.tasks.labelled import Labelled
+from fewtune.tasks.labelled import Answered, Labelled
 
 if TYPE_CHECKING:
     from fewtune.models.batches import Marked
@@ -19,16 +19,16 @@ GROUP = "group"  # what the column is called where nobody knows its name
 
 
 def label_slices(
-    task: Labelled, rows: Sequence[Row], probabilities: np.ndarray, group: str | None = None
+    task: Labelled, rows: Sequence[Row], found: Answered, group: str | None = None
 ) -> list[Slice]:
     """The share that is right in every part.
 
     Args:
-        probabilities: (rows, classes).
+        found: what was answered to them.
         group: the group column's name.
     """
     truth = [_several(task.expected(row)) for row in rows]
-    return said_slices(rows, truth, [_several(one) for one in task.answers(probabilities)], group)
+    return said_slices(rows, truth, [_several(one) for one in task.named(found.chosen)], group)
 
 
 def said_slices(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fewtune.base.errors import FewtuneError
 from fewtune.base.events import Event, tell
 from fewtune.data.holdout import first_repeat
 from fewtune.pipeline.contenders import fields_of, start_of
@@ -92,6 +93,7 @@ def race(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, R
 
     contenders = contenders_in(run)
     setting = setting_of(run, bench, examples)
+    _refuse_one_fold(run, setting.folds)
     judge = LabelJudge(bench.task.choice, examples.targets)
     read = texts(run.data.train)
     entrants = entrants_of(setting, contenders, read)
@@ -110,6 +112,20 @@ def race(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, R
     entrants += search.entrants if search else []
     yield from learn_curve(run, entrants, raced, fits)
     return raced
+
+
+def _refuse_one_fold(run: Run, folds: Sequence[np.ndarray]) -> None:
+    """Scores by folds need another fold that the choice is made on.
+
+    Raises:
+        FewtuneError: there is none.
+    """
+    if not run.data.test and len(first_repeat(folds)) < 2:
+        raise FewtuneError(
+            f"of the {len(run.data.train):,} rows only {len(folds[0]):,} can be held out, all in "
+            "one fold, and scores by folds need two; give test rows (--test), a --method, or a "
+            "--group that parts the rows otherwise."
+        )
 
 
 def race_answers(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event, None, None]:

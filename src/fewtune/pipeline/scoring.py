@@ -7,8 +7,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fewtune.base.events import Event, tell
 from fewtune.data.row import Row
 from fewtune.evaluate.classify import positive_class
@@ -24,7 +22,7 @@ from fewtune.record.trouble import writing
 from fewtune.report.card import model_card
 from fewtune.report.diagnosis import told_of
 from fewtune.report.page import write_report
-from fewtune.tasks.labelled import Labelled
+from fewtune.tasks.labelled import Answered, Labelled
 
 if TYPE_CHECKING:
     from fewtune.pipeline.run import Run
@@ -38,15 +36,16 @@ def finish(run: Run, task: Labelled) -> Iterator[Event]:
         run.folder.model, run.chosen.get("device", "auto"), run.chosen.get("bf16")
     )
     probabilities = predictor.probabilities([row["text"] for row in rows])
-    run.folder.write_predictions(predictions(rows, probabilities, task))
-    yield from write_scores(run, task, rows, probabilities, begun)
+    found = task.answered(probabilities)
+    run.folder.write_predictions(predictions(rows, found, task))
+    yield from write_scores(run, task, rows, found, begun)
 
 
 def write_scores(
     run: Run,
     task: Labelled,
     rows: Sequence[Row],
-    probabilities: np.ndarray,
+    found: Answered,
     begun: float,
     where: str = "test rows",
 ) -> Iterator[Event]:
@@ -54,11 +53,11 @@ def write_scores(
 
     Args:
         rows: those that were answered.
-        probabilities: (rows, classes).
+        found: what was answered to them.
         begun: when scoring began.
         where: what the rows are, in a sentence.
     """
-    scores = _scores(run, task, rows, probabilities, where)
+    scores = _scores(run, task, rows, found, where)
     run.seconds["evaluate"] = perf_counter() - begun
     yield tell("scored", scores=scores["test"], gain=scores["gain"])
     run.seconds["total"] = perf_counter() - run.begun
@@ -71,12 +70,10 @@ def write_scores(
     yield tell("finished", verdict=scores["verdict"], seconds=run.seconds["total"])
 
 
-def predictions(
-    rows: Sequence[Row], probabilities: np.ndarray, task: Labelled
-) -> Iterator[dict[str, Any]]:
+def predictions(rows: Sequence[Row], found: Answered, task: Labelled) -> Iterator[dict[str, Any]]:
     """One object a row, in the file's order."""
-    answers = task.answers(probabilities)
-    for row, answer, one in zip(rows, answers, probabilities, strict=True):
+    answers = task.named(found.chosen)
+    for row, answer, one in zip(rows, answers, found.probabilities, strict=True):
         yield {
             "prediction": answer,
             "label": task.expected(row),
@@ -89,12 +86,12 @@ def predictions(
 
 
 def _scores(
-    run: Run, task: Labelled, rows: Sequence[Row], probabilities: np.ndarray, where: str
+    run: Run, task: Labelled, rows: Sequence[Row], answered: Answered, where: str
 ) -> dict[str, Any]:
     """The block that `train --json` prints and `scores.json` holds."""
     own = run.method.spell()
     options = _with_positive(run, task)
-    found = judged(task, rows, task.answered(probabilities), run.baselines, own, options, run.seed)
+    found = judged(task, rows, answered, run.baselines, own, options, run.seed)
     errors: dict[str, Any] = {k: found[k] for k in ("per_class", "confusion") if k in found}
     return {
         "run": str(run.folder.path),
@@ -115,7 +112,7 @@ def _scores(
         "total_parameters": run.facts["total"],
         "train": {"tokens": run.facts.get("tokens", 0)},
         **curve_of(run),
-        "slices": label_slices(task, rows, probabilities, run.job.data.group),
+        "slices": label_slices(task, rows, answered, run.job.data.group),
         **errors,
         "warnings": list(run.warnings),
     }

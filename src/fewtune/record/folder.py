@@ -248,17 +248,30 @@ class RunFolder:
         self._write_lines(LEARNED, rows)
 
     def start_anew(self) -> None:
-        """Forget everything but the plan: for a run that ended before its first checkpoint."""
-        from shutil import rmtree
+        """Forget all but what was decided: for a run that ended before its first checkpoint."""
+        for name in (SCORES, EVENTS_FILE, DATA, PREDICTIONS, ENVIRONMENT, "report.html"):
+            self._remove(self.path / name)
+        self._remove(self.checkpoints)
+        self._remove(self.model)
 
-        with writing(self.path):
-            for name in (SCORES, EVENTS_FILE, DATA, PREDICTIONS, ENVIRONMENT, "report.html"):
-                (self.path / name).unlink(missing_ok=True)
-            for folder in (self.checkpoints, self.model):
-                if folder.exists():
-                    rmtree(folder)
+    def forget(self, plan: Mapping[str, Any]) -> None:
+        """Forget what was decided too: trials, races, learned rows; the plan is a first one."""
+        self.start_anew()
+        self.write_plan(plan)
+        for one in sorted(self.path.iterdir()):
+            if one.name not in (PLAN, LOCK):
+                self._remove(one)
 
     # ---- inside
+
+    def _remove(self, one: Path) -> None:
+        from shutil import rmtree
+
+        with writing(one):
+            if one.is_dir():
+                rmtree(one)
+            else:
+                one.unlink(missing_ok=True)
 
     def _has_verdict(self) -> bool:
         try:

@@ -53,9 +53,9 @@ class Classify(Labelled):
         """One class a row, none where it is unknown."""
         return np.arange(len(self.labels)) == targets[:, None]
 
-    def answers(self, probabilities: np.ndarray) -> list[Any]:
-        """The likeliest label of each row."""
-        return [self.labels[i] for i in probabilities.argmax(axis=1).tolist()]
+    def named(self, chosen: np.ndarray) -> list[Any]:
+        """The label of each row."""
+        return [self.labels[i] for i in chosen.argmax(axis=1).tolist()]
 
     def expected(self, row: Row) -> Any:
         """Its label."""

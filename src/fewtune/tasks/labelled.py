@@ -107,9 +107,13 @@ class Labelled(ABC):
         """Which rows all is right of, (rows,) of yes and no; a label not among ours never is."""
         return self.choice.right(probabilities, self.targets(rows))
 
-    @abstractmethod
     def answers(self, probabilities: np.ndarray) -> list[Any]:
         """What is answered to each row."""
+        return self.named(self.choice.chosen(probabilities))
+
+    @abstractmethod
+    def named(self, chosen: np.ndarray) -> list[Any]:
+        """The answers that are chosen, (rows, classes) of yes and no, by the labels' names."""
 
     @abstractmethod
     def expected(self, row: Row) -> Any:

@@ -95,9 +95,8 @@ class Multilabel(Labelled):
         """Which rows are answered with their labels and no other."""
         return super().right(probabilities, rows) & (self.truth(rows)[:, -1] == 0)
 
-    def answers(self, probabilities: np.ndarray) -> list[Any]:
+    def named(self, chosen: np.ndarray) -> list[Any]:
         """The labels of each row, in the order of `labels`."""
-        chosen = self.choice.chosen(probabilities)
         return [[self.labels[i] for i in np.flatnonzero(one).tolist()] for one in chosen]
 
     def expected(self, row: Row) -> Any:
