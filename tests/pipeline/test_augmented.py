@@ -155,8 +155,6 @@ def test_auto_tries_what_a_writer_makes_and_asks_about_each_row_once(train, serv
     (run.folder.path / "scores.json").unlink()
     assert train(**given, augment_calls=1000, folds=2, max_steps=1).verdict
     assert server.asked == [], "a run that goes on replays what it learned"
-    assert train(**given, augment_calls=1000, folds=2, max_steps=1, again=True).verdict
-    assert len(server.asked) == len(texts), "one that is computed anew asks anew"
 
 
 def test_a_small_model_of_this_machine_writes_too(train, server, tmp_path):

@@ -160,7 +160,8 @@ def test_thresholds_are_chosen_without_the_test_rows_and_replayed(fit, sets, tmp
     assert kept[0] == kept[1]
     assert kept[0].keys() == {"full", "probe"}
     before = one.folder.plan["chosen"]["thresholds"]
-    again = fit("same", max_steps=3, again=True)
+    (one.folder.path / "scores.json").unlink()
+    again = fit("same", max_steps=3)
     assert "trial" not in names_of(again)
     assert again.folder.plan["chosen"]["thresholds"] == before
 
@@ -382,7 +383,8 @@ def test_self_training_learns_sets_of_labels(fit, tmp_path, monkeypatch):
         assert one["labels"]
         assert 0.5 <= one["confidence"] <= 1
     monkeypatch.setattr(self_training, "self_train", None)  # a call of it would fail
-    again = fit("self", **given, again=True)
+    (run.folder.path / "scores.json").unlink()
+    again = fit("self", **given)
     assert list(again.folder.learned) == learned
 
 
