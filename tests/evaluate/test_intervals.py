@@ -130,3 +130,25 @@ def test_a_thousand_resamples_of_3080_rows_and_77_classes_take_less_than_a_secon
     started = time.process_time()
     assert len(intervals(one, 1000)) == 9
     assert time.process_time() - started < 1.5  # 0.2 s here when the cores are free
+
+
+def test_a_class_that_is_seldom_said_has_a_wide_precision():
+    """Five rows were called faulty, all rightly: that says as much as five of five."""
+    truth = [1] * 100 + [0] * 900
+    shares = np.tile([0.9, 0.1], (1000, 1))
+    shares[:5] = [0.1, 0.9]
+    found = intervals(outcome(truth, shares, positive=1))
+    assert found["positive_precision"]["low"] == pytest.approx(wilson(1.0, 5)[0])
+    assert found["macro_precision"]["low"] < 0.8
+    assert found["positive_recall"]["low"] == pytest.approx(wilson(0.05, 100)[0], abs=0.01)
+
+
+def test_intervals_of_a_precision_hold_the_truth_with_few_rows_said():
+    draw, held, draws = np.random.default_rng(0), 0, 120
+    for seed in range(draws):
+        said = draw.random(1000) < 0.007
+        truth = np.where(said, draw.random(1000) < 0.8, draw.random(1000) < 0.1).astype(int)
+        shares = np.where(said[:, None], [0.1, 0.9], [0.9, 0.1])
+        found = intervals(outcome(truth, shares, positive=1), 200, seed)["positive_precision"]
+        held += found["low"] <= 0.8 <= found["high"]
+    assert held >= 0.9 * draws  # 77 % where all 1,000 rows were believed to stand behind it

@@ -122,3 +122,22 @@ def test_what_cannot_be_scored_is_said():
         tags(truth, chosen, shares * np.nan)
     with pytest.raises(ValueError, match="fit"):
         tags(truth, chosen[:, :2], shares)
+
+
+def test_a_rare_label_widens_the_intervals_of_macro_means():
+    truth = np.zeros((1000, 2), dtype=int)
+    truth[:990, 0] = truth[990:, 1] = 1
+    found = score(tags(truth, truth > 0, np.where(truth, 0.9, 0.1)), EvaluateOptions(bootstrap=100))
+    for name in ("macro_f1", "macro_precision", "macro_recall", "mean_average_precision"):
+        assert found[name]["value"] == 1
+        assert 0.85 < found[name]["low"] < 0.93, name
+    assert found["micro_f1"]["low"] > 0.99
+
+
+def test_rows_without_labels_say_nothing_of_recall():
+    truth = np.zeros((1000, 2), dtype=int)
+    truth[:10, 0] = 1
+    found = score(tags(truth, truth > 0, np.where(truth, 0.9, 0.1)), EvaluateOptions(bootstrap=100))
+    for name in ("micro_f1", "micro_precision", "micro_recall"):
+        assert found[name]["low"] < 0.8, name
+    assert found["subset_accuracy"]["low"] > 0.99

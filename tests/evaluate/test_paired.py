@@ -141,3 +141,7 @@ def test_losses_are_compared_row_by_row():
     assert compare_means([], []) == {}
     same = compare_means([1.0] * 20, [1.0] * 20, share=True, count=100)
     assert same["high"] > 0.1
+
+
+def test_no_p_value_is_nothing():
+    assert mcnemar(3000, 0) > 0

@@ -138,3 +138,9 @@ def test_of_a_column_with_many_values_the_most_frequent_are_parts():
     found = parts_of([["a"], ["b"]] * 40, ["x"] * 80, beside=beside)["site"]
     assert len(found) == 50
     assert found["S60"].sum() == 20
+
+
+def test_a_group_column_of_a_name_that_is_taken_keeps_the_other_parts():
+    texts = ["short"] * 10 + ["a much longer text than the others are"] * 10
+    found = parts_of([["a"], ["b"]] * 10, texts, ["x", "x", "y", "y"] * 5, "length")
+    assert {"class", "length", "column length"} <= {*found}

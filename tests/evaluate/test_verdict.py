@@ -96,3 +96,10 @@ def test_every_verdict_is_one_sentence():
         assert said.endswith(".")
         assert ". " not in said
         assert "nan" not in said
+
+
+def test_rows_that_could_have_shown_enough_are_not_asked_for_again():
+    """The gain seen is what the rows could just have shown, and chance hides it all the same."""
+    said = told("lora", 1000, 880, 60, 48)
+    assert "about 1,000 would be needed" not in said
+    assert "the gain may be 3.2 points, which would be worth it, or none; until then" in said

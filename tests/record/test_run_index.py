@@ -7,7 +7,7 @@ from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event
 from fewtune.cli.runs import run_verb
 from fewtune.cli.screen import Screen
-from fewtune.record import Difference, RunFolder, diff, list_runs, paired, remove_run
+from fewtune.record import Difference, RunFolder, diff, index, list_runs, paired, remove_run
 from fewtune.record.index import overlap
 
 TEXTS = ["pump leaks", "no power", "belt torn", "fan loud"]
@@ -227,6 +227,22 @@ def test_the_list_and_the_difference_on_the_terminal(tmp_path, capsys, monkeypat
     told = " ".join(capsys.readouterr().out.split())
     assert "loss 4.50 → 1.25 (1.20-1.30)" in told
     assert "accuracy 75.0 % (65.0-85.0) 12 s" in told
-    assert "On the same 4 test rows b is +100.0 points" in told
+    assert "On the same 4 rows b is +100.0 points" in told
     assert "from a by ROUGE-L" in told
     assert "loss per token" in told
+
+
+def test_a_run_that_is_removed_while_it_is_listed_is_left_out(tmp_path, monkeypatch):
+    run(tmp_path, "stays")
+    monkeypatch.setattr(index, "runs_in", lambda root: [root / "gone", root / "stays"])
+    assert [one.name for one in list_runs(tmp_path)] == ["stays"]
+
+
+@pytest.mark.parametrize(
+    "broken", [{"seconds": 5}, {"gain": [1]}, {"test": {"accuracy": 0.5}}, {"rows": "many"}]
+)
+def test_scores_that_somebody_edited_do_not_hide_the_other_runs(broken, tmp_path):
+    run(tmp_path, "good")
+    edited = run(tmp_path, "edited")
+    edited.write_scores(edited.scores | broken)
+    assert {one.name for one in list_runs(tmp_path)} == {"good", "edited"}

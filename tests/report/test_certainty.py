@@ -109,3 +109,14 @@ def test_the_page_shows_both_pictures(twelve):
     assert page.count('<svg class="chart"') == 2
     assert "If the least certain 20 % go to a person" in page
     assert "The calibration error is" in page
+
+
+def test_of_equally_sure_rows_none_comes_first():
+    """A model that is endlessly sure of every row: whom a person sees is left to chance."""
+    for hits in ([True] * 80 + [False] * 20, [False] * 20 + [True] * 80):
+        rest = kept_when([(1.0, hit) for hit in hits], 0.2)
+        assert (rest.rows, rest.right, rest.caught) == (80, pytest.approx(0.8), 4)
+    surer = [(0.9, True)] * 50 + [(0.6, False)] * 25 + [(0.6, True)] * 25
+    rest = kept_when(surer, 0.3)
+    assert rest.right == pytest.approx((50 + 10) / 70)
+    assert rest.caught == 15

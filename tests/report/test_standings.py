@@ -1,6 +1,6 @@
 """The words around a comparison's table."""
 
-from fewtune.report.standings import scenes_of
+from fewtune.report.standings import _of_steps, scenes_of
 
 
 def test_a_scene_is_told_once_a_method_and_not_of_the_untouched_model():
@@ -10,3 +10,11 @@ def test_a_scene_is_told_once_a_method_and_not_of_the_untouched_model():
         {"method": "lora", "scene": "one GPU"},
     ]
     assert scenes_of({"methods": lines}) == [("lora", "one GPU")]
+
+
+def test_a_change_that_could_not_be_fitted_is_not_called_worse():
+    steps = [
+        {"name": "learning_rate=10", "said": "worse", "state": "failed"},
+        {"name": "dropout=0.5", "said": "worse", "state": "whole"},
+    ]
+    assert _of_steps({"steps": steps}) == "Of 2 changes, worse: `dropout=0.5`."

@@ -138,12 +138,14 @@ def _exists(path: Path) -> bool:
 
 
 def _one(row: Mapping[str, Any], most: int = 5) -> str:
+    from rich.cells import cell_len
+
     if "probability" not in row:  # what answers in words is as sure as its words
         return row["prediction"] or f"no label in the answer {row['answer']!r}"
     ranked = sorted(row["probability"].items(), key=lambda item: -item[1])[:most]
     named = [(_short(label), share) for label, share in ranked]
-    wide = max(len(label) for label, _ in named)
-    lines = [f"{label:<{wide}}  {share:6.1%}" for label, share in named]
+    wide = max(cell_len(label) for label, _ in named)  # a Chinese letter takes two columns
+    lines = [f"{label}{' ' * (wide - cell_len(label))}  {share:6.1%}" for label, share in named]
     if isinstance(row["prediction"], list):  # the likeliest are not what is answered
         lines.insert(0, "; ".join(map(_short, row["prediction"])) or "no label")
     return "\n".join(lines)

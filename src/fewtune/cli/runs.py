@@ -162,12 +162,19 @@ def _diff(words: list[str], root: Path, screen: Screen) -> None:
     screen.out.print(table)
     if both:
         print(
-            f"On the same {both.rows:,} test rows {b.name} is {both.difference * 100:+.1f} points "
+            f"On the same {both.rows:,} rows {b.name} is {both.difference * 100:+.1f} points "
             f"({both.low * 100:.1f} to {both.high * 100:.1f}) from {a.name} by "
             f"{metric_name(both.by)}; p = {both.p:.2g}."
         )
     else:
-        print("The two were scored on different test rows, so they cannot be paired row by row.")
+        print(_why_unpaired(a, b))
+
+
+def _why_unpaired(a: RunFolder, b: RunFolder) -> str:
+    """Why two runs cannot be compared row by row."""
+    if missing := [one.name for one in (a, b) if not one.scores]:
+        return f"{' and '.join(missing)}: not scored yet, so there is nothing to compare."
+    return "The two were scored on different rows, so they cannot be paired row by row."
 
 
 def _remove(words: list[str], root: Path, screen: Screen) -> None:

@@ -20,8 +20,6 @@ SHOWN = {
 }  # fmt: skip
 BY_THEMSELVES = ("class", "length")  # what rows are divided by without any column
 TRANSPOSED = ("generate",)
-#: Metrics that are no share of anything.
-NO_SHARE = ("log_loss", "mcc", "ece", "loss", "perplexity", "bleu", "chrf", "length_ratio")
 TRY = {
     "classify": 'predict {} "some text"',
     "multilabel": 'predict {} "some text"',
@@ -139,11 +137,13 @@ def show_evaluation(screen: Screen, found: Mapping[str, Any]) -> None:
 
 
 def _cell(metric: str, value: Mapping[str, float] | None) -> str:
-    """`71.4 % (62.5-79.0)`; losses and correlations keep their scale."""
+    """`71.4 % (62.5-79.0)`; losses, correlations and metrics of one's own keep their scale."""
+    from fewtune.report.words import is_share
+
     if value is None:
         return "-"
     numbers = value["value"], value["low"], value["high"]
-    if metric in NO_SHARE:
+    if not is_share(metric):
         return "{:.3f} ({:.2f}-{:.2f})".format(*numbers)
     return "{:.1f} % ({:.1f}-{:.1f})".format(*(100 * n for n in numbers))
 

@@ -64,6 +64,7 @@ class Sums:
         bounded: the range is the metric's own, no stand-in for few rows.
         higher_is_better: None for what is neither.
         yes_or_no: every row is 0 or 1.
+        behind: how many rows really stand behind the metric; None for all.
     """
 
     rows: Floats
@@ -72,6 +73,7 @@ class Sums:
     bounded: bool = True
     higher_is_better: bool | None = True
     yes_or_no: bool = False
+    behind: float | None = None
 
     @property
     def counted(self) -> Any:

@@ -167,6 +167,8 @@ def _beside(scores: Scores, before: Scores, primary: str) -> str:
 def _unseen(change: Mapping[str, float], rows: int, primary: str) -> str:
     if rows < FEWEST:
         return f"{p_words(change['p'])}, and {rows:,} rows are too few to show any"
+    if change["value"] == change["detectable"] == 0:
+        return f"{p_words(change['p'])}, for it is the same on every row"
     if abs(change["value"]) >= change["detectable"]:  # a few rows far from the others hide it
         return f"{p_words(change['p'])}, for the rows differ too much among themselves"
     said = f"{p_words(change['p'])}, and {rows:,} rows could have shown "

@@ -276,13 +276,16 @@ class Metric:
         range: its smallest and its largest value.
         higher_is_better: False for losses.
         weighs: "rows" if every row weighs the same, "classes" if every class does, "positive" if
-            only rows of the positive class count: how many rows really stand behind the number.
+            only the positive class counts.
+        over: the rows of a class that its part is a share of: its "true" ones, those "said" to be
+            it, or "both". With `weighs` it tells how many rows really stand behind the number.
     """
 
     function: Callable[[Tally], Floats]
     range: tuple[float, float] = (0.0, 1.0)
     higher_is_better: bool = True
     weighs: str = "rows"
+    over: str = "true"
 
     @property
     def bounded(self) -> bool:
@@ -297,15 +300,15 @@ class Metric:
 METRICS: dict[str, Metric] = {
     "accuracy": Metric(accuracy),
     "balanced_accuracy": Metric(balanced_accuracy, weighs="classes"),
-    "macro_f1": Metric(macro_f1, weighs="classes"),
+    "macro_f1": Metric(macro_f1, weighs="classes", over="both"),
     "weighted_f1": Metric(weighted_f1),
-    "macro_precision": Metric(macro_precision, weighs="classes"),
+    "macro_precision": Metric(macro_precision, weighs="classes", over="said"),
     "macro_recall": Metric(macro_recall, weighs="classes"),
     "mcc": Metric(mcc, range=(-1.0, 1.0)),
     "log_loss": Metric(log_loss, range=(0.0, float(-np.log(SMALLEST))), higher_is_better=False),
     "ece": Metric(ece, higher_is_better=False),
-    "positive_f1": Metric(positive_f1, weighs="positive"),
-    "positive_precision": Metric(positive_precision, weighs="positive"),
+    "positive_f1": Metric(positive_f1, weighs="positive", over="both"),
+    "positive_precision": Metric(positive_precision, weighs="positive", over="said"),
     "positive_recall": Metric(positive_recall, weighs="positive"),
 }
 
@@ -313,17 +316,28 @@ METRICS: dict[str, Metric] = {
 def effective_rows(metric: Metric, one: Outcome) -> float:
     """How many rows stand behind a metric.
 
-    A mean over K classes of n_k rows has the variance of K^2 / sum(1 / n_k) rows: with 990 and 10
-    rows that is 40, not 1,000.
-
     >>> one = outcome([0] * 990 + [1] * 10, np.tile([0.6, 0.4], (1000, 1)))
-    >>> round(effective_rows(METRICS["macro_f1"], one), 1)
+    >>> round(effective_rows(METRICS["macro_recall"], one), 1)
     39.6
     """
-    by_class = np.bincount(one.truth).astype(float)
-    if metric.weighs == "positive" and one.positive is not None:
-        return max(float((one.truth == one.positive).sum()), 1.0)
+    if metric.weighs == "rows":
+        return float(len(one))
+    true, said = (np.bincount(k, minlength=one.classes + 1) for k in (one.truth, one.predicted))
+    by_class = {"true": true, "said": said, "both": (true + said) / 2}[metric.over]
     if metric.weighs == "classes":
-        by_class = by_class[by_class > 0]
-        return float(len(by_class) ** 2 / (1 / by_class).sum())
-    return float(len(one))
+        return rows_behind(by_class)
+    return max(float(by_class[one.positive]), 1.0) if one.positive is not None else float(len(one))
+
+
+def rows_behind(by_class: ArrayLike) -> float:
+    """How many rows stand behind a mean over classes.
+
+    Of K classes of n_k rows it has the variance of K^2 / sum(1 / n_k) rows: with 990 and 10 rows
+    that is 40, not 1,000.
+
+    >>> round(rows_behind([990, 10, 0]), 1)
+    39.6
+    """
+    known = np.asarray(by_class, dtype=np.float64)
+    known = known[known > 0]
+    return float(len(known) ** 2 / (1 / known).sum()) if len(known) else 1.0

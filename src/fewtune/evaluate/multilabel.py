@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from fewtune.evaluate.intervals import (
     sum_draws,
     wilson,
 )
-from fewtune.evaluate.metrics import SMALLEST, Floats
+from fewtune.evaluate.metrics import SMALLEST, Floats, rows_behind
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.paired import Comparison, against_best, compare_right, compare_sums
 
@@ -95,16 +96,18 @@ def boiled(one: Tags) -> dict[str, Sums]:
     known, said = truth[:, :-1] > 0, chosen[:, :-1]
     own = np.where(known, one.probabilities, 1 - one.probabilities).clip(SMALLEST)
     wrong = (known != said).sum(axis=1) + truth[:, -1]
+    given, true = chosen.sum(axis=0), truth.sum(axis=0)
+    labelled, told = truth.any(axis=1), chosen.any(axis=1)
     return {
-        "micro_f1": Sums(totals, _micro_f1),
-        "macro_f1": Sums(by_class, _macro_f1),
+        "micro_f1": Sums(totals, _micro_f1, behind=_count(labelled | told)),
+        "macro_f1": Sums(by_class, _macro_f1, behind=rows_behind((given + true) / 2)),
         "samples_f1": _mean(_row_f1(totals)),
         "subset_accuracy": _mean(wrong == 0, yes_or_no=True),
         "hamming_loss": _mean(wrong.clip(max=known.shape[1]) / known.shape[1], falls=True),
-        "micro_precision": Sums(totals, lambda sums: _over(sums[:, 0], sums[:, 1])),
-        "micro_recall": Sums(totals, lambda sums: _over(sums[:, 0], sums[:, 2])),
-        "macro_precision": Sums(by_class, lambda sums: _macro(sums, 1)),
-        "macro_recall": Sums(by_class, lambda sums: _macro(sums, 2)),
+        "micro_precision": Sums(totals, partial(_micro, by=1), behind=_count(told)),
+        "micro_recall": Sums(totals, partial(_micro, by=2), behind=_count(labelled)),
+        "macro_precision": Sums(by_class, partial(_macro, by=1), behind=rows_behind(given)),
+        "macro_recall": Sums(by_class, partial(_macro, by=2), behind=rows_behind(true)),
         "log_loss": _mean((-np.log(own)).mean(axis=1), falls=True, range=NATS, bounded=False),
     }
 
@@ -123,7 +126,9 @@ def score(one: Tags, options: EvaluateOptions | None = None, seed: int = 0) -> d
     found = {name: _interval(sums, count, seed) for name, sums in boiled(one).items()}
     ranked = precision_draws(one, count, seed)
     if not np.isnan(ranked.value):
-        found[MEAN_PRECISION] = _bounded(ranked, len(one))
+        found[MEAN_PRECISION] = _bounded(
+            ranked, len(one), rows_behind(one.truth[:, :-1].sum(axis=0))
+        )
     return found
 
 
@@ -135,15 +140,17 @@ def _interval(sums: Sums, count: int, seed: int) -> Interval:
     draws = sum_draws(sums.rows, sums.function, count, seed)
     assert sums.range is not None
     if sums.bounded or rows < FEW:
-        return _bounded(draws, rows, sums.range)
+        return _bounded(draws, rows, sums.behind or rows, sums.range)
     return _told(draws.value, bca(draws))
 
 
-def _bounded(draws: Draws, rows: int, ends: tuple[float, float] = (0.0, 1.0)) -> Interval:
+def _bounded(
+    draws: Draws, rows: int, behind: float, ends: tuple[float, float] = (0.0, 1.0)
+) -> Interval:
     if rows < FEW:
         return _told(draws.value, ends)
     low, high = bca(draws)
-    floor, ceiling = plus_four(draws, rows, ends)
+    floor, ceiling = plus_four(draws, behind, ends)
     return _told(draws.value, (min(low, floor), max(high, ceiling)))
 
 
@@ -281,6 +288,14 @@ def _mean(values: ArrayLike, falls: bool = False, **known: Any) -> Sums:
 def _over(above: Floats, below: Floats) -> Floats:
     """Division in which x / 0 is 0."""
     return np.divide(above, below, out=np.zeros_like(above, dtype=float), where=below > 0)
+
+
+def _micro(sums: Floats, by: int) -> Floats:
+    return _over(sums[:, 0], sums[:, by])
+
+
+def _count(rows: Any) -> float:
+    return max(float(np.sum(rows)), 1.0)
 
 
 def _micro_f1(sums: Floats) -> Floats:

@@ -10,6 +10,7 @@ loss minus the model's.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import sqrt
 from typing import Any
@@ -136,13 +137,16 @@ def mcnemar(won: int, lost: int) -> float:
 
     >>> round(mcnemar(10, 2), 4), mcnemar(0, 0), mcnemar(4, 4)
     (0.0225, 1.0, 1.0)
+    >>> mcnemar(2000, 0) > 0  # and not below what a number can say
+    True
     """
     from scipy.stats import binom
 
     if won == lost:
         return 1.0
     fewer, total = min(won, lost), won + lost
-    return float(2 * binom.cdf(fewer, total, 0.5) - binom.pmf(fewer, total, 0.5))
+    p = 2 * binom.cdf(fewer, total, 0.5) - binom.pmf(fewer, total, 0.5)
+    return max(float(p), sys.float_info.min)
 
 
 def bonett_price(won: int, lost: int, rows: int) -> tuple[float, float]:

@@ -182,7 +182,7 @@ def parts_of(
         found["length"] = lengths
     known = [() if one in (None, "") else (str(one),) for one in groups]
     if 1 < len({one for one in known if one}) <= MOST_VALUES:
-        found[column] = _by_value(known)
+        found[f"column {column}" if column in found else column] = _by_value(known)
     for name in dict.fromkeys(key for one in beside for key in one):
         said = [one.get(name) for one in beside]
         often = {value for value, _ in Counter(filter(None, said)).most_common(MOST_VALUES)}

@@ -129,13 +129,17 @@ def _as_good(method: str, gain: Mapping[str, Any], primary: str) -> str:
 
 def _too_few(method: str, gain: Mapping[str, Any], primary: str, rows: int, worth: float) -> str:
     over, target = gain["over"], max(gain["value"], worth)
-    needed = rounded(rows * max(gain["detectable"] / target, 1.0) ** 2)
     cheaper = min((method, over), key=_rank)
+    if gain["detectable"] > target:
+        needed = rounded(rows * (gain["detectable"] / target) ** 2)
+        why = f"they could only have shown {_apart(gain['detectable'], primary)}, and about "
+        why += f"{needed:,} would be needed for {_apart(target, primary)}"
+    else:
+        why = f"the gain may be {_apart(gain['high'], primary)}, which would be worth it, or none"
     return (
         f"; the difference to {name_of(over)}, {_signed(gain, primary)}, is within noise "
-        f"({p_words(gain['p'])}), but {rows:,} rows are too few to tell: they could only have "
-        f"shown {_apart(gain['detectable'], primary)}, and about {needed:,} would be needed for "
-        f"{_apart(target, primary)}; until then prefer {name_of(cheaper)}, which {_cost(cheaper)}."
+        f"({p_words(gain['p'])}), but {rows:,} rows are too few to tell: {why}; until then prefer "
+        f"{name_of(cheaper)}, which {_cost(cheaper)}."
     )
 
 

@@ -36,6 +36,7 @@ class About:
         labels: class names in the order of the logits; none where the model speaks.
         thresholds: of the labels, where a text may have several; the likeliest is the answer else.
         least: 1 where every text has one of several labels at least.
+        positive: of two labels the one that scores are about; empty where there are not two.
         max_length: tokens kept of a text, virtual tokens not counted.
         base: the model option that names the pretrained model, absolute where it is a folder.
         base_fingerprint: of the pretrained files, so that another base is noticed.
@@ -59,6 +60,7 @@ class About:
     silent: list[int] | None = None
     thresholds: list[float] | None = None
     least: int = 0
+    positive: str = ""
     version: int = 1
 
     @property

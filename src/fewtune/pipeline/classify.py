@@ -57,12 +57,13 @@ def classify(run: Run) -> Iterator[Event]:
 def task_of(run: Run) -> Labelled:
     """The task with the labels and class weights of the training rows."""
     options = run.job.train
-    return LABELLED[run.job.task].of_rows(
+    task = LABELLED[run.job.task].of_rows(
         run.data.labels,
         run.data.train,
         options.class_weights == "balanced",
         options.label_smoothing_factor,
     )
+    return task.looking_for(run.job.evaluate.positive)
 
 
 def _count(run: Run, task: Labelled) -> Generator[Event, None, Labelled]:

@@ -89,6 +89,8 @@ def evaluate_file(
     table = read_rows(Path(path), task.reads, task.reading(data))
     probabilities = predictor.probabilities([row["text"] for row in table.rows])
     answered = task.answered(probabilities)
+    if options.positive is None and about.positive:  # as the run scored, whatever this file holds
+        options = options.model_copy(update={"positive": about.positive})
     found = judged(task, table.rows, answered, {}, about.method, options, run.seed)
     return {
         "run": str(folder),
@@ -96,6 +98,7 @@ def evaluate_file(
         "task": about.task,
         "method": about.method,
         "primary": task.primary,
+        **({"positive": options.positive} if options.positive else {}),
         "rows": table.ledger.counts(),
         **{name: one for name, one in found.items() if name not in ("baselines", "gain")},
         "slices": label_slices(task, table.rows, answered, data.group),

@@ -317,7 +317,7 @@ def evaluate_prompt(
         sums = text_sums(read, examples, resolve_metrics(options.metric))
         return told | {"test": score_answers(sums, options, run.seed)} | notes
     truth, found = Classify(labels).targets(rows), one_hot(read, labels)
-    positive = positive_class(truth, labels, options.positive)
+    positive = positive_class(truth, labels, options.positive or about.positive or None)
     block = score_labels(truth, found, positive, options, run.seed)
     parts = {"slices": _slices(rows, read, reading.group)}
     return told | {"test": block} | by_class(truth, found, labels) | parts | notes

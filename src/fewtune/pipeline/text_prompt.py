@@ -88,7 +88,8 @@ def text_prompt(run: Run) -> Iterator[Event]:
         run.facts["trainable"] = run.facts["total"] = 0
         name = full_name(run.job.model.model)
         groups = [stratum(row) for row in desk.rows]
-        yield from run.save(lambda place: save(place, prompt, desk.examples, groups, name))
+        positive = run.job.evaluate.positive
+        yield from run.save(lambda at: save(at, prompt, desk.examples, groups, name, positive))
         yield from _finish(run, desk)
     except KeyboardInterrupt:
         raise Interrupted("stopped; what was answered is kept.") from None

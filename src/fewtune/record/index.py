@@ -61,8 +61,11 @@ def list_runs(root: Path | str) -> list[Summary]:
         known = {row[0]: row for row in index.execute("SELECT name, stamp, summary FROM runs")}
         rows, summaries = {}, []
         for folder in runs_in(root):
-            stamp = _stamp(folder)
-            summary = _remembered(folder, known.get(folder.name), stamp) or _summary(folder)
+            try:
+                stamp = _stamp(folder)
+                summary = _remembered(folder, known.get(folder.name), stamp) or _summary(folder)
+            except FileNotFoundError:  # removed by another process since it was listed
+                continue
             summaries.append(summary)
             if summary.state == "finished":
                 rows[folder.name] = (folder.name, stamp, json.dumps(asdict(summary)))
@@ -166,31 +169,37 @@ def _summary(folder: Path) -> Summary:
     except FewtuneError:
         plan, scores, state = {}, {}, "broken"  # type: ignore[assignment]
     primary = scores.get("primary")
-    score = (scores.get("test") or {}).get(primary) or {}
+    score = _part(_part(scores, "test"), primary)
     return Summary(
         name=run.name,
         folder=str(run.path),
         task=scores.get("task") or plan.get("task"),
-        method=scores.get("method") or (plan.get("method") or {}).get("name"),
+        method=scores.get("method") or _part(plan, "method").get("name"),
         model=_base(plan),
         primary=primary,
         value=score.get("value"),
         low=score.get("low"),
         high=score.get("high"),
         state=state,
-        seconds=(scores.get("seconds") or {}).get("total"),
+        seconds=_part(scores, "seconds").get("total"),
         time=time,
-        rows=(scores.get("rows") or {}).get("kept"),
+        rows=_part(scores, "rows").get("kept"),
         before=_before(scores),
     )
 
 
 def _before(scores: Mapping[str, Any]) -> float | None:
     """The untouched model's score, where the run was measured against it."""
-    if (scores.get("gain") or {}).get("over") != "before":
+    if _part(scores, "gain").get("over") != "before":
         return None
-    block = (scores.get("baselines") or {}).get("before") or {}
-    return (block.get(scores.get("primary")) or {}).get("value")
+    block = _part(_part(scores, "baselines"), "before")
+    return _part(block, scores.get("primary")).get("value")
+
+
+def _part(of: Mapping[str, Any], name: Any) -> Mapping[str, Any]:
+    """A mapping within a mapping; empty where there is none: people edit files."""
+    found = of.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 # ---- two runs side by side

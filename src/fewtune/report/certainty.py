@@ -149,10 +149,14 @@ def kept_when(found: Sequence[Answer], share: float) -> Kept:
 
     ranked = sorted(found, key=lambda one: -one[0])
     rows = len(ranked) - round(share * len(ranked))
-    hits = sum(right for _, right in ranked[:rows])
+    last = ranked[rows - 1][0]
+    surer = [right for sure, right in ranked if sure > last]
+    equal = [right for sure, right in ranked if sure == last]
+    # of equally sure rows none comes first: as many are right as in the mean
+    hits = sum(surer) + (rows - len(surer)) * sum(equal) / len(equal)
     wrong = len(ranked) - sum(right for _, right in ranked)
     low, high = wilson(hits / rows, rows)
-    return Kept(share, rows, hits / rows, low, high, wrong - (rows - hits))
+    return Kept(share, rows, hits / rows, low, high, round(wrong - (rows - hits)))
 
 
 def rejection(found: Sequence[Answer]) -> list[Kept]:
@@ -180,6 +184,11 @@ def rejection_words(facts: Facts) -> str:
 
 
 def _percent(share: float) -> str:
-    """As few decimals as tell it from all and from none."""
-    near = 0.005 > min(share, 1 - share) > 0
-    return f"{100 * share:.{1 if near else 0}f} %"
+    """As few decimals as tell it from all and from none.
+
+    >>> _percent(0.5), _percent(0.997), _percent(0.9997), _percent(1.0)
+    ('50 %', '99.7 %', '99.97 %', '100 %')
+    """
+    away = min(share, 1 - share)
+    decimals = next((k for k in range(4) if away == 0 or away >= 0.5 * 10 ** -(k + 2)), 4)
+    return f"{100 * share:.{decimals}f} %"

@@ -102,9 +102,11 @@ def plain(text: str) -> str:
 
     >>> plain("a\\n``` <b>")
     'a \\\\`\\\\`\\\\` \\\\<b>'
+    >>> plain("bearing_wear __other__")
+    'bearing_wear \\\\_\\\\_other\\\\_\\\\_'
     """
     text = " ".join(words.clean(text).split())
-    return re.sub(r"([\\`<*\[\]|])", r"\\\1", text)
+    return re.sub(r"([\\`<*\[\]|~&]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 
 
 def cell(text: str) -> str:

@@ -177,7 +177,8 @@ def quickest(lines: Sequence[Line]) -> Line:
 
 
 def _named(lines: Sequence[Line], said: str) -> list[str]:
-    return [f"`{one['name']}`" for one in lines if one["said"] == said]
+    whole = [one for one in lines if one["state"] == "whole"]
+    return [f"`{one['name']}`" for one in whole if one["said"] == said]
 
 
 def _of_methods(told: Line) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -23,7 +23,14 @@ UNKNOWN = -1  # the index of a label that the training rows do not have
 
 @dataclass(frozen=True)
 class Classify(Labelled):
-    """What a text is about, out of a closed set of labels. Targets are class indices."""
+    """What a text is about, out of a closed set of labels. Targets are class indices.
+
+    Attributes:
+        positive: of two labels the one that is looked for, the rarer of the training rows, the
+            second of equals; empty where there are not two.
+    """
+
+    positive: str = ""
 
     name: ClassVar[str] = "classify"
     reads: ClassVar[tuple[Role, ...]] = (Role("text"), Role("label"))
@@ -38,11 +45,18 @@ class Classify(Labelled):
     def of_rows(
         cls, labels: tuple[str, ...], rows: Sequence[Row], balanced: bool, label_smoothing: float
     ) -> Self:
-        """The task with the labels and class weights of the training rows."""
-        task = cls(labels, None, label_smoothing)
-        if not balanced:
-            return task
-        return cls(labels, balanced_weights(task.targets(rows), len(labels)), label_smoothing)
+        """The task with the labels, the class weights and the positive class of training rows."""
+        targets = cls(labels).targets(rows)
+        weights = balanced_weights(targets, len(labels)) if balanced else None
+        return cls(labels, weights, label_smoothing, rarer(targets, labels))
+
+    def looking_for(self, label: str | None) -> Self:
+        """With this positive class; None leaves it as it is."""
+        return self if label is None else replace(self, positive=label)
+
+    def telling(self) -> dict[str, Any]:
+        """Labels, and which is the positive one."""
+        return {"labels": list(self.labels), "positive": self.positive}
 
     def targets(self, rows: Sequence[Row]) -> np.ndarray:
         """Class indices, (rows,); UNKNOWN for labels that are not among `labels`."""
@@ -99,6 +113,18 @@ class Classify(Labelled):
         """The likeliest class, where it is likely enough."""
         sure = probabilities.max(1)
         return probabilities.argmax(1), sure, sure >= least
+
+
+def rarer(targets: np.ndarray, labels: Sequence[str]) -> str:
+    """Of two labels the rarer one, the second of equals; empty where there are not two.
+
+    >>> rarer(np.array([0, 0, 1]), ["ok", "faulty"]), rarer(np.array([0, 1]), ["ok", "faulty"])
+    ('faulty', 'faulty')
+    """
+    if len(labels) != 2:
+        return ""
+    rows = np.bincount(targets[targets != UNKNOWN], minlength=2)
+    return labels[0 if rows[0] < rows[1] else 1]
 
 
 def balanced_weights(targets: np.ndarray, classes: int) -> tuple[float, ...]:

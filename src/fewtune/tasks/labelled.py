@@ -79,6 +79,10 @@ class Labelled(ABC):
         """The task that a saved model's `About` tells of."""
         return cls(tuple(labels))
 
+    def looking_for(self, label: str | None) -> Self:
+        """The task with another positive class than its own, where there is one."""
+        return self
+
     def telling(self) -> dict[str, Any]:
         """What a saved model's `About` must tell of the task."""
         return {"labels": list(self.labels)}

@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fewtune.base.errors import UsageError
 from fewtune.base.files import at, write_atomic
 from fewtune.methods.artefact import About
@@ -25,6 +27,7 @@ from fewtune.models.writer import (
     local_writer,
     without_thoughts,
 )
+from fewtune.tasks.classify import rarer
 from fewtune.trials.options import TextPrompt
 from fewtune.trials.prompt import Example, Prompt, as_json
 
@@ -147,7 +150,12 @@ class Prompted:
 
 
 def save(
-    folder: Path, prompt: Prompt, pool: Sequence[Example], groups: Sequence[str], model: str
+    folder: Path,
+    prompt: Prompt,
+    pool: Sequence[Example],
+    groups: Sequence[str],
+    model: str,
+    positive: str | None = None,
 ) -> About:
     """Write the artefact: `fewtune.json`, the rows that are shown, and a sheet for people.
 
@@ -156,7 +164,10 @@ def save(
         pool: the training rows.
         groups: of each its label, or whatever demonstrations should differ in.
         model: that the prompt was searched for, as `full_name` gives it.
+        positive: of two labels the one that scores are about; where not given the rarer one.
     """
+    labels = list(prompt.labels)
+    targets = np.array([labels.index(one.answer) for one in pool if one.answer in labels], int)
     rows: Sequence[Example] = ()
     if prompt.how == "nearest":
         rows = pool
@@ -167,7 +178,8 @@ def save(
         task="classify" if prompt.labels else "generate",
         method=TextPrompt.name,
         options=as_json(prompt),
-        labels=list(prompt.labels),
+        labels=labels,
+        positive=positive or rarer(targets, labels),
         base=model,
         template="" if prompt.labels else OWN,
     )
