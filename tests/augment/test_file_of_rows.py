@@ -74,12 +74,33 @@ def test_capitals_among_other_words_are_codes():
         ("the lamp never goes out again", "never"),
         ("水泵不能启动而且轴承没有发热", "不能"),
         ("压力表无显示并且阀门未关闭", "未"),
+        ("the pump doesnt start at all", "doesnt"),
+        ("the valve wasnt closed at all", "wasnt"),
+        ("故障并非由于水泵漏油引起", "并非"),
+        ("温度升高绝非正常现象", "绝非"),
     ],
 )
 def test_a_negation_is_never_taken_out_or_moved(text, negation):
     found = cut(text, lambda word: False)
     for k in found.free:
         assert negation not in found.pieces[k]
+    assert len(found.free) >= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("水泵三次跳闸以后停机", "三次"),
+        ("二号车间照明一直闪烁", "二号"),
+        ("bearing at 85 °C since monday", "°C"),
+        ("PUMP RUNS AT 1500 RPM AND LEAKS", "RPM"),
+        ("PRESSURE FELL BELOW 40 PSI AGAIN", "PSI"),
+    ],
+)
+def test_numerals_and_units_are_never_taken_out_or_changed(text, kept):
+    found = cut(text, lambda word: False)
+    assert kept in found.pieces
+    assert kept not in [found.pieces[k] for k in found.free]
     assert len(found.free) >= 2
 
 

@@ -22,6 +22,13 @@ def test_two_columns_are_read_with_tab_or_comma(tmp_path):
     assert read_lexicon(str(path))["hot"] == ("warm",)
 
 
+@pytest.mark.parametrize("head", ["word,synonym", "Word\tSynonym 1\tSynonym 2", "词语，同义词"])
+def test_a_header_is_no_pair_of_synonyms(tmp_path, head):
+    path = tmp_path / "words.csv"
+    path.write_text(f"{head}\npump,compressor\n", encoding="utf-8")
+    assert set(read_lexicon(str(path))) == {"pump", "compressor"}
+
+
 def test_wordnet_s_files_are_read(tmp_path):
     line = "00001740 03 n 03 noise 0 dissonance 0 loud_sound 0 001 @ 00001930 n 0000 | a gloss"
     (tmp_path / "data.noun").write_text(f"  1 licence\n{line}\n", encoding="utf-8")

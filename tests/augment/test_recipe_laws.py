@@ -123,6 +123,13 @@ def test_texts_with_nothing_to_change_are_no_trouble(name, text):
         assert isinstance(strongest.text(text, Random(seed), CONTEXT), str)
 
 
+def test_the_marks_inside_a_number_keep_their_width():
+    said = "出口压力只有3.5兆帕,转速1,000转以下:操作工12:30停机."
+    turned = recipe("case").text(said, Random(0), CONTEXT)
+    assert turned == "出口压力只有3.5兆帕，转速1,000转以下：操作工12:30停机。"
+    assert recipe("case").text(turned, Random(0), CONTEXT) == said
+
+
 # --- the guard -----------------------------------------------------------------------------------
 
 

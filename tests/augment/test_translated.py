@@ -57,6 +57,7 @@ def test_all_rows_are_translated_in_one_call():
         ("moved 5 mm", "moved 5.2 mm"),
         ("moved 5 mm", "moved 5 cm"),
         ("轴承温度85℃", "轴承温度很高"),
+        ("bearing at 85 °C", "the bearing has 85"),
         ("part 6204-2RS is worn", "part 6204 is worn"),
         ("the DE side", "the side"),
         ("the gearbox is hot", "the transmission is hot"),
@@ -75,6 +76,10 @@ def test_a_row_whose_number_code_unit_or_protected_word_is_lost_is_dropped(text,
         ("轴承温度85℃", "轴承的温度是85℃"),
         ("the gearbox is hot", "hot is the gearbox"),
         ("A pump is hot", "the pump runs hot"),  # no ampere
+        ("bearing at 85 °C", "the bearing has 85°C"),
+        ("bearing at 85 °C", "the bearing has 85℃"),
+        ("PUMP RUNS AT 1500 RPM", "the pump runs at 1500 rpm"),
+        ("水泵三次跳闸", "水泵跳闸3次"),
     ],
 )
 def test_a_row_that_keeps_them_is_kept(text, new):

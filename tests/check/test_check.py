@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import fewtune
 from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.check.private import mask
 from fewtune.cli import main
 
 
@@ -184,6 +185,39 @@ def test_numbers_that_are_no_secrets_are_left_alone(lint):
     ]  # fmt: skip
     done = lint([*FAULTS, *((text, "pump") for text in texts)], select="private")
     assert done.findings == []
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("发邮件到zhang@qq.com。", "发邮件到[E-MAIL]。"),
+        ("Tel.13812345678", "Tel.[TELEPHONE]"),
+        ("Tel13812345678", "Tel[TELEPHONE]"),
+        ("王工-13812345678", "王工-[TELEPHONE]"),
+        ("13812345678-王工", "[TELEPHONE]-王工"),
+        ("8613812345678", "[TELEPHONE]"),
+        ("电话１３８１２３４５６７８，急", "电话[TELEPHONE]，急"),
+        ("(010)12345678", "[TELEPHONE]"),
+        ("（010）12345678", "[TELEPHONE]"),
+        ("021-12345678-801", "[TELEPHONE]"),
+        ("+49 30 1234 5678", "[TELEPHONE]"),
+        ("密钥sk-abcDEF1234567890abcdef", "密钥[KEY]"),
+    ],
+)
+def test_what_is_private_is_masked_whatever_stands_beside_it(text, masked):
+    assert mask(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "risk-assessment-procedure-document", "task-2024-maintenance-procedure",
+        "sk-learn-without-any-number-in-it", "批次001-20240307", "0012-1234567",
+        "+12 100 200 300", "PN13812345678", "12.13812345678", "138123456789", "13812345678-01",
+    ],
+)  # fmt: skip
+def test_codes_and_measurements_are_not_masked(text):
+    assert mask(text) == text
 
 
 def test_findings_name_the_part_where_files_share_a_name(tmp_path):

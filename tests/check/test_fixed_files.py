@@ -92,6 +92,15 @@ def test_a_text_that_reading_cuts_is_written_whole(lint, tmp_path):
     assert len(list(csv.reader((tmp_path / "b.csv").open()))[-1][0]) == 500
 
 
+def test_the_other_columns_of_a_text_that_is_cut_are_mended_as_told(lint, tmp_path):
+    long = "\x07hums " * 100
+    out = tmp_path / "b.csv"
+    done = lint([*FAULTS, (long, " Pump ")], max_characters=100, fix=str(out))
+    assert any("label 'Pump' -> 'pump'" in line for line in done.written)
+    text, label = list(csv.reader(out.open()))[-1]
+    assert (text, label) == ("hums " * 99 + "hums", "pump")
+
+
 def test_a_file_without_a_header_gets_one(lint, tmp_path):
     rows = "".join(f'"{text}",{label}\n' for text, label in FAULTS)
     lint(rows.encode(), fix=str(tmp_path / "b.csv"))

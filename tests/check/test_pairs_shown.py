@@ -5,6 +5,7 @@ import json
 import pytest
 from examples import DIRTY, FAULTS, table
 
+import fewtune
 from fewtune.cli import main
 
 
@@ -22,6 +23,48 @@ def test_the_other_row_of_a_pair_is_named(lint, code, row, other):
     done = lint(**DIRTY[code], select=code)
     (one,) = done.findings
     assert one.as_json()["beside"][row] == other
+
+
+APART = [
+    ("泵出口电压+5V", "泵出口电压-5V"), ("ported to C++", "ported to C#"), ("温差>5", "温差<5"),
+    ("运行情况 😀", "运行情况 😡"), ("gap is 1.5 mm", "gap is 1,5 mm"), ("−3 bar", "3 bar"),
+    ("负载80%", "负载80"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("one", "other"), APART)
+def test_texts_that_differ_in_a_mark_that_says_something_are_two(lint, tmp_path, one, other):
+    out = tmp_path / "out.csv"
+    codes = "duplicate-normal,label-conflict,leak-exact"
+    both = [(one, "pump"), (other, "pump")]
+    assert lint([*FAULTS, *both], select=codes, fix=str(out)).findings == []
+    assert other in out.read_text(encoding="utf-8")
+    assert lint([*FAULTS, (one, "pump"), (other, "lamp")], select=codes).findings == []
+    assert lint([*FAULTS, both[0]], test=[both[1]], select=codes).findings == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("电压 -5V。", "电压－5v"), ("no flow (5 bar).", "No flow, 5 bar!"),
+        ("温差 > 5，停机", "温差>5 停机"), ("泵3：漏油！", "泵3，漏油"),
+    ],
+)  # fmt: skip
+def test_texts_that_differ_in_marks_that_say_nothing_are_one(lint, one, other):
+    (found,) = lint([*FAULTS, (one, "pump"), (other, "pump")], select="duplicate-normal").findings
+    assert found.total == 1
+
+
+def test_a_group_may_be_a_list(tmp_path):
+    def lines(texts):
+        rows = [{"text": text, "label": label, "who": ["a", text[0]]} for text, label in texts]
+        return "\n".join(map(json.dumps, rows))
+
+    (tmp_path / "a.jsonl").write_text(lines(FAULTS), encoding="utf-8")
+    (tmp_path / "b.jsonl").write_text(lines([("pumps hum", "pump")]), encoding="utf-8")
+    files = {"test": str(tmp_path / "b.jsonl"), "group": "who"}
+    (one,) = fewtune.check(tmp_path / "a.jsonl", select="leak-group", **files).findings
+    assert (one.code, one.total) == ("leak-group", 1)
 
 
 def test_both_rows_of_a_pair_are_printed_once(tmp_path, monkeypatch, capsys):

@@ -73,7 +73,9 @@ def test_questions_without_answers_are_told(tmp_path, row, code):
     assert [one.code for one in done.findings] == [code]
 
 
-@pytest.mark.parametrize("word", ["NaN", "None", "NULL", "N/A", "-", "无", "空"])
+@pytest.mark.parametrize(
+    "word", ["NaN", "None", "NULL", "N/A", "-", "无", "空", "#N/A", "#REF!", "#VALUE!"]
+)
 def test_a_word_for_no_label_is_told_and_the_row_is_kept(lint, word):
     done = lint([*FAULTS, ("motor hums", word), ("motor is hot", word)], select="empty")
     (one,) = done.findings
@@ -84,6 +86,11 @@ def test_a_word_for_no_label_is_told_and_the_row_is_kept(lint, word):
 
 def test_minus_beside_plus_is_a_class(lint):
     rows = [(text, "+-"[k % 2]) for k, (text, _) in enumerate(FAULTS)]
+    assert lint(rows, select="empty").findings == []
+
+
+def test_nothing_beside_something_is_a_class(lint):
+    rows = [(text, "有无"[k % 2]) for k, (text, _) in enumerate(FAULTS)]
     assert lint(rows, select="empty").findings == []
 
 

@@ -107,6 +107,31 @@ def test_the_header_again_in_the_middle_is_no_row(read):
     assert codes(table) == [(3, "format-header")]
 
 
+@pytest.mark.parametrize(
+    "head", ["text,label", "\ufefftext,label", "text , label", '\ufeff"text",label']
+)
+def test_files_that_were_joined_with_their_marks_keep_one_header(read, head):
+    joined = f"{head}\na,x\nb,y\n{head}\nc,x\n"
+    table = read(joined)
+    assert table.columns == {"text": "text", "label": "label"}
+    assert (codes(table), lines(table)) == ([(4, "format-header")], [2, 3, 5])
+
+
+@pytest.mark.parametrize(
+    ("head", "classes"),
+    [
+        ("text,spam", ("spam", "ham")),
+        ("description,fault", ("fault", "no fault")),
+        ("内容,故障", ("故障", "正常")),
+    ],
+)
+def test_a_column_may_be_called_what_a_label_is_called(read, head, classes):
+    content = "".join(f"text number {k} of many,{classes[k % 2]}\n" for k in range(20))
+    name = head.split(",")[1]
+    assert labels(read(f"{head}\n{content}", label=name)) == [*classes] * 10
+    assert labels(read(f"{head}\n{content}")) == [*classes] * 10
+
+
 def test_two_columns_of_one_name_are_both_kept(read):
     table = read("text,type,type\na,x,1\nb,y,2\n", label="type (2)")
     assert labels(table) == ["1", "2"]

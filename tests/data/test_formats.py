@@ -1,6 +1,8 @@
 """JSON, JSON lines, parquet and Excel."""
 
 import json
+import re
+import zipfile
 from typing import get_args
 
 import pytest
@@ -91,6 +93,47 @@ def test_excel_rows_are_known_by_their_line_in_the_sheet(tmp_path, read):
     assert any("'notes'" in note for note in table.notes)
     with pytest.raises(FewtuneError, match="cannot be read as Excel"):
         read(raw[:200], "d.xlsx")
+
+
+def sheet_of(tmp_path, rows, told=None):
+    """The bytes of a sheet, whose file says of its size what `told` says."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(tmp_path / "d.xlsx")
+    if told:
+        _retold(tmp_path / "d.xlsx", told)
+    return (tmp_path / "d.xlsx").read_bytes()
+
+
+def _retold(path, told):
+    with zipfile.ZipFile(path) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(path, "w") as new:
+        for name, raw in parts.items():
+            new.writestr(name, re.sub(rb'<dimension ref="[^"]*"', told, raw))
+
+
+EXCEL = [["text", "label"], *([f"row {k}", f"c{k % 2}"] for k in range(20))]
+
+
+@pytest.mark.parametrize("told", ["A1:B10", "A1", "A1:A21"])
+def test_what_an_excel_file_says_of_its_size_costs_no_row(tmp_path, read, told):
+    raw = sheet_of(tmp_path, EXCEL, f'<dimension ref="{told}"'.encode())
+    assert labels(read(raw, "d.xlsx")) == ["c0", "c1"] * 10
+
+
+def test_an_excel_sheet_without_a_header_keeps_its_first_row(tmp_path, read):
+    table = read(sheet_of(tmp_path, EXCEL[1:]), "d.xlsx")
+    assert (table.ledger.read, lines(table)[0]) == (20, 1)
+    assert any("no header" in note for note in table.notes)
+
+
+def test_the_header_again_in_an_excel_sheet_is_no_row(tmp_path, read):
+    table = read(sheet_of(tmp_path, [*EXCEL, ["text", "label "], ["last", "c0"]]), "d.xlsx")
+    assert codes(table) == [(22, "format-header")]
+    assert lines(table)[-1] == 23
 
 
 def test_excel_without_openpyxl_is_a_sentence(read, monkeypatch):

@@ -79,6 +79,10 @@ def test_near_duplicates_are_on_one_side(split):
         lambda k: f"2024年1月{1 + k // 2}日",
         lambda k: k,
         lambda k: f"2024-01-{1 + k // 2:02} 08:{k:02}:00",
+        lambda k: f"2024/1/{1 + k // 2} 9:{k:02}",
+        lambda k: f"2024年1月{1 + k // 2}日14:{k:02}",
+        lambda k: f"2024年1月{1 + k // 2}日14时{k}分",
+        lambda k: f"{'2024-03-' if k < 30 else '202404'}{1 + k % 30:02}",
     ],
 )
 def test_the_newest_rows_are_held_out(split, day):
@@ -90,6 +94,30 @@ def test_the_newest_rows_are_held_out(split, day):
 def test_a_time_that_cannot_be_compared_is_refused(split):
     with pytest.raises(UsageError, match=r"rows\.csv:2 has '03/04/2024'"):
         split(day=lambda k: "03/04/2024", time="day")
+
+
+@pytest.mark.parametrize("time", ["nan", "inf", "-Infinity"])
+def test_what_has_no_place_in_an_order_is_no_time(split, time):
+    with pytest.raises(UsageError, match=rf"rows\.csv:2 has '{time}'"):
+        split(day=lambda k: k or time, time="day")
+
+
+def test_numbers_among_dates_are_refused(split):
+    with pytest.raises(UsageError, match=r"rows\.csv:5 has the number '7'.* other rows have dates"):
+        split(day=lambda k: 7 if k == 3 else f"2024-01-{1 + k // 2:02}", time="day")
+
+
+def test_rows_of_one_and_the_same_time_are_refused(split):
+    with pytest.raises(UsageError, match="all 60 rows have the same time in the column day"):
+        split(day=lambda k: "2024-03-07", time="day")
+
+
+@pytest.mark.parametrize(("last", "held", "alike"), [(30, 30, 30), (2, 2, 58)])
+def test_a_part_far_from_the_share_is_told(split, last, held, alike):
+    data = split(day=lambda k: 2024 if k >= 60 - last else 2023, time="day")
+    assert (len(data.train), len(data.test)) == (60 - held, held)
+    said = f"not the 12 that test_share asks for, as {alike} rows have one and the same time"
+    assert said in data.split["how"]
 
 
 def test_folds_keep_machines_whole_and_every_row_once():

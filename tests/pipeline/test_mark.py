@@ -3,10 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from jobs import write_csv
+from tiny_models import TINY, build
 
 from fewtune.base.options import option
+from fewtune.data.columns import Role
+from fewtune.data.load import load
 from fewtune.pipeline.job import make_job, method_of
-from fewtune.pipeline.mark import mark_of
+from fewtune.pipeline.mark import changed, inputs_of, mark_of
 from fewtune.train.options import TrainOptions
 
 INPUTS = {"a.csv": "f00d"}
@@ -48,3 +52,32 @@ def test_the_same_job_has_the_same_mark_wherever_it_goes():
 )
 def test_another_job_has_another_mark(other):
     assert mark(**other) != mark()
+
+
+def test_what_recipes_read_belongs_to_the_job(tmp_path):
+    build(TINY["bert"], tmp_path / "bert")
+    for name in ("words.csv", "kept.txt"):
+        (tmp_path / name).write_text("pump,blower\n", encoding="utf-8")
+    rows = write_csv(tmp_path / "rows.csv", [(f"text {k}", "ab"[k % 2]) for k in range(20)])
+    own = {
+        "lexicon": str(tmp_path / "words.csv"),
+        "protect": str(tmp_path / "kept.txt"),
+        "translators": f"{tmp_path / 'bert'},some/model",
+        "augment_model": str(tmp_path / "bert"),
+    }
+
+    def inputs(**options):
+        job = make_job(rows, {"method": "lora", "task": "classify", **options})
+        data = load(rows, (Role("text"), Role("label")), job.data, 0)
+        return inputs_of(job, data, method_of(job), None)
+
+    before = inputs(augment="synonym", **own)
+    assert set(before) - set(inputs(**own)) == {
+        str(tmp_path / name) for name in ("words.csv", "kept.txt", "bert")
+    }
+    with open(own["lexicon"], "a", encoding="utf-8") as file:
+        file.write("lamp,light\n")
+    (tmp_path / "bert" / "config.json").write_text("{}", encoding="utf-8")
+    assert set(changed({"inputs": before}, inputs(augment="synonym", **own))) == {
+        own["lexicon"], own["augment_model"],
+    }  # fmt: skip

@@ -15,6 +15,8 @@ import fewtune
 from fewtune.base.errors import UsageError
 from fewtune.choose.fit import frozen_count
 from fewtune.cli import main
+from fewtune.data.columns import Role
+from fewtune.data.load import load
 from fewtune.methods import METHODS, parse
 from fewtune.methods.base import prepare
 from fewtune.methods.count import count
@@ -23,7 +25,8 @@ from fewtune.models.load import load_pooled
 from fewtune.models.options import ModelOptions
 from fewtune.models.source import find
 from fewtune.pipeline import machine
-from fewtune.pipeline.job import WAYS
+from fewtune.pipeline.facts import _data_key
+from fewtune.pipeline.job import WAYS, make_job
 from fewtune.pipeline.machine import hardware_of
 from fewtune.pipeline.proposal import propose
 from fewtune.trials import kept
@@ -149,6 +152,20 @@ def test_the_second_time_nothing_is_measured_and_torch_stays_away(files, planned
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [planned["methods"][0]["method"], "False"]
+
+
+def test_what_is_kept_of_other_training_rows_is_not_taken(files):
+    """A race holds nothing out of a small file, and a plan does."""
+    job = make_job(files["train"], {"task": "classify", "model": files["model"]})
+    source = find(job.model, weights=False)
+    whole, parted = (
+        load(files["train"], (Role("text"), Role("label")), job.data, 0, hold_out_from=least)
+        for least in (None, 0)
+    )
+    assert len(whole.train) > len(parted.train)
+    assert _data_key(job, whole, source) != _data_key(job, parted, source)
+    again = load(files["train"], (Role("text"), Role("label")), job.data, 0, hold_out_from=0)
+    assert _data_key(job, parted, source) == _data_key(job, again, source)
 
 
 def test_a_cache_that_cannot_be_written_or_read_is_done_without(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Self-training in a run: tried on folds, used only where they show a gain, replayed later."""
 
+import csv
 import json
 
 import numpy as np
@@ -75,7 +76,8 @@ def test_a_run_that_goes_on_learns_the_same_rows_without_trying_again(
     learned = list(first.folder.learned)
     before = [one["probability"] for one in first.folder.predictions]
     monkeypatch.setattr(self_training, "self_train", None)  # a call of it would fail
-    again = train(**given, again=True)
+    (first.folder.path / "scores.json").unlink()
+    again = train(**given)
     assert list(again.folder.learned) == learned
     assert [one["probability"] for one in again.folder.predictions] == before
 
@@ -87,8 +89,9 @@ def test_a_learned_file_that_lost_rows_stops_the_run(
     run = train(**given)
     lines = (run.folder.path / "learned.jsonl").read_text(encoding="utf-8").splitlines()
     (run.folder.path / "learned.jsonl").write_text("\n".join(lines[1:]) + "\n", encoding="utf-8")
+    (run.folder.path / "scores.json").unlink()
     with pytest.raises(Exception, match=r"learned\.jsonl has"):
-        train(**given, again=True)
+        train(**given)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,19 @@ def test_the_file_s_content_belongs_to_the_run_s_fingerprint(train, tmp_path, un
 
 
 # --- which rows are taken ------------------------------------------------------------------------
+
+
+def test_the_file_needs_no_column_of_the_slices(train, files, tmp_path, unlabelled):
+    with open(files["train"], encoding="utf-8") as file:
+        table = [*csv.DictReader(file)]
+    data = tmp_path / "stations.csv"
+    with open(data, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [*table[0], "station"])
+        writer.writeheader()
+        writer.writerows({**one, "station": f"s{k % 2}"} for k, one in enumerate(table))
+    given = {"folds": 2, "max_steps": 1, "self_training_rounds": 1}
+    run = train(data=str(data), slice="station", unlabelled=unlabelled, **given)
+    assert trial_of(run)["what"] == "self-training"
 
 
 def test_the_surest_rows_are_taken_in_the_classes_proportions():

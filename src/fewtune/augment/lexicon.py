@@ -11,6 +11,8 @@ from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.files import found
 
 Lexicon = Mapping[str, tuple[str, ...]]
+_WORD_COLUMNS = frozenset("word words term 词 词语 单词 原词".split())  # noqa: SIM905
+_SYNONYM_COLUMNS = frozenset("synonym synonyms 同义词 近义词".split())  # noqa: SIM905
 _CILIN = re.compile(r"^[A-Z][a-z]\d\d[A-Z]\d\d([=#@])\s*(.*)$")
 
 
@@ -46,7 +48,13 @@ def _cilin(lines: list[str]) -> list[list[str]]:
 
 
 def _columns(lines: list[str]) -> list[list[str]]:
-    return [[word.strip() for word in re.split(r"[\t,;，；]", line)] for line in lines if line]
+    groups = [[word.strip() for word in re.split(r"[\t,;，；]", line)] for line in lines if line]
+    return groups[1:] if groups and _names_columns(groups[0]) else groups
+
+
+def _names_columns(cells: list[str]) -> bool:
+    first, *others = (re.sub(r"[\d\W_]", "", cell.casefold()) for cell in cells)
+    return first in _WORD_COLUMNS and bool(others) and set(others) <= _SYNONYM_COLUMNS
 
 
 def _wordnet(folder: Path) -> Lexicon:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 from typing import ClassVar
 
@@ -33,6 +34,10 @@ def neighbours() -> dict[str, str]:
 
 KEYS = neighbours()
 ALIKE = {one: group.replace(one, "") for group in SOUNDS for one in group}
+_FULL = "，。；！？：（）"
+_HALF = ",.;!?:()"
+#: A mark, and none inside a number, a time or a name: `3.5`, `1,000`, `12:30`, `config.ini`.
+_MARK = re.compile(r"(?<![A-Za-z0-9])[{0}]|[{0}](?![A-Za-z0-9])".format(re.escape(_FULL + _HALF)))
 
 
 class Typing(WordRecipe):
@@ -100,17 +105,17 @@ class Case(WordRecipe):
     def text(self, text: str, draw: Random, context: Context) -> str:
         """Swap case of chosen words, width of the marks."""
         if is_chinese(text):
-            half = text.translate(str.maketrans("，。；！？：（）", ",.;!?:()"))
-            return (
-                half
-                if half != text
-                else text.translate(str.maketrans(",.;!?:()", "，。；！？：（）"))
-            )
+            half = _with_marks(text, str.maketrans(_FULL, _HALF))
+            return half if half != text else _with_marks(text, str.maketrans(_HALF, _FULL))
         cut = context.cut(text)
         pieces = list(cut.pieces)
         for k in draw.sample(cut.free, self.count(len(cut.free))):
             pieces[k] = pieces[k].lower() if pieces[k] != pieces[k].lower() else pieces[k].upper()
         return cut.joined(pieces)
+
+
+def _with_marks(text: str, others: dict[int, int]) -> str:
+    return _MARK.sub(lambda found: found[0].translate(others), text)
 
 
 def _slip(word: str, draw: Random) -> str:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from fewtune.data.near import is_chinese
 
-_PIECES = re.compile(r"[A-Za-z0-9]+(?:['’._/-][A-Za-z0-9]+)*|[\u3400-\u9fff]+|\s+|[^\w\s]|\w+")
+_PIECES = re.compile(
+    r"°[CF]\b|[A-Za-z0-9]+(?:['’._/-][A-Za-z0-9]+)*|[\u3400-\u9fff]+|\s+|[^\w\s]|\w+"
+)
 _WORD = re.compile(r"\w")
 #: Part numbers, codes, quantities: what means something else when a letter changes.
 _PROTECTED = re.compile(r"\d|[A-Za-z]+[-_/][A-Za-z0-9]")
@@ -16,15 +18,24 @@ _CAPITALS = re.compile(r"[A-Z]{2,}")  # a code, unless the whole text is written
 SHOUTED = 0.8  # share of capitals among the letters, from which a text is written in capitals
 SHOUTED_WORDS = 3  # fewer words in capitals may all be codes
 #: Without these a text says the opposite.
-_NEGATIONS = "no not never without none nothing nor neither cannot cant wont dont"
+_NEGATIONS = (
+    "no not never without none nothing nobody nowhere nor neither cannot cant wont dont doesnt "
+    "didnt isnt arent wasnt werent hasnt havent hadnt couldnt shouldnt wouldnt mustnt neednt aint"
+)
 NEGATIONS = frozenset(_NEGATIONS.split(" "))
 _NEGATED = re.compile(r"n['’]?t$", re.IGNORECASE)
-_NEGATED_CHINESE = re.compile(r"[不没無无未]|^[非别勿莫]")
+_NEGATED_CHINESE = re.compile(r"[不没無无未]|^[非别勿莫]|[并绝决而]非")
+#: 三次, 二号, 第十二台; but 一直 and 统一 are words like others.
+_NUMERAL = re.compile(
+    r"第?[零〇一二两三四五六七八九十百千万亿半]+"
+    r"(?:[次号个台只支根条件套块片张组排层楼级档段路相线孔缸圈周年月日天时分秒点倍度米吨升伏安瓦转]|小时|分钟|毫米|厘米|公里)?"
+)
 _UNITS = (
     "mm cm km kg mg g t bar mbar psi kPa MPa Pa V mV kV A mA Hz kHz MHz kW MW W rpm Nm N l ml s ms "
-    "min h °C ℃ K dB ppm 毫米 厘米 公里 公斤 千克 伏 安 瓦 千瓦 兆帕 转 分钟 小时 秒 度"
+    "min h °C °F ℃ K dB ppm 毫米 厘米 公里 公斤 千克 伏 安 瓦 千瓦 兆帕 转 分钟 小时 秒 度"
 )
 UNITS = frozenset(_UNITS.split())
+SHOUTED_UNITS = frozenset(unit.upper() for unit in UNITS if len(unit) > 1)  # not A, as in A PUMP
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,8 @@ def is_fixed(word: str, protected: Callable[[str], bool], shouted: bool = False)
     `shouted` is whether its text is written in capitals.
     """
     code = _PROTECTED.search(word) or (not shouted and _CAPITALS.fullmatch(word))
-    return bool(code) or word in UNITS or is_negation(word) or protected(word)
+    counted = word in UNITS or is_numeral(word) or (shouted and word in SHOUTED_UNITS)
+    return bool(code or counted) or is_negation(word) or protected(word)
 
 
 def is_negation(word: str) -> bool:
@@ -94,6 +106,15 @@ def is_negation(word: str) -> bool:
     if is_chinese(word):
         return bool(_NEGATED_CHINESE.search(word))
     return word.casefold() in NEGATIONS or bool(_NEGATED.search(word) and re.search("['’]", word))
+
+
+def is_numeral(word: str) -> bool:
+    """Whether a Chinese word is a number, alone or with what it counts.
+
+    >>> [word for word in ("三次", "二号", "第十二台", "一直", "统一") if is_numeral(word)]
+    ['三次', '二号', '第十二台']
+    """
+    return bool(_NUMERAL.fullmatch(word))
 
 
 def between(text: str) -> str:

@@ -30,11 +30,12 @@ def exact(look: Look) -> Iterator[Finding]:
 
 
 def normal(look: Look) -> Iterator[Finding]:
-    """Rows equal to an earlier one but for case, width, punctuation and blanks."""
-    plain = dict(zip((row.origin for _, row in look.rows), look.plain, strict=True))
-    same = _repeats(look.train, lambda row: (plain[row.origin], labels_of(row)))
+    """Rows equal to an earlier one but for case, width, blanks, and punctuation that says nothing;
+    `-5` and `+5`, or two emoji, do."""
+    meant = dict(zip((row.origin for _, row in look.rows), look.meaning, strict=True))
+    same = _repeats(look.train, lambda row: (meant[row.origin], labels_of(row)))
     exactly = _exactly(look)
-    extra = {row: first for row, first in same.items() if row not in exactly and plain[row]}
+    extra = {row: first for row, first in same.items() if row not in exactly and meant[row]}
     if extra:
         yield Finding(
             "duplicate-normal",
@@ -54,7 +55,7 @@ def near(look: Look) -> Iterator[Finding]:
         pair
         for pair in look.near
         if pair.second < len(look.train)
-        and look.plain[pair.first] != look.plain[pair.second]
+        and look.meaning[pair.first] != look.meaning[pair.second]
         and labels_of(look.train[pair.first]) == labels_of(look.train[pair.second])
     ]
     if not pairs:
@@ -79,7 +80,7 @@ def near(look: Look) -> Iterator[Finding]:
 def conflict(look: Look) -> Iterator[Finding]:
     """The same text with different labels: at best one of them can be learned."""
     by_text: dict[str, list[Row]] = defaultdict(list)
-    for (part, row), text in zip(look.rows, look.plain, strict=True):
+    for (part, row), text in zip(look.rows, look.meaning, strict=True):
         if part == "train" and text:
             by_text[text].append(row)
     found = [rows for rows in by_text.values() if len({_said(row) for row in rows}) > 1]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fewtune.base.files import write_new
 from fewtune.check.finding import Finding
 from fewtune.check.look import Look
 from fewtune.check.private import mask
+from fewtune.data.cleaner import without_control
 from fewtune.data.row import Origin, Row
 from fewtune.data.sheet import Record, Sheet
 
@@ -66,7 +68,9 @@ def fixed(look: Look, findings: Sequence[Finding], masked: bool) -> Fixed:
     mend = {origin: fields for one in findings for origin, fields in one.mend.items()}
     aside = {entry.origin: entry.code for entry in look.ledger.quarantined}
     spelled = {entry.origin: entry.code for entry in look.ledger.fixed}
-    whole = {entry.origin for entry in look.ledger.truncated}
+    cut: dict[Origin, list[str]] = defaultdict(list)  # the roles of a row whose texts were cut
+    for entry in look.ledger.truncated:
+        cut[entry.origin].append(entry.code.removeprefix("truncated-"))
     records, changes = [], []
     for record in sheet.records:
         origin = record.origin
@@ -83,7 +87,7 @@ def fixed(look: Look, findings: Sequence[Finding], masked: bool) -> Fixed:
             old, new = row["label"], mend[origin]["label"]
             changes.append(f"{origin}: label {shortened(old)} -> {shortened(new)}")
             row = row.with_fields(label=new)
-        values = {**record.values} if origin in whole else _as_read(record, row, look)
+        values = _as_read(record, row, look, cut[origin])
         if masked and (clean := _masked(values, look)) != values:
             changes.append(f"{origin}: private text masked")
             values = clean
@@ -100,14 +104,15 @@ def write_fixed(done: Fixed, path: Path) -> None:
     write_new(path, WRITERS[path.suffix](done))
 
 
-def _as_read(record: Record, row: Row, look: Look) -> dict[str, Any]:
-    """A record with the texts and labels that reading made of it; 1 stays a number."""
-    told = {
-        column: row[role]
-        for role, column in look.columns.items()
-        if isinstance(row.get(role), str) and str(record.values.get(column)) != row[role]
-    }
-    return {**record.values, **told}
+def _as_read(record: Record, row: Row, look: Look, cut: Collection[str]) -> dict[str, Any]:
+    """A record with the texts and labels that reading made of it, those of the roles `cut` at
+    their full length; 1 stays a number."""
+    values = dict(record.values)
+    for role, column in look.columns.items():
+        raw, read = str(values.get(column)), row.get(role)
+        if isinstance(read, str) and raw != read:
+            values[column] = without_control(raw) if role in cut else read
+    return values
 
 
 def _masked(values: Mapping[str, Any], look: Look) -> dict[str, Any]:

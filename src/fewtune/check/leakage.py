@@ -18,10 +18,10 @@ SHORT = 2  # letters; a shorter label is found in too many words
 
 def exact(look: Look) -> Iterator[Finding]:
     """Validation or test rows whose text or image is a training row's."""
-    known = {text: row.origin for (part, row), text in _told(look) if part == "train" and text}
+    known = {text: row.origin for (part, row), text in _meant(look) if part == "train" and text}
     for part in ("valid", "test"):
         twins = [
-            (row, known[text]) for (own, row), text in _told(look) if own == part and text in known
+            (row, known[text]) for (own, row), text in _meant(look) if own == part and text in known
         ]
         if twins:
             rows, twin = [row for row, _ in twins], twins[0][1]
@@ -43,7 +43,7 @@ def near(look: Look) -> Iterator[Finding]:
     found: dict[str, dict[int, int]] = defaultdict(dict)
     for pair in look.near:
         (first, _), (second, _) = look.rows[pair.first], look.rows[pair.second]
-        if first == "train" != second and look.plain[pair.first] != look.plain[pair.second]:
+        if first == "train" != second and look.meaning[pair.first] != look.meaning[pair.second]:
             found[second].setdefault(pair.second, pair.first)
     for part, twins in found.items():
         rows = [look.rows[k][1] for k in twins]
@@ -63,9 +63,9 @@ def group(look: Look) -> Iterator[Finding]:
     """Values of the group column on both sides."""
     if not look.group:
         return
-    known = {row.get("group") for row in look.train} - {None}
+    known = {_group_of(row) for row in look.train} - {None}
     for part in ("valid", "test"):
-        rows = [row for row in look.parts.get(part, ()) if row.get("group") in known]
+        rows = [row for row in look.parts.get(part, ()) if _group_of(row) in known]
         if rows:
             shared = sorted({str(row["group"]) for row in rows})
             yield Finding(
@@ -77,6 +77,11 @@ def group(look: Look) -> Iterator[Finding]:
                 "will meet.",
                 tuple(row.origin for row in rows),
             )
+
+
+def _group_of(row: Row) -> str | None:
+    """As a split compares it: JSON may hold a list there."""
+    return None if row.get("group") is None else str(row["group"])
 
 
 def label_in_text(look: Look) -> Iterator[Finding]:
@@ -116,3 +121,8 @@ def _named_in(label: str, texts: Sequence[tuple[Row, str]]) -> list[Row]:
 def _told(look: Look):
     """Rows with their part, and their plain text."""
     return zip(look.rows, look.plain, strict=True)
+
+
+def _meant(look: Look):
+    """Rows with their part, and what their text says."""
+    return zip(look.rows, look.meaning, strict=True)

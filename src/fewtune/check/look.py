@@ -15,7 +15,7 @@ from fewtune.data.holdout import labels_of
 from fewtune.data.hub import paths_of
 from fewtune.data.images import Picture, images_of, picture, same_files
 from fewtune.data.ledger import Ledger
-from fewtune.data.near import Pair, near_duplicates, plain
+from fewtune.data.near import Pair, meaning, near_duplicates, plain
 from fewtune.data.options import DataOptions
 from fewtune.data.read import Table, opened, read_any
 from fewtune.data.row import Row
@@ -112,6 +112,11 @@ class Look:
     def plain(self) -> list[str]:
         """Every row's content without case, width, punctuation."""
         return [*map(plain, self.content)]
+
+    @cached_property
+    def meaning(self) -> list[str]:
+        """Every row's content without case, width and the punctuation that says nothing."""
+        return [*map(meaning, self.content)]
 
     @cached_property
     def near(self) -> list[Pair]:

@@ -11,6 +11,15 @@ from fewtune.check.look import Look
 
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643-1999
 _CHECK = "10X98765432"
+_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # ！ to ～, a letter each
+#: Where a telephone number may begin: in no number or part number, but `Tel138...` is one.
+_BEGIN = r"(?:(?<![A-Za-z0-9])(?<!\d[.-])|(?<=tel)|(?<=phone)|(?<=mobile))"
+_AREA = r"0(?:10|2\d|[3-9]\d\d)"  # of China
+#: Country codes (ITU-T E.164).
+_COUNTRY = (
+    r"(?:1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]"
+    r"|2[1-689]\d|3[578]\d|42\d|5[09]\d|6[7-9]\d|8[0578]\d|9[679]\d)"
+)
 
 
 @dataclass(frozen=True)
@@ -25,12 +34,19 @@ class Secret:
 
     def found(self, text: str) -> list[str]:
         """What of this kind a text holds."""
-        return [hit[0] for hit in self.pattern.finditer(text) if self.is_one(hit[0])]
+        return [text[start:end] for start, end in self._places(text)]
 
     def masked(self, text: str) -> str:
         """The text with every one replaced by its kind in brackets."""
         mark = f"[{self.what.upper().replace(' ', '_')}]"
-        return self.pattern.sub(lambda hit: mark if self.is_one(hit[0]) else hit[0], text)
+        for start, end in reversed(self._places(text)):
+            text = text[:start] + mark + text[end:]
+        return text
+
+    def _places(self, text: str) -> list[tuple[int, int]]:
+        """Where they begin and end; full-width digits and marks are read as half-width ones."""
+        hits = self.pattern.finditer(text.translate(_HALF_WIDTH))
+        return [hit.span() for hit in hits if self.is_one(hit[0])]
 
 
 def luhn(digits: str) -> bool:
@@ -59,7 +75,8 @@ SECRETS = (
         "private-key",
         "key",
         re.compile(
-            r"AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{50,}|sk-[\w-]{20,}"
+            r"AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{50,}"
+            r"|(?<![A-Za-z0-9])sk-(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{20,}"
             r"|xox[abprs]-[\w-]{10,}|AIza[\w-]{35}|hf_[A-Za-z0-9]{30,}|LTAI[A-Za-z0-9]{16,}"
             r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
         ),
@@ -68,7 +85,10 @@ SECRETS = (
     Secret(
         "private-email",
         "e-mail",
-        re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]{0,63}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"),
+        re.compile(
+            r"(?<![A-Za-z0-9_.+-])[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}"
+            r"@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
+        ),
     ),
     Secret(
         "private-id-cn",
@@ -86,10 +106,11 @@ SECRETS = (
         "private-phone",
         "telephone",
         re.compile(
-            r"(?<![\d.-])(?:(?:\+|00)86[ -]?)?1[3-9]\d(?:[ -]?\d{4}){2}(?![\d-])"
-            r"|(?<![\d.-])\(?0\d{2,3}\)?[ -]\d{7,8}(?![\d-])"
+            rf"{_BEGIN}(?:(?:\+|00)?86[ -]?)?1[3-9]\d(?:[ -]?\d{{4}}){{2}}(?!-?\d)"
+            rf"|{_BEGIN}(?:\({_AREA}\)[ -]?|{_AREA}[ -])\d{{7,8}}(?:-\d{{1,6}})?(?!-?\d)"
             r"|(?<![\d.-])(?:\+?1[ -])?\(?[2-9]\d{2}\)?[ -][2-9]\d{2}-\d{4}(?![\d-])"
-            r"|\+[1-9]\d{0,2}[ -]\d{2,4}(?:[ -]\d{2,4}){2,4}(?![\d-])"
+            rf"|\+{_COUNTRY}[ -]\d{{2,4}}(?:[ -]\d{{2,4}}){{2,4}}(?![\d-])",
+            re.IGNORECASE,
         ),
     ),
 )  # fmt: skip

@@ -49,16 +49,17 @@ def told(code: str) -> Callable[[Look], Iterator[Finding]]:
 #: What programs and people write where there is no label.
 NO_LABEL = frozenset(
     ["nan", "none", "null", "nil", "n/a", "na", "-", "--", "?", "无", "空", "未标注", "缺失"]
-)
+) | {"#n/a", "#ref!", "#value!", "#name?", "#div/0!", "#null!", "#num!"}  # of spreadsheets
+#: Words for nothing that are one of two classes where the other one is a label too.
+ONE_OF_TWO = {"无": "有", "-": "+", "--": "+"}
 
 
 def no_label(look: Look) -> Iterator[Finding]:
     """Rows without a label: set aside, or with a word for nothing as their class."""
     yield from told("empty-label")(look)
     every = {label for _, row in look.rows for label in labels_of(row)}
-    words = natural({label for label in every if label.casefold() in NO_LABEL})
-    if "+" in every:
-        words = [label for label in words if set(label) != {"-"}]
+    empty = {label for label in every if label.casefold() in NO_LABEL}
+    words = natural({label for label in empty if ONE_OF_TWO.get(label) not in every})
     rows = [row.origin for _, row in look.rows if not set(words).isdisjoint(labels_of(row))]
     if rows:
         yield Finding(

@@ -163,12 +163,16 @@ class Cleaner:
         return {**fields, "messages": tuple(found)}
 
     def _without_control(self, text: str, role: Role) -> str:
-        if not _CONTROL.search(text):
-            return text
-        self.told.append(
-            (self.ledger.fixed, "format-control", f"control characters in {role.name} are left out")
-        )
-        return _CONTROL.sub(_instead, text).strip()
+        clean = without_control(text)
+        if clean is not text:
+            told = f"control characters in {role.name} are left out"
+            self.told.append((self.ledger.fixed, "format-control", told))
+        return clean
+
+
+def without_control(text: str) -> str:
+    """A text without control characters; the same object where it has none."""
+    return _CONTROL.sub(_instead, text).strip() if _CONTROL.search(text) else text
 
 
 def _instead(match: re.Match[str]) -> str:

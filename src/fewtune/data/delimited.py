@@ -15,7 +15,8 @@ from fewtune.data.sheet import Broken, Record, Sheet, Source
 
 SAMPLE_LINES = 400  # physical lines that delimiter and header are judged by
 LONGEST_FIELD = 1 << 30  # characters; Python's own limit of 131,072 refuses a long report
-HEADED_SUFFIXES = {".csv", ".tsv", ".xlsx"}  # have a header unless the first row looks like data
+#: Files that have a header unless the first row looks like data.
+HEADED_SUFFIXES = {".csv", ".tsv", ".xlsx", ".xlsm"}
 
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?%?")
 _LABEL_LIKE = re.compile(r"[+-]?\d+(\.\d+)?|__label__\S+|[A-Z][A-Z_/-]+|[\w-]+:\S+")
@@ -71,12 +72,18 @@ def _table(source: Source, text: Text, lines: list[str], dialect: Dialect) -> Sh
     if named:
         next(rows)
     like = "the header has" if named else "most rows have"
-    records = [_record(source, text.damaged, header, row, like, named) for row in rows]
+    names = bare(sample[0])[:width] if named else None
+    records = [_record(source, text.damaged, header, row, like, names) for row in rows]
     return Sheet(header, records, named, notes)
 
 
 def _record(
-    source: Source, damaged: bool, header: list[str], row: Fields, like: str, named: bool
+    source: Source,
+    damaged: bool,
+    header: list[str],
+    row: Fields,
+    like: str,
+    names: list[str] | None,
 ) -> Record | Broken:
     line, fields, mended = row
     origin = source.at(line)
@@ -90,7 +97,7 @@ def _record(
         reason = f"{_fields(len(fields))} where {like} {width}"
         had = dict(zip(header, fields, strict=False)) if len(fields) < width else None
         return Broken(origin, "format-ragged", reason, had)
-    if named and fields[:width] == header:
+    if names and bare(fields[:width]) == names:
         return Broken(origin, "format-header", "the header once more")
     told = "a stray quote is read as part of the text" if mended else ""
     return Record(origin, dict(zip(header, fields, strict=False)), told)
@@ -196,15 +203,28 @@ def sniff(lines: list[str], delimiters: str, sure: bool = False) -> Dialect | No
 
 def has_header(sample: list[list[str]], source: Source) -> bool:
     """Whether the first row names the columns rather than being data."""
-    first = [cell.strip() for cell in sample[0]]
+    first, *others = map(bare, sample)
     if source.wanted & set(first):
         return True
-    others = [row for row in sample[1:] if [cell.strip() for cell in row] != first]
-    if _recurs(first, others):
-        return False
-    if any(is_known_name(cell) for cell in first):
+    again = _recurring(first, [row for row in others if row != first])
+    # A column may be called what one of its labels is called: `text,spam` with spam and ham.
+    if any(is_known_name(cell) and not back for cell, back in zip(first, again, strict=True)):
         return True
-    return source.path.suffix.lower() in HEADED_SUFFIXES and not any(map(_is_data, first))
+    headed = source.path.suffix.lower() in HEADED_SUFFIXES
+    return headed and not any(again) and not any(map(_is_data, first))
+
+
+def bare(cells: Sequence[str]) -> list[str]:
+    """Cells as names are compared: without blanks, and without the byte-order mark and the quotes
+    after it that a joined file brings into the middle.
+
+    >>> bare(["\\ufefftext", " label "]), bare(['\\ufeff"text"'])
+    (['text', 'label'], ['text'])
+    """
+    return [
+        (cell.strip()[1:].strip('" ') if cell.startswith("\ufeff") else cell.strip())
+        for cell in cells
+    ]
 
 
 def _is_data(cell: str) -> bool:
@@ -212,10 +232,10 @@ def _is_data(cell: str) -> bool:
     return bool(_NUMBER.fullmatch(cell)) or len(cell) > 60 or cell.endswith(tuple(".?!。？！"))
 
 
-def _recurs(first: list[str], others: list[list[str]]) -> bool:
-    """Whether a value of the first row comes back in its column, as labels do and names do not."""
-    columns = [{row[k].strip() for row in others if k < len(row)} for k in range(len(first))]
-    return any(cell and cell in seen for cell, seen in zip(first, columns, strict=True))
+def _recurring(first: list[str], others: list[list[str]]) -> list[bool]:
+    """Which values of the first row come back in their column, as labels do and names do not."""
+    columns = [{row[k] for row in others if k < len(row)} for k in range(len(first))]
+    return [bool(cell) and cell in seen for cell, seen in zip(first, columns, strict=True)]
 
 
 # ---------------------------------------------------------------------------- label text

@@ -15,7 +15,7 @@ from fewtune.data.near import Pair, groups_of, near_duplicates, plain
 from fewtune.data.options import DataOptions
 from fewtune.data.row import Row
 from fewtune.data.splits import folded, stratified_folds, stratified_holdout
-from fewtune.data.times import moment
+from fewtune.data.times import date, moments, number
 
 FORM = 0.1  # share of the rows in one group of nearly equal texts, from which they are a form
 APART = 7919  # between the seeds of repeated folds, so that runs with near seeds share none
@@ -180,24 +180,55 @@ def held_out(rows: Sequence[Row], options: DataOptions, seed: int) -> Split:
 
 def _newest(rows: Sequence[Row], options: DataOptions) -> Split:
     """The newest rows, whole groups of them: a row's twin before the line takes it back."""
-    times = [moment(row.get("time")) for row in rows]
-    for row, time in zip(rows, times, strict=True):
-        if time is None:
-            raise UsageError(
-                f"time: {row.origin} has {row.get('time')!r} in the column {options.time}; a "
-                "number or a date that begins with the year is expected (2024-03-07, 2024年3月7日)."
-            )
-    when = np.array(times, dtype=np.float64)
-    line = np.sort(when)[-max(1, round(options.test_share * len(rows)))]
+    when = _times(rows, options)
+    wanted = max(1, round(options.test_share * len(rows)))
+    line = np.sort(when)[-wanted]
+    if line == when.min():  # most rows are of the first time; those after it are the newest
+        line = when[when > line].min()
     groups = np.array(together(rows))
     older = set(groups[when < line].tolist())
     held = [
         bool(time >= line) and group not in older for time, group in zip(when, groups, strict=True)
     ]
-    back = int((when >= line).sum()) - sum(held)
     how = f"the newest {sum(held):,} rows by {options.time} held out"
+    newer = int((when >= line).sum())
+    back = newer - sum(held)
+    if abs(newer - wanted) > max(FEW, wanted / 2):
+        alike = int((when == line).sum()) if newer > wanted else int((when == when.min()).sum())
+        how += (
+            f", not the {wanted:,} that test_share asks for, as {alike:,} rows have one and the "
+            "same time"
+        )
     if back:
         how += f"; {back:,} newer rows that are like older ones stay in training"
     train = tuple(row for row, out in zip(rows, held, strict=True) if not out)
     test = tuple(row for row, out in zip(rows, held, strict=True) if out)
     return train, test, {"how": how, "share": options.test_share, "time": options.time}
+
+
+def _times(rows: Sequence[Row], options: DataOptions) -> np.ndarray:
+    """Every row's time, (rows,), where they can be put in an order.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    told = [row.get("time") for row in rows]
+    for row, value in zip(rows, told, strict=True):
+        if number(value) is None and date(value) is None:
+            raise UsageError(
+                f"time: {row.origin} has {value!r} in the column {options.time}; a number or a "
+                "date that begins with the year is expected (2024-03-07, 2024年3月7日)."
+            )
+    times = moments(told)
+    if None in times:
+        row = rows[times.index(None)]
+        raise UsageError(
+            f"time: {row.origin} has the number {row.get('time')!r} in the column {options.time} "
+            "and other rows have dates; write all of them as dates, or all as numbers."
+        )
+    if len(set(times)) == 1:
+        raise UsageError(
+            f"time: all {len(rows):,} rows have the same time in the column {options.time}, so "
+            "none is newer than the others; name another column, or leave --time out."
+        )
+    return np.array(times, dtype=np.float64)

@@ -22,6 +22,9 @@ CROWD = 200  # rows that share a rare shingle: a form letter, whose every pair w
 _CHINESE = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _NO_GAP = re.compile("(?<=[\u3040-\u30ff\u3400-\u9fff]) (?=[\u3040-\u30ff\u3400-\u9fff])")
 _NO_LETTER = re.compile(r"[\W_]+")
+_ONE_MARK = re.compile(r"[^\w\s]|_")
+_ROUND_MARKS = re.compile(r" ?([^\w\s]) ?")
+_MINUS = {0x2212: "-", 0x2013: "-"}
 
 
 class Pair(NamedTuple):
@@ -41,6 +44,28 @@ def plain(text: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     return _NO_GAP.sub("", _NO_LETTER.sub(" ", folded).strip())
+
+
+def meaning(text: str) -> str:
+    """A plain text that keeps the marks which say something: signs, emoji, `C#`, marks beside
+    digits. Texts that differ in one of them are not the same text.
+
+    >>> meaning("电压 －5V。"), meaning("C++, C#!"), meaning("1,5 bar? 5%")
+    ('电压-5v', 'c++c#', '1,5 bar 5%')
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_MINUS)
+    words = " ".join(_ONE_MARK.sub(_if_it_says_something, folded).split())
+    return _NO_GAP.sub("", _ROUND_MARKS.sub(r"\1", words))
+
+
+def _if_it_says_something(found: re.Match[str]) -> str:
+    mark, text, at = found[0], found.string, found.start()
+    before, after = text[at - 1 : at], text[at + 1 : at + 2]
+    if unicodedata.category(mark) in ("Sm", "So", "Sc") and mark not in "|~":
+        return mark
+    beside = after.isdigit() and (before.isdigit() or mark in "-~.")
+    after_one = (mark in "%‰" and before.isdigit()) or (mark == "#" and before.isalpha())
+    return mark if beside or after_one else " "
 
 
 def is_chinese(text: str) -> bool:

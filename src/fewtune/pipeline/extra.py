@@ -198,7 +198,8 @@ def _keep_thresholds(run: Run, bench: Bench, trial: Trial) -> None:
 def _unlabelled(run: Run) -> tuple[list[Row], str]:
     """The file's rows, without those whose text a labelled row of any part has."""
     path = Path(run.job.trials.unlabelled or "")
-    table = read_rows(path, (Role("text"),), run.job.data.model_copy(update={"label": None}))
+    texts_alone = run.job.data.model_copy(update={"label": None, "slice": ()})
+    table = read_rows(path, (Role("text"),), texts_alone)
     parts = ("train", "valid", "test")
     known = {same_text(row) for part in parts for row in run.data.part(part)}
     fresh: dict[Any, Row] = {}

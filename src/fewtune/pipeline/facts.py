@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fewtune.base.errors import UsageError
+from fewtune.base.files import fingerprint
 from fewtune.choose.facts import Facts, Hardware
 from fewtune.choose.proposal import with_options
 from fewtune.data.dialogue import as_text
@@ -92,13 +93,14 @@ def facts_of(
 def _data_key(job: Job, data: Dataset, source: Source) -> tuple[object, ...]:
     """What the tokens of the training rows depend on."""
     files = [(told["fingerprint"], told["rows"]) for told in data.files.values()]
+    parts = fingerprint(repr(data.as_json()["parts"]))  # a race may hold out no row of its own
     tokenizer = [
         (path.name, path.stat().st_size, path.stat().st_mtime_ns)
         for path in sorted(source.folder.iterdir())
         if path.suffix in (".json", ".txt", ".model", ".spm") or path.name.startswith("tokenizer")
     ]
     options = (job.data.model_dump(), job.generate.model_dump(), job.model.max_length)
-    return (job.task, files, str(source.folder), tokenizer, options, job.run.seed)
+    return (job.task, files, parts, str(source.folder), tokenizer, options, job.run.seed)
 
 
 def _tokens(job: Job, data: Dataset, source: Source) -> dict[str, Any]:
@@ -157,7 +159,6 @@ def _text_of(row: Row) -> str:
 def _counted(facts: Facts, source: Source, job: Job, data: Dataset, again: bool) -> Facts:
     """The facts with what each method trains of the model."""
     from fewtune import __version__
-    from fewtune.base.files import fingerprint
 
     neural = {n: m for n, m in facts.methods.items() if m.tunes and m.needs_model}
     told = [(name, method.model_dump()) for name, method in neural.items()]

@@ -77,6 +77,8 @@ def _gpu_memory() -> tuple[int, int]:
 
 def _cards(gpu_memory: int) -> tuple[str, ...]:
     """The first card's name, where only PyTorch knows it."""
+    if not gpu_memory:
+        return ()
     import torch
 
-    return (torch.cuda.get_device_name(0),) if gpu_memory else ()
+    return (torch.cuda.get_device_name(0),)

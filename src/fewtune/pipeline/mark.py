@@ -6,9 +6,11 @@ An option that a later version adds changes nothing as long as it stands at its 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewtune.base.files import fingerprint, found
+from fewtune.augment.options import AugmentOptions
+from fewtune.base.files import at, fingerprint, found
 from fewtune.data.load import Dataset
 from fewtune.methods.base import Method
 from fewtune.pipeline.job import AUTO, SECTIONS, Job
@@ -39,6 +41,7 @@ def inputs_of(job: Job, data: Dataset, method: Method, source: Source | None) ->
     if job.task == "generate":
         asked |= {"replay": job.generate.replay, "general": job.generate.general}
     read |= {path: fingerprint(found(path, option)) for option, path in asked.items() if path}
+    read |= _for_recipes(job.augment) if job.augment.augment else {}
     if job.data.split:
         read["the split"] = fingerprint(repr(data.as_json()["parts"]))
     if source:
@@ -46,6 +49,22 @@ def inputs_of(job: Job, data: Dataset, method: Method, source: Source | None) ->
     if not method.tunes:
         read |= {f"the prompt's input {k}": one for k, one in enumerate(marks(job, method), 1)}
     return read
+
+
+def _for_recipes(options: AugmentOptions) -> dict[str, str]:
+    """The same of what recipes read; a model's hub id tells itself."""
+    from fewtune.methods.artefact import fingerprint_of
+
+    named = [options.lexicon, options.protect]
+    files = {path: Path(path).expanduser() for path in named if path}
+    names = [options.augment_model or "", *(options.translators or "").split(",")]
+    models = {name.strip(): at(name.strip()) for name in names}
+    told = {name: fingerprint(path) for name, path in files.items() if path.exists()}
+    return told | {
+        name: fingerprint_of(folder)
+        for name, folder in models.items()
+        if (folder / "config.json").is_file()
+    }
 
 
 def mark_of(job: Job, method: Method, inputs: Mapping[str, str]) -> str:
