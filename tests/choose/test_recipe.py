@@ -50,6 +50,11 @@ def test_epochs_become_steps(epochs, together, steps):
     assert found.steps == steps
 
 
+def test_a_product_of_floats_is_no_step_longer_than_the_product():
+    assert 2.2 * 25 > 55
+    assert recipe(rows=400, num_train_epochs=2.2).steps == 55
+
+
 @pytest.mark.parametrize(
     "name", ["full", "adapter", "lora+bitfit", "freeze+adapter", "adapter+freeze"]
 )

@@ -322,6 +322,25 @@ def test_the_loss_and_its_gradients_are_those_of_all_logits(voices, family, monk
         torch.testing.assert_close(ours[name], gradient, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("chunks", [1, 125])
+def test_the_heads_gradient_is_as_exact_in_many_chunks_as_in_one(chunks, monkeypatch):
+    from fewtune.models import answer_loss as module
+    from fewtune.models.head import Head
+
+    torch.manual_seed(0)
+    words, positions = 400, 1000
+    monkeypatch.setattr(module, "CHUNK", words * (positions // chunks))
+    states, targets = torch.randn(positions, 32), torch.randint(0, 50, (positions,))
+    weight = (0.3 * torch.randn(words, 32)).requires_grad_()
+    bias = torch.zeros(words).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = module.answer_loss(Head(weight, bias), states, targets, torch.ones(positions))
+    found = torch.autograd.grad(loss, (weight, bias))
+    exact = nn.functional.cross_entropy(states @ weight.T + bias, targets, reduction="sum")
+    for one, wanted in zip(found, torch.autograd.grad(exact, (weight, bias)), strict=True):
+        assert (one - wanted).norm() < 0.005 * wanted.norm()  # bfloat16 keeps 8 bits
+
+
 # --- what the laws measure with ------------------------------------------------------------------
 
 

@@ -4,8 +4,18 @@ from copy import deepcopy
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    ElectraConfig,
+    ElectraModel,
+    GPT2Config,
+    GPT2Model,
+    LlamaConfig,
+    LlamaModel,
+)
 
+from fewtune.base.errors import FewtuneError
 from fewtune.methods import parse
 from fewtune.methods.base import prepare
 from fewtune.methods.lora import LoRA
@@ -48,6 +58,54 @@ def trained(model: PooledModel) -> int:
 def test_minilm_trains_as_many_numbers_as_the_papers_say(name, options, count):
     model = prepare(bert(**MINILM), parse(name, options)).model
     assert trained(model) == count
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
+@pytest.mark.parametrize("target", ["all", "attention", "mlp"])
+@pytest.mark.parametrize("other", ["ia3", "adapter", "ia3+adapter"])
+def test_lora_goes_on_every_layer_whatever_else_is_there(other, target, family):
+    def count(name):
+        model = prepare(tiny(family), parse(name, {"lora_target": target})).model
+        return sum(p.numel() for n, p in model.named_parameters() if ".lora_" in n)
+
+    assert count(f"{other}+lora") == count("lora") > 0
+
+
+def tiny(family) -> PooledModel:
+    """Two blocks, width 32."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    made = {
+        "bert": lambda: BertModel(BertConfig(vocab_size=60, intermediate_size=64, **sizes)),
+        "llama": lambda: LlamaModel(LlamaConfig(vocab_size=60, intermediate_size=64, **sizes)),
+        "gpt2": lambda: GPT2Model(GPT2Config(vocab_size=60, n_embd=32, n_layer=2, n_head=4)),
+    }
+    return PooledModel(made[family](), Pooling(), classes=3).eval()
+
+
+def test_a_layer_that_peft_passes_over_is_told(monkeypatch):
+    from fewtune.methods import peft_parts
+
+    few = peft_parts._aimed
+    monkeypatch.setattr(peft_parts, "_aimed", lambda config, layers: few(config, layers[1:]))
+    with pytest.raises(FewtuneError, match="PEFT put `lora` on 11 of the 12 layers"):
+        prepare(tiny("bert"), parse("lora", {}))
+
+
+def test_narrow_embeddings_get_narrow_virtual_tokens():
+    """ELECTRA's embeddings are narrower than its states."""
+    config = ElectraConfig(
+        vocab_size=60, embedding_size=16, hidden_size=32, num_hidden_layers=2,
+        num_attention_heads=2, intermediate_size=48,
+    )  # fmt: skip
+    batch = {"input_ids": torch.arange(8)[None], "attention_mask": torch.ones(1, 8)}
+    for name, more in (
+        ("prompt", {"prompt_tuning_init": "random"}), ("prompt", {}), ("ptuning", {}),
+        ("prefix", {}),
+    ):  # fmt: skip
+        model = PooledModel(ElectraModel(config), Pooling(), classes=3).eval()
+        made = prepare(model, parse(name, {"num_virtual_tokens": 4, **more})).model
+        assert made(**batch).shape == (1, 3)
+        assert trained(made) > 0
 
 
 def test_freezing_keeps_something_frozen_where_blocks_are_few():

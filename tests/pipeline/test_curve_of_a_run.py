@@ -45,7 +45,9 @@ def auto(train, monkeypatch):
     found = contenders.candidates
     names = ("probe", "tfidf")
     monkeypatch.setattr(
-        contenders, "candidates", lambda ranked: [one for one in found(ranked) if one.name in names]
+        contenders,
+        "candidates",
+        lambda ranked, **more: [one for one in found(ranked) if one.name in names],
     )
     return lambda output, **options: train(output, method="auto", folds=3, budget="20m", **options)
 
@@ -109,7 +111,7 @@ def test_several_chinese_labels_have_a_curve_of_f1(auto, tmp_path):
 def auto_answers(speaker, tmp_path, monkeypatch):
     """A run that chooses between two methods of a language model on four folds."""
 
-    def candidates(ranked):
+    def candidates(ranked, **more):
         by_name = {one.method: one for one in ranked}
         return [replace(by_name[name], options={}) for name in ("lora", "ia3")]
 

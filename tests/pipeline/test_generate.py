@@ -317,6 +317,37 @@ def test_plain_texts_are_gone_on_from(teach, tmp_path):
     assert run.scores["gain"]["over"] == "before"
 
 
+def test_plain_texts_can_be_watched(teach, tmp_path):
+    texts = tmp_path / "texts.csv"
+    texts.write_text("text\n" + "\n".join(row["instruction"] for row in dialogues(50)) + "\n")
+    run = teach(data=str(texts), task="generate", valid_share=0.2, early_stopping_patience=2)
+    watched = [event for event in run.folder.events if event.name == "validated"]
+    assert watched
+    assert all(event["scores"]["log_loss"] > 0 for event in watched)
+
+
+def test_the_baseline_with_examples_is_told_of_the_tools_too():
+    from types import SimpleNamespace
+
+    from fewtune.data.dialogue import Message
+    from fewtune.data.row import Origin, Row
+    from fewtune.pipeline import hearing
+
+    def row(k, **more):
+        turns = (Message("user", f"pump {k} leaks"), Message("assistant", "oil"))
+        return Row(Origin("a", k), {"messages": turns, **more})
+
+    gauge = [{"name": "gauge"}]
+    talks = [row(0, tools=gauge), row(1)]
+    seen = []
+    voice = SimpleNamespace(answer=lambda *given: seen.append(given) or [])
+    asked = hearing.Asked(None, talks, [one["messages"][:1] for one in talks], ["oil", "oil"])
+    hearing.few_shot(voice, [row(2), row(3)], asked, 1, 0)
+    ((questions, _, _, tools),) = seen
+    assert [len(question) for question in questions] == [3, 3]
+    assert tools == [gauge, None]
+
+
 def test_damaged_weights_are_noticed_before_training(teach, speaker, tmp_path):
     import shutil
 

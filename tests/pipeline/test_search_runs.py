@@ -26,7 +26,9 @@ def few(monkeypatch):
     """Three candidates of the plan."""
     found = contenders.candidates
     monkeypatch.setattr(
-        contenders, "candidates", lambda ranked: [one for one in found(ranked) if one.name in NAMES]
+        contenders,
+        "candidates",
+        lambda ranked, **more: [one for one in found(ranked) if one.name in NAMES],
     )
 
 
@@ -51,7 +53,9 @@ def whole(files, tmp_path_factory):
     found = contenders.candidates
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
-            contenders, "candidates", lambda ranked: [o for o in found(ranked) if o.name in NAMES]
+            contenders,
+            "candidates",
+            lambda ranked, **more: [o for o in found(ranked) if o.name in NAMES],
         )
         events = []
         run = fewtune.train(

@@ -74,6 +74,18 @@ def trained(fit) -> fewtune.Run:
     return fit("trained")
 
 
+@pytest.mark.parametrize(
+    ("labels", "watchable"), [((), True), (("a",), True), (("a", "new"), False), (("new",), False)]
+)
+def test_a_row_can_be_watched_where_its_labels_can_be_learned(labels, watchable):
+    from fewtune.data.row import Origin
+    from fewtune.pipeline.run import watchable_rows
+
+    row = Row(Origin("a", 1), {"text": "pump", "labels": labels})
+    assert watchable_rows(SimpleNamespace(labels=("a", "b"), valid=(row,))) is watchable
+    assert not watchable_rows(SimpleNamespace(labels=("a", "b"), valid=()))
+
+
 def names_of(run) -> list[str]:
     return [event.name for event in run.folder.events]
 

@@ -1,5 +1,6 @@
 """Dialogues as tokens: what is learned, what is only read, what gives way where room is short."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
 
 from tiny_models import TINY, tokenizer_of
-from tokenizers import decoders
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.data.dialogue import Message
@@ -89,6 +90,29 @@ def test_training_and_use_begin_an_answer_alike(template):
     assert rows.ids[0][: len(prompt)].tolist() == prompt.tolist()
     first = np.flatnonzero(rows.weights[0])
     assert len(prompt) in first, "the next token is learned"
+
+
+@pytest.mark.parametrize("template", ["plain", "bare"])
+def test_an_answer_that_was_given_is_followed_as_it_was_learned(template):
+    """A tokenizer that writes a mark before every piece cuts one stretch otherwise than two."""
+    made = spaced()
+    set_template(made, template)
+    rows = Generate().encode([row(*TURNS)], made, 400).rows
+    for turns in (TURNS[:-1], (*TURNS[:2], Message("assistant", TURNS[2].content, 0), TURNS[3])):
+        prompt = Generate().prompt(turns, made, 400)
+        assert rows.ids[0][: len(prompt)].tolist() == prompt.tolist()
+
+
+def spaced():
+    """By pieces of letters with a mark before the first one, as SentencePiece has it."""
+    cut = Tokenizer(models.BPE())
+    cut.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
+    letters = sorted({one for turn in TURNS for one in turn.content} | set("UserAsitn:\n▁"))
+    kinds = ["</s>"]
+    cut.train_from_iterator(
+        [], trainers.BpeTrainer(special_tokens=kinds, initial_alphabet=letters, show_progress=False)
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=cut, eos_token="</s>", pad_token="</s>")
 
 
 def test_last_learns_the_last_answer_and_all_everything():
@@ -194,6 +218,41 @@ def test_a_template_that_leaves_answers_out_is_noticed():
     made.chat_template = "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}"
     with pytest.raises(Unusable, match="does not write turn 3"):
         pieces(made, TURNS)
+
+
+CALLS = [{"type": "function", "function": {"name": "close", "arguments": {"valve": 1}}}]
+
+
+def called(calls, said=""):
+    return (TURNS[1], Message("assistant", said, tool_calls=calls), Message("tool", "done"),
+            Message("assistant", "oil is low"))  # fmt: skip
+
+
+@pytest.mark.parametrize("said", ["", "close the valve"])
+@pytest.mark.parametrize("template", ["plain", "chatml", "bare"])
+def test_a_call_that_the_template_does_not_write_is_not_learned_as_no_answer(template, said):
+    made = tokenizer(template=template)
+    found = Generate().encode([row(*called(CALLS, said)), row(*TURNS)], made, 300)
+    assert "turn 2 calls `close`, which the chat template does not write" in found.refused[0]
+    assert list(found.refused) == [0]
+
+
+@pytest.mark.parametrize("calls", [CALLS, json.dumps(CALLS)], ids=["objects", "text"])
+def test_calls_are_learned_where_the_template_writes_them(calls):
+    made = tokenizer(template="own")
+    call = "{% for c in m.tool_calls or [] %}call {{ c.function.name }}{% endfor %}<|im_end|>"
+    made.chat_template = OWN.replace("<|im_end|>", call)
+    found = Generate().encode([row(*called(calls))], made, 300)
+    assert learned(found, made) == "call close<|im_end|>oil is low<|im_end|>"
+    broken = Generate().encode([row(*called("[{"))], made, 300)
+    assert "tool_calls is no JSON" in broken.refused[0]
+
+
+def test_a_call_that_a_turn_says_itself_is_learned_as_it_says_it():
+    made = tokenizer()
+    said = 'close {"valve": 1}'  # as ShareGPT's function_call
+    found = Generate().encode([row(*called(said, said))], made, 300)
+    assert learned(found, made).startswith(said)
 
 
 def test_tools_are_given_to_the_template_as_a_list():

@@ -24,6 +24,14 @@ def test_targets_are_ones_for_every_label_and_unknown_ones_are_counted():
     assert Multilabel(LABELS).truth(rows)[:, -1].tolist() == [0, 0, 2]
 
 
+@pytest.mark.parametrize(
+    ("labels", "known"),
+    [((), True), (("pump",), True), (("roof",), False), (("pump", "roof"), False)],
+)
+def test_a_row_is_known_where_all_its_labels_are_and_without_any(labels, known):
+    assert Multilabel(LABELS).known(row(*labels)) is known
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(st.lists(st.integers(0, 1), min_size=3, max_size=3), min_size=2, max_size=12),

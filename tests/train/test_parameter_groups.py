@@ -45,6 +45,20 @@ def test_decay_is_on_matrices_only(fresh):
     assert {decay for name, (_, decay) in found.items() if shapes[name] == 1} == {0.0}
 
 
+def test_vectors_that_start_at_one_do_not_decay(fresh):
+    """PEFT keeps IA3's as matrices of one row or column; so are A and B of rank 1, which start
+    at 0."""
+    _, _, found = groups_of(fresh, "ia3")
+    decay = {name: one for name, (_, one) in found.items()}
+    assert {one for name, one in decay.items() if ".ia3_l." in name} == {0.0}
+    assert decay["head.weight"] == 0.1
+
+
+def test_matrices_of_one_row_decay(fresh):
+    _, _, found = groups_of(fresh, "lora", lora_r=1)
+    assert {one for name, (_, one) in found.items() if ".lora_" in name} == {0.1}
+
+
 def test_the_head_has_its_own_rate_and_each_part_has_its_own(fresh):
     _, _, found = groups_of(fresh, "lora+adapter")
     rates = {name: peak for name, (peak, _) in found.items()}

@@ -227,7 +227,8 @@ def _logits(shape: Shape, step: Step) -> int:
         return 8 * chunk
     head = shape.table * step.bytes
     cast = head if step.bytes == 2 else 0
-    return cast + head + max(8 * chunk, 6 * chunk * (step.bytes == 2) + head)
+    summed = 4 * shape.table  # the gradient, in float32 whatever the products are in
+    return cast + summed + max(8 * chunk, 6 * chunk * (step.bytes == 2) + head)
 
 
 def _table(shape: Shape, step: Step) -> int:

@@ -40,7 +40,8 @@ def decide(
     if options.max_steps is None and epochs is None:
         epochs, why = _passes(budget, method, rows, per_epoch, width)
         reasons.append(why)
-    steps = options.max_steps or max(1, math.ceil((epochs or 1) * per_epoch))
+    # rounded first: 2.2 * 25 is a little more than 55 to a computer
+    steps = options.max_steps or max(1, math.ceil(round((epochs or 1) * per_epoch, 6)))
     parts = {
         part.name: options.learning_rate or _budget(part, rows, width).learning_rate
         for part in method.parts()

@@ -58,6 +58,8 @@ class Method(Options):
             anything (docs/log.md, Steps on very few rows).
         answer_rate: default learning rate where a model of WIDE learns to write; `narrower` the
             power by which it grows as the model gets narrower.
+        decays: False where what is learned starts at another value than 0, to which weight decay
+            would pull it.
         alpha: how far from the start to the trained weights the final ones lie, on few rows
             (WiSE-FT); 1 is all the way.
     """
@@ -77,6 +79,7 @@ class Method(Options):
     answer_rate: ClassVar[float] = 2e-4
     narrower: ClassVar[float] = 0.5
     answer_passes: ClassVar[float] = 3.0
+    decays: ClassVar[bool] = True
     alpha: ClassVar[float] = 1.0
 
     def refuses(self, model: Tunable) -> str | None:

@@ -127,5 +127,6 @@ class Hybrid(Method):
 
 
 def _turn(part: Method) -> int:
-    """IA3 looks for plain layers, which LoRA hides; a soft prompt wraps whatever is there."""
+    """IA3 looks for plain layers, which LoRA hides; LoRA goes on what IA3 scales as well; a soft
+    prompt wraps whatever is there."""
     return 2 * isinstance(part, SoftPrompt) - isinstance(part, IA3)

@@ -22,6 +22,7 @@ class IA3(InjectedMethod):
     answer_rate: ClassVar[float] = 3e-3
     rate: ClassVar[float] = 1e-2
     head_rate: ClassVar[float] = 1e-2
+    decays: ClassVar[bool] = False
 
     def config(self, model: Tunable) -> Any:
         """IA3Config over keys, values and feed-forward outputs."""

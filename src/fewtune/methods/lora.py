@@ -64,7 +64,7 @@ class LoRA(InjectedMethod):
         """Inject; for PiSSA remember the start, which the export subtracts again."""
         model = super().attach(model)
         if self.init_lora_weights == "pissa":
-            for layer in tuner_layers(model).values():
+            for layer in lora_layers(model).values():
                 layer.pissa_start = (
                     layer.lora_A["default"].weight.detach().clone().cpu(),
                     layer.lora_B["default"].weight.detach().clone().cpu(),
@@ -75,7 +75,7 @@ class LoRA(InjectedMethod):
         """alpha/r times `by`; not with DoRA or PiSSA, where 0 is not the base."""
         if self.use_dora or not self.restores:
             return False
-        for layer in tuner_layers(model).values():
+        for layer in lora_layers(model).values():
             usual = getattr(layer, "usual_scaling", None) or dict(layer.scaling)
             layer.usual_scaling = usual
             layer.scaling = {name: value * by for name, value in usual.items()}
@@ -119,3 +119,8 @@ class LoRA(InjectedMethod):
         if self.lora_target == "mlp":
             return feed_forward
         return every if self.lora_target == "all" else sorted(set(every) - set(feed_forward))
+
+
+def lora_layers(model: Tunable) -> dict[str, Any]:
+    """PEFT's layers in a model that hold an A and a B, by name; those of `ia3` hold neither."""
+    return {name: one for name, one in tuner_layers(model).items() if hasattr(one, "lora_A")}

@@ -135,11 +135,20 @@ class InjectedMethod(PeftMethod):
         raise NotImplementedError
 
     def attach(self, model: Tunable) -> Tunable:
-        """Let PEFT replace the target layers."""
-        from peft import inject_adapter_in_model
+        """Let PEFT replace the target layers.
 
+        Raises:
+            FewtuneError: PEFT passed some of them over, which it does without a word.
+        """
+        config, before = self.config(model), len(tuner_layers(model))
+        wanted = len(config.target_modules)
         with keeping_gradients(model):
-            inject_adapter_in_model(self.config(model), model.backbone)
+            inject(config, model.backbone)
+        if (found := len(tuner_layers(model)) - before) != wanted:
+            raise FewtuneError(
+                f"PEFT put `{self.name}` on {found} of the {wanted} layers it was to be put on; "
+                "leave the other parts out, or try `adapter`."
+            )
         return leaving_precision_to_autocast(model)
 
     def switch(self, model: Tunable, on: bool) -> None:
@@ -151,7 +160,8 @@ class InjectedMethod(PeftMethod):
         """Fold the update into the weights and put the plain layers back."""
         from fewtune.methods.base import replace
 
-        for name, layer in tuner_layers(model).items():
+        # innermost first: what an outer layer scales holds the update of the one inside
+        for name, layer in reversed(tuner_layers(model).items()):
             layer.merge(safe_merge=True)
             replace(model, name, layer.get_base_layer())
         return model
@@ -199,6 +209,36 @@ class InjectedMethod(PeftMethod):
         names = (name[start:] for name in tuner_layers(model))
         config.target_modules = sorted(inside(model) + name for name in names)
         return config
+
+
+def inject(config: Any, backbone: nn.Module) -> None:
+    """Let PEFT replace layers, also those that it has hidden in a layer of its own.
+
+    It passes over whatever stands in its own layers, so those are handed to it by themselves.
+    """
+    from peft import inject_adapter_in_model
+    from torch import nn
+
+    from fewtune.methods.base import replace
+
+    hidden = sorted(name for name in config.target_modules if name.endswith(".base_layer"))
+    plain = sorted(set(config.target_modules) - set(hidden))
+    if plain:
+        inject_adapter_in_model(_aimed(config, plain), backbone)
+    if hidden:
+        alone = nn.ModuleDict({str(k): backbone.get_submodule(n) for k, n in enumerate(hidden)})
+        inject_adapter_in_model(_aimed(config, list(alone)), alone)
+        for name, layer in zip(hidden, alone.values(), strict=True):
+            replace(backbone, name, layer)
+
+
+def _aimed(config: Any, layers: list[str]) -> Any:
+    """A copy of PEFT's configuration with other layers to replace."""
+    from copy import copy
+
+    found = copy(config)
+    found.target_modules = layers
+    return found
 
 
 def inside(model: Tunable) -> str:

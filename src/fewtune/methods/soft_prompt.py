@@ -56,7 +56,7 @@ class SoftPrompt(PeftMethod):
         # a prefix is a filled cache, which some families ignore or crash on with the cache off
         options = {} if self.in_sequence else {"use_cache": True}
         model.backbone = SoftPrompted(peft_model, **options)
-        model.virtual_tokens = self.num_virtual_tokens if self.in_sequence else 0
+        self._count(model, self.num_virtual_tokens)
         return model
 
     def read(self, model: Tunable, folder: Path) -> Tunable:
@@ -72,7 +72,12 @@ class SoftPrompt(PeftMethod):
     def switch(self, model: Tunable, on: bool) -> None:
         """Leave the virtual tokens out, or put them back."""
         model.backbone.active = on  # type: ignore[assignment]
-        model.virtual_tokens = self.num_virtual_tokens if on and self.in_sequence else 0
+        self._count(model, self.num_virtual_tokens if on else 0)
+
+    def _count(self, model: Tunable, tokens: int) -> None:
+        """Tell a model what stands before the text now."""
+        model.taken_positions = tokens
+        model.virtual_tokens = tokens if self.in_sequence else 0
 
     def save_adapter(self, model: Tunable, folder: Path, about: About) -> None:
         """By PEFT: the vectors as they act, without the network that made them."""
@@ -97,10 +102,13 @@ class SoftPrompt(PeftMethod):
     def shape(self, model: Tunable) -> dict[str, Any]:
         """The sizes PEFT would read from a fixed list of names; told, so every family works."""
         config: Any = model.backbone.config
+        width = config.hidden_size
+        if self.in_sequence:  # beside the embeddings, which ELECTRA makes narrower than its states
+            width = model.backbone.get_input_embeddings().embedding_dim  # type: ignore[operator]
         return {
             "task_type": "FEATURE_EXTRACTION",
             "num_virtual_tokens": self.num_virtual_tokens,
-            "token_dim": config.hidden_size,
+            "token_dim": width,
             "num_layers": config.num_hidden_layers,
             "num_attention_heads": config.num_attention_heads,
             "num_transformer_submodules": 1,

@@ -120,16 +120,16 @@ class Voice:
         told = ""
         for token in self._speaker().stream(self._prompt(turns, decoding, None), decoding, seed):
             ids.append(token)
-            text = before_stop(self.tokenizer.decode(ids, skip_special_tokens=True), decoding)
+            text = settled(self.tokenizer.decode(ids, skip_special_tokens=True), decoding)
             if not text.endswith(_HALF) and len(text) > len(told):
                 yield text[len(told) :]
                 told = text
         whole = before_stop(self.tokenizer.decode(ids, skip_special_tokens=True), decoding)
         if len(whole) > len(told):
-            yield whole[len(told) :]  # half a letter at the end, as the model left it
+            yield whole[len(told) :]  # half a letter, or half a stop text, as the model left it
 
     def _prompt(self, turns: Turns, decoding: DecodingOptions, tools: Any) -> np.ndarray:
-        positions = self.model.positions - self.model.virtual_tokens
+        positions = self.model.positions - self.model.taken_positions
         room = max(positions - decoding.max_new_tokens, positions // 2)
         return self.task.prompt(turns, self.tokenizer, room, tools)
 
@@ -155,3 +155,14 @@ def before_stop(text: str, decoding: DecodingOptions) -> str:
     """What stands before the first of the texts at which an answer ends."""
     ends = [at for stop in decoding.stops if (at := text.find(stop)) >= 0]
     return text[: min(ends)] if ends else text
+
+
+def settled(text: str, decoding: DecodingOptions) -> str:
+    """What will stand in an answer whatever the model says next.
+
+    >>> settled("no.\\nUs", DecodingOptions(stop="User:"))
+    'no.\\n'
+    """
+    text = before_stop(text, decoding)
+    begun = (n for stop in decoding.stops for n in range(1, len(stop)) if text.endswith(stop[:n]))
+    return text[: len(text) - max(begun, default=0)]

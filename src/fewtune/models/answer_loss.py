@@ -42,8 +42,10 @@ class AnswerLoss(torch.autograd.Function):
         wants_states, wants_weight, wants_bias = ctx.needs_input_grad[:3]
         total = torch.zeros((), dtype=torch.float32, device=states.device)
         to_states = torch.empty_like(states) if wants_states else None
-        to_weight = torch.zeros_like(weight) if wants_weight else None
-        to_bias = torch.zeros_like(bias) if wants_bias and bias is not None else None
+        # summed in float32: in bfloat16 a chunk's small share is rounded off what is there already
+        exact = torch.float32
+        to_weight = torch.zeros_like(weight, dtype=exact) if wants_weight else None
+        to_bias = torch.zeros_like(bias, dtype=exact) if wants_bias and bias is not None else None
         for at in range(0, len(states), size := max(1, CHUNK // len(weight))):
             here = slice(at, at + size)
             logits = nn.functional.linear(states[here], weight, bias).float()
@@ -59,9 +61,11 @@ class AnswerLoss(torch.autograd.Function):
             if to_states is not None:
                 to_states[here] = low @ weight.to(low.dtype)
             if to_weight is not None:
-                to_weight += (low.T @ states[here]).to(weight.dtype)
+                to_weight += low.T @ states[here]
             if to_bias is not None:
-                to_bias += wrong.sum(0).to(to_bias.dtype)
+                to_bias += wrong.sum(0)
+        to_weight = None if to_weight is None else to_weight.to(weight.dtype)
+        to_bias = None if to_bias is None or bias is None else to_bias.to(bias.dtype)
         ctx.save_for_backward(*(t for t in (to_states, to_weight, to_bias) if t is not None))
         ctx.has = (to_states is not None, to_weight is not None, to_bias is not None)
         return total

@@ -107,7 +107,7 @@ def rendered(
         return str(
             tokenizer.apply_chat_template(
                 [_plain(turn) for turn in turns],
-                tools=_tools(tools),
+                tools=_parsed("tools", tools),
                 tokenize=False,
                 add_generation_prompt=to_answer,
             )
@@ -127,7 +127,7 @@ def pieces(
         last_only: only the last answer is learned.
 
     Raises:
-        Unusable: the template refuses the dialogue, or leaves an answer out.
+        Unusable: the template refuses the dialogue, or leaves an answer or a call out.
     """
     whole = rendered(tokenizer, turns, tools)
     answers = [k for k, turn in enumerate(turns) if turn.role == "assistant"]
@@ -170,10 +170,24 @@ def _span(
     if start < 0 or content not in whole[start:]:
         raise Unusable("template-turn", f"the chat template does not write turn {k + 1} as it is")
     if whole.startswith(after):
-        return start, max(start, _without_tail(whole, start, len(after), tokenizer))
-    end = whole.find(content, start) + len(content)
-    mark = next((one for one in tokenizer.all_special_tokens if whole.startswith(one, end)), "")
-    return start, end + len(mark)
+        end = max(start, _without_tail(whole, start, len(after), tokenizer))
+    else:
+        end = whole.find(content, start) + len(content)
+        marks = (one for one in tokenizer.all_special_tokens if whole.startswith(one, end))
+        end += len(next(marks, ""))
+    beside = whole[start:end].replace(content, "", 1)
+    for name in _called(turns[k]):
+        if name not in beside:  # it would be learned that the answer is to call nothing
+            where = f"turn {k + 1} calls `{name}`, which the chat template does not write"
+            raise Unusable("template-turn", f"{where}; use one that knows tools")
+    return start, end
+
+
+def _called(turn: Message) -> list[str]:
+    """Names of the tools that a turn calls, as far as it tells them."""
+    inside = [one.get("function", one) for one in _calls(turn) if isinstance(one, Mapping)]
+    names = [one.get("name") for one in inside if isinstance(one, Mapping)]
+    return [one for one in names if isinstance(one, str)]
 
 
 def _without_tail(whole: str, start: int, end: int, tokenizer: Any) -> int:
@@ -184,8 +198,11 @@ def _without_tail(whole: str, start: int, end: int, tokenizer: Any) -> int:
     return end
 
 
-def _tools(value: Any) -> Any:
-    """Tools as templates know them: a list of objects; files often hold it as a text of JSON.
+def _parsed(name: str, value: Any) -> Any:
+    """Tools and calls as templates know them: lists of objects; files often hold a text of JSON.
+
+    Args:
+        name: of the field.
 
     Raises:
         Unusable: the text is no JSON.
@@ -195,7 +212,7 @@ def _tools(value: Any) -> Any:
     try:
         return (json.loads(value) if value.strip() else None) or None
     except json.JSONDecodeError as error:
-        raise Unusable("format-type", f"tools is no JSON (at letter {error.pos})") from error
+        raise Unusable("format-type", f"{name} is no JSON (at letter {error.pos})") from error
 
 
 def _plain(turn: Message) -> Mapping[str, Any]:
@@ -203,6 +220,14 @@ def _plain(turn: Message) -> Mapping[str, Any]:
     told: dict[str, Any] = {"role": turn.role, "content": turn.content}
     if turn.name:
         told["name"] = turn.name
-    if turn.tool_calls and not isinstance(turn.tool_calls, str):
-        told["tool_calls"] = turn.tool_calls
+    if calls := _calls(turn):
+        told["tool_calls"] = calls
     return told
+
+
+def _calls(turn: Message) -> list[Any]:
+    """What a turn calls beside what it says; ShareGPT's turns of calls say them."""
+    if turn.tool_calls == turn.content:
+        return []
+    found = _parsed("tool_calls", turn.tool_calls) or []
+    return list(found) if isinstance(found, list | tuple) else [found]

@@ -164,5 +164,11 @@ def layers_named(backbone: nn.Module, names: tuple[str, ...]) -> list[str]:
         name
         for name in linear_layers(backbone)
         # compared as a whole: "output.dense" must not also mean "attention.output.dense"
-        if name.removesuffix(".inner").split(".", dots)[-1] in names
+        if _as_pretrained(name).split(".", dots)[-1] in names
     ]
+
+
+def _as_pretrained(name: str) -> str:
+    """A layer's name before other parts wrapped it: adapters as `inner`, PEFT as `base_layer`."""
+    plain = name.removesuffix(".inner").removesuffix(".base_layer")
+    return name if plain == name else _as_pretrained(plain)

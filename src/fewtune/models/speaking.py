@@ -268,7 +268,7 @@ class _Batch:
         return any(stop in self.speaker.text(row.ids) for stop in self.decoding.stops)
 
     def _done(self, row: _Row) -> bool:
-        used = self.speaker.model.virtual_tokens + len(row.prompt) + len(row.ids)
+        used = self.speaker.model.taken_positions + len(row.prompt) + len(row.ids)
         full = used >= self.speaker.positions
         return row.stopped or full or len(row.ids) >= self.decoding.max_new_tokens
 

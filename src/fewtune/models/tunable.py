@@ -14,7 +14,8 @@ class Tunable(nn.Module):
     Attributes:
         backbone: a transformers base model, or a method's wrapper around one.
         head: the last linear layer.
-        virtual_tokens: how many positions before the text a soft prompt adds.
+        virtual_tokens: how many states before the text's a soft prompt adds.
+        taken_positions: how many positions it takes; a prefix takes some and adds no states.
         head_is_new: True where the head is the task's: it knows nothing yet and always trains.
         inside: where the backbone stands in transformers' model of the whole; "" where it is that.
     """
@@ -22,6 +23,7 @@ class Tunable(nn.Module):
     backbone: nn.Module
     head: nn.Module
     virtual_tokens: int
+    taken_positions: int = 0
     head_is_new: ClassVar[bool]
     inside: str = ""
 

@@ -113,7 +113,8 @@ def few_shot(voice: Voice, train: Sequence[Row], test: Asked, count: int, seed: 
             shown += [one for one in turns if one.role != "system"][-1:]
             shown.append(Message("assistant", answer))
         questions.append((*head, *shown, *question[len(head) :]))
-    replies = voice.answer(questions, test.decoding, seed)
+    tools = [row.get("tools") for row in test.talks]
+    replies = voice.answer(questions, test.decoding, seed, tools)
     return Heard(replies=replies, seconds=perf_counter() - begun)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -98,19 +98,14 @@ class Generate:
         Raises:
             Unusable: the chat template refuses the dialogue.
         """
-        from fewtune.models.chat import pieces, rendered
+        from fewtune.models.chat import rendered
 
         while True:
             text = rendered(tokenizer, turns, tools, to_answer=True)
-            before = [k for k, turn in enumerate(turns) if turn.role == "assistant"]
-            head = ""
-            if before:  # earlier answers are cut into tokens as they were learned
-                known = pieces(tokenizer, turns[: before[-1] + 1], tools)
-                head = "".join(piece.text for piece in known)
-                if not text.startswith(head):
-                    known, head = [], ""
-            ids = [one for piece in (known if head else []) for one in _ids(tokenizer, piece.text)]
-            ids += _ids(tokenizer, text[len(head) :])
+            known = _to_last_answer(tokenizer, turns, tools)
+            if not text.startswith(head := "".join(known)):
+                known, head = [], ""
+            ids = [one for piece in [*known, text[len(head) :]] for one in _ids(tokenizer, piece)]
             shorter = _without_oldest(turns)
             if len(ids) <= room or shorter is None:
                 return np.array(_middle_out(ids, room) or [_pad(tokenizer)], dtype=np.int64)
@@ -164,6 +159,21 @@ def asked(row: Row) -> tuple[tuple[Message, ...], str]:
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] if text else []
+
+
+def _to_last_answer(tokenizer: Any, turns: Sequence[Message], tools: Any) -> list[str]:
+    """A dialogue up to the end of its last answer, in the pieces that training cuts it into.
+
+    What the template writes behind that answer is left out: in training it is one piece with the
+    question that follows, and some tokenizers cut the two otherwise than the one.
+    """
+    from fewtune.models.chat import pieces
+
+    last = max((k for k, turn in enumerate(turns) if turn.role == "assistant"), default=-1)
+    # with all weights alike, so that an answer can be told from what is only read
+    said = [replace(turn, weight=None) for turn in turns[: last + 1]]
+    found = pieces(tokenizer, said, tools) if said else []
+    return [piece.text for piece in (found if found and found[-1].weight else found[:-1])]
 
 
 def _pad(tokenizer: Any) -> int:

@@ -100,7 +100,7 @@ class Labelled(ABC):
         """Which classes targets name, (rows, classes) of yes and no."""
 
     def known(self, row: Row) -> bool:
-        """Whether a row has a label that training rows have."""
+        """Whether a row's label is one that training rows have."""
         return bool(self.ones(self.targets([row])).any())
 
     def answered(self, probabilities: np.ndarray) -> Answered:

@@ -87,6 +87,10 @@ class Multilabel(Labelled):
                 found[k, index.get(label, len(self.labels))] += 1
         return found
 
+    def known(self, row: Row) -> bool:
+        """Whether training rows have all of a row's labels; no label at all is an answer too."""
+        return bool(self.truth([row])[0, -1] == 0)
+
     def ones(self, targets: np.ndarray) -> np.ndarray:
         """As they stand."""
         return targets > 0

@@ -50,7 +50,7 @@ class Classifier(Candidate):
 
         Args:
             folder: of the checkpoints.
-            valid: rows to watch; those with labels that no training row has are left out.
+            valid: rows to watch; those with a label that no training row has are left out.
         """
         bench = self.bench
         work = plan_work(

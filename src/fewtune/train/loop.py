@@ -205,11 +205,13 @@ def _batches(fit: Fit, progress: Progress) -> Iterator[list[np.ndarray]]:
 
 
 def _train_mode(fit: Fit) -> None:
-    """Dropout only where something trains: a frozen block computes the same at every step."""
+    """Dropout only where something trains: what is frozen computes the same at every step."""
     model = fit.prepared.model
     model.train()
-    for block in blocks_of(model.backbone)[: lowest_trained_block(model.backbone)]:
-        block.eval()
+    if lowest := lowest_trained_block(model.backbone):
+        model.backbone.eval()  # the embeddings too, or a cached trunk would be another model
+        for block in blocks_of(model.backbone)[lowest:]:
+            block.train()
 
 
 def _seed_noise(seed: int, step: int) -> None:

@@ -32,8 +32,9 @@ def make_optimiser(
             continue
         part = prepared.owner.get(name)
         peak = rates.parts[part.name] * part.rate_factor(name) if part else rates.head
-        # biases and norms have no scale to hold back
-        decay = options.weight_decay if parameter.ndim > 1 else 0.0
+        # biases and norms have no scale to hold back, and what starts at 1 is not pulled to 0
+        decays = parameter.ndim > 1 and (part is None or part.decays)
+        decay = options.weight_decay if decays else 0.0
         groups.setdefault((peak, decay), []).append(parameter)
     return torch.optim.AdamW(
         [
