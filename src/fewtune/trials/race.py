@@ -166,9 +166,9 @@ class Race:
         Before the first fold the order of the entrants is what they promise.
         """
         left = len(self.folds) - fold
-        tuned = [one for one in self.runners.values() if not one.entrant.stays]
         running = [one for one in self.runners.values() if one.state == "runs"]
-        tuned = sorted((one for one in tuned if one in running), key=self._promise(running))
+        tuned = [one for one in running if not one.entrant.stays]
+        tuned.sort(key=self._promise(running))
         stay = [one for one in self.runners.values() if one.entrant.stays]
         always = sum((left - (fold in one.fitted)) * self._seconds(one) for one in stay)
         while len(tuned) > self.soft:
