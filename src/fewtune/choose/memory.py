@@ -225,10 +225,9 @@ def _logits(shape: Shape, step: Step) -> int:
     chunk = min(step.answers, max(1, CHUNK // shape.vocabulary)) * shape.vocabulary
     if "full" not in step.parts:
         return 8 * chunk
-    head = shape.table * step.bytes
-    cast = head if step.bytes == 2 else 0
-    summed = 4 * shape.table  # the gradient, in float32 whatever the products are in
-    return cast + summed + max(8 * chunk, 6 * chunk * (step.bytes == 2) + head)
+    # the head rounded, its gradient summed in float32, and at the end rounded too
+    cast = 2 * shape.table if step.bytes == 2 else 0
+    return cast + 4 * shape.table + max(8 * chunk, cast)
 
 
 def _table(shape: Shape, step: Step) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fewtune.models.head import Head
 
 CHUNK = 2**24  # logits held at once; 64 MiB in float32
+ROWS = 8192  # of the head whose gradient is summed at once
 
 
 class AnswerLoss(torch.autograd.Function):
@@ -61,7 +62,7 @@ class AnswerLoss(torch.autograd.Function):
             if to_states is not None:
                 to_states[here] = low @ weight.to(low.dtype)
             if to_weight is not None:
-                to_weight += low.T @ states[here]
+                _add_product(to_weight, low, states[here])
             if to_bias is not None:
                 to_bias += wrong.sum(0)
         to_weight = None if to_weight is None else to_weight.to(weight.dtype)
@@ -77,6 +78,15 @@ class AnswerLoss(torch.autograd.Function):
         saved = iter(ctx.saved_tensors)
         found = [next(saved) * above if there else None for there in ctx.has]
         return *found, None, None
+
+
+def _add_product(total: Tensor, one: Tensor, other: Tensor) -> None:
+    """`total += one.T @ other`, some rows at once: the product, and its copy in the total's
+    precision, would each be as large as the head.
+    """
+    for first in range(0, len(total), ROWS):
+        rows = slice(first, first + ROWS)
+        total[rows] += one[:, rows].T @ other
 
 
 def answer_loss(head: Head, states: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
