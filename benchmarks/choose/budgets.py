@@ -19,6 +19,7 @@ import yaml
 from benchmarks import machine
 from benchmarks.choose import sets
 from benchmarks.commands import FEWTUNE, QUIET
+from benchmarks.jsonl import lines
 from benchmarks.samples import WORK
 
 from fewtune.base.amounts import seconds_of
@@ -39,19 +40,13 @@ def main() -> None:
         if why := sets.absent():
             print(why)
             return
-        done = {tuple(one["key"]) for one in lines()}
+        done = {tuple(one["key"]) for one in lines(RESULTS)}
         for budget in given.budgets.split(","):
             for name in given.sets.split(","):
                 if (name, budget) not in done:
                     with open(RESULTS, "a", encoding="utf-8") as file:
                         file.write(json.dumps(measured(name, budget)) + "\n")
-    print(table(lines()))
-
-
-def lines() -> list[dict[str, Any]]:
-    """What was measured, a line a run."""
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.is_file() else ""
-    return [json.loads(line) for line in text.splitlines()]
+    print(table(lines(RESULTS)))
 
 
 def measured(name: str, budget: str) -> dict[str, Any]:

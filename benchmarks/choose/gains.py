@@ -23,6 +23,7 @@ import numpy as np
 import yaml
 from benchmarks.choose import sets
 from benchmarks.commands import FEWTUNE
+from benchmarks.jsonl import lines
 from benchmarks.samples import WORK
 from safetensors.numpy import load_file
 
@@ -42,19 +43,13 @@ def main() -> None:
         if why := sets.absent():
             print(why)
             return
-        done = {tuple(one["key"]) for one in lines()}
+        done = {tuple(one["key"]) for one in lines(RESULTS)}
         for name in given.sets.split(","):
             for seed in map(int, given.seeds.split(",")):
                 if (name, seed) not in done:
                     with open(RESULTS, "a", encoding="utf-8") as file:
                         file.write(json.dumps(measured(name, seed)) + "\n")
-    print(table(lines()))
-
-
-def lines() -> list[dict[str, Any]]:
-    """What was measured, a line a sample."""
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.is_file() else ""
-    return [json.loads(line) for line in text.splitlines()]
+    print(table(lines(RESULTS)))
 
 
 def measured(name: str, seed: int) -> dict[str, Any]:

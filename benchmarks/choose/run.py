@@ -18,7 +18,7 @@ from statistics import mean, median, stdev
 from typing import Any
 
 import yaml
-from benchmarks import commands, machine
+from benchmarks import commands, jsonl, machine
 from benchmarks.choose import sets
 
 HERE = Path(__file__).parent
@@ -72,9 +72,7 @@ def main() -> None:
 
 def lines() -> list[dict[str, Any]]:
     """What was measured, the last of a key counting."""
-    text = RESULTS.read_text(encoding="utf-8") if RESULTS.is_file() else ""
-    found = [json.loads(line) for line in text.splitlines()]
-    return list({tuple(one["key"]): one for one in found}.values())
+    return list({tuple(one["key"]): one for one in jsonl.lines(RESULTS)}.values())
 
 
 def table(settings: dict[str, Any]) -> str:

@@ -208,8 +208,10 @@ def test_what_was_decided_is_forgotten_where_all_is_computed_anew(tmp_path):
         folder.write_learned([{"text": "x"}])
         (folder.path / "race" / "fits").mkdir(parents=True)
         folder.write_plan(folder.plan | {"chosen": {"race": 1}})
-        folder.forget(PLAN)
-        assert sorted(one.name for one in folder.path.iterdir()) == [".lock", "plan.yaml"]
+        (folder.path / "notes.txt").write_text("somebody's own")
+        folder.forget(PLAN, ["race"])
+        names = sorted(one.name for one in folder.path.iterdir())
+        assert names == [".lock", "notes.txt", "plan.yaml"]
         assert folder.plan == PLAN
 
 

@@ -18,7 +18,7 @@ from fewtune.base.events import Event
 from fewtune.base.files import at, fingerprint, write_new
 from fewtune.data.load import Dataset, load
 from fewtune.models.waiting import wait_as_the_machine_allows
-from fewtune.pipeline.comparing import Comparing
+from fewtune.pipeline.comparing import ASIDE, COSTS, FITS, Comparing
 from fewtune.pipeline.entries import Entry, refused
 from fewtune.pipeline.job import HELD_OUT
 from fewtune.pipeline.lineup import LineUp, line_up
@@ -71,7 +71,7 @@ def start_comparison(path: str, given: Mapping[str, Any]) -> tuple[RunFolder, It
         folder.close()
         return folder, iter(())
     if job.run.again:
-        folder.forget(plan)
+        folder.forget(plan, (FITS, COSTS, ASIDE, COMPARISON))
     return folder, _told(Comparing(lineup, data, source, folder, out, begun))
 
 

@@ -144,7 +144,7 @@ def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event
     told = yield from spoken(run, lineup, bench, rows, deal(job.run.seed)[0])
 
     def desk(seed: int) -> tuple[Desk, list[np.ndarray]]:
-        place, aside = run.folder.path / "trials", told.aside if seed == job.run.seed else None
+        place, aside = run.folder.trials, told.aside if seed == job.run.seed else None
         return AnswerDesk(bench, seed, costs, place, rows, tests, width, aside), deal(seed)
 
     tokens = float(rows.learned.mean())

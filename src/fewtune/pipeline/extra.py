@@ -153,7 +153,7 @@ def setting_of(run: Run, bench: Bench, examples: Examples) -> Setting:
         run.folds,
         run.chosen["probe_c"],
         run.chosen["probe_temperature"],
-        run.folder.path / "trials",
+        run.folder.trials,
     )
 
 

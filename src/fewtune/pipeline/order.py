@@ -26,6 +26,7 @@ from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.classify import classify
 from fewtune.pipeline.generate import generate
 from fewtune.pipeline.job import Job, held_out_from, job_of_plan, races
+from fewtune.pipeline.learning import CURVE
 from fewtune.pipeline.mark import changed, inputs_of, mark_of
 from fewtune.pipeline.plan import (
     choose,
@@ -35,6 +36,7 @@ from fewtune.pipeline.plan import (
     with_task,
     with_valid_rows,
 )
+from fewtune.pipeline.race import FITS
 from fewtune.pipeline.run import Run
 from fewtune.pipeline.text_prompt import text_prompt
 from fewtune.record.environment import environment
@@ -79,7 +81,7 @@ def start(job: Job) -> tuple[RunFolder, Iterator[Event]]:
         folder.close()
         return folder, iter(())
     if job.run.again:
-        folder.forget(plan)
+        folder.forget(plan, (FITS, CURVE))
     elif folder.state != "resumable":
         folder.start_anew()
     return folder, _told(_run(job, folder, data, method, source, begun))

@@ -143,7 +143,7 @@ def race_answers(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event,
     assert width is not None
     contenders = contenders_in(run)
     folds = folds_of_rows(rows, run.folds)
-    setting = AnswerSetting(bench, rows, folds, width, run.folder.path / "trials")
+    setting = AnswerSetting(bench, rows, folds, width, run.folder.trials)
     judge = AnswerJudge(float(rows.learned.mean()))
     entrants = answer_entrants(setting, contenders)
     search = search_of(run, contenders, partial(answer_entrant, setting))

@@ -53,7 +53,7 @@ def _out_of_fold(
         folds,
         run.chosen["probe_c"],
         run.chosen["probe_temperature"],
-        run.folder.path / "trials",
+        run.folder.trials,
     )
     return (yield from on_folds(setting, "thresholds")).probabilities
 

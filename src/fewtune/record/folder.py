@@ -126,6 +126,11 @@ class RunFolder:
         return self.path / "model"
 
     @property
+    def trials(self) -> Path:
+        """Where fits that are not kept write; the folder may not be there yet."""
+        return self.path / "trials"
+
+    @property
     def plan(self) -> dict[str, Any]:
         """The plan, as written."""
         file = self.path / PLAN
@@ -254,13 +259,18 @@ class RunFolder:
         self._remove(self.checkpoints)
         self._remove(self.model)
 
-    def forget(self, plan: Mapping[str, Any]) -> None:
-        """Forget what was decided too: trials, races, learned rows; the plan is a first one."""
+    def forget(self, plan: Mapping[str, Any], made: Iterable[str]) -> None:
+        """Forget what was decided too; what else somebody put into the folder stays.
+
+        Args:
+            plan: the first one.
+            made: names of what the run's stages write beside the files that are known here.
+        """
         self.start_anew()
+        self._remove(self.trials)
+        for name in (LEARNED, *made):
+            self._remove(self.path / name)
         self.write_plan(plan)
-        for one in sorted(self.path.iterdir()):
-            if one.name not in (PLAN, LOCK):
-                self._remove(one)
 
     # ---- inside
 
