@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 
 from fewtune.base.errors import UsageError, one_of
 from fewtune.evaluate.intervals import Interval, bootstrap, intervals
-from fewtune.evaluate.metrics import METRICS, UNSEEN, Ints, Outcome, outcome, tally
+from fewtune.evaluate.metrics import METRICS, Outcome, outcome, tally
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.paired import Comparison, against_best, compare_bootstraps, compare_right
+from fewtune.tasks.classify import rarer
 
 UNSEEN_LABEL = "(not among the training labels)"
 
@@ -70,13 +71,7 @@ def positive_class(truth: ArrayLike, labels: Sequence[str], wanted: str | None) 
         )
     if wanted is not None:
         return list(labels).index(wanted)
-    rows = np.bincount(_seen(truth), minlength=2)
-    return 0 if rows[0] < rows[1] else 1
-
-
-def _seen(truth: ArrayLike) -> Ints:
-    known = np.asarray(truth, dtype=np.int64)
-    return known[known != UNSEEN]
+    return list(labels).index(rarer(np.asarray(truth, dtype=np.int64), labels))
 
 
 def per_class(
