@@ -63,6 +63,15 @@ def test_forty_columns_keep_the_names(shell):
     assert b"majority" in done.stdout
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """Whoever is started in the background of a script ignores Ctrl-C, and hands that down."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_while_reading_leaves_no_run(desk):
     (desk / "big.csv").write_bytes(table([(f"{t} {k}", c) for k in range(9000) for t, c in ROWS]))
     work = subprocess.Popen(
