@@ -141,3 +141,20 @@ def test_rows_without_labels_say_nothing_of_recall():
     for name in ("micro_f1", "micro_precision", "micro_recall"):
         assert found[name]["low"] < 0.8, name
     assert found["subset_accuracy"]["low"] > 0.99
+
+
+def test_a_row_of_many_labels_is_one_row_behind_their_mean():
+    draw = np.random.default_rng(0)
+    truth = draw.random((100, 10)) < 0.5
+    truth[~truth.any(axis=1), 0] = True
+    found = score(tags(truth, truth, np.where(truth, 0.9, 0.1)))
+    for name in ("macro_recall", "macro_precision", "macro_f1", "mean_average_precision"):
+        # a wrong row is wrong in five classes at once
+        assert found[name]["low"] == pytest.approx(found["micro_recall"]["low"], abs=0.001), name
+
+
+def test_systems_that_never_differ_may_differ_by_what_few_labelled_rows_leave_open():
+    truth = np.zeros((500, 3), dtype=bool)
+    truth[:5, 0] = True
+    one = tags(truth, truth, np.where(truth, 0.9, 0.1))
+    assert gain(one, {"probe": one}, "full")["high"] > 0.2

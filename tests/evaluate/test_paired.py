@@ -12,6 +12,7 @@ from fewtune.evaluate.paired import (
     detectable,
     holm,
     mcnemar,
+    mean_swap_p,
     swap_p,
 )
 
@@ -145,3 +146,13 @@ def test_losses_are_compared_row_by_row():
 
 def test_no_p_value_is_nothing():
     assert mcnemar(3000, 0) > 0
+
+
+def test_swaps_stop_when_enough_were_as_large():
+    draw = np.random.default_rng(0)
+    apart = draw.normal(0.02, 1, 3000)
+    whole, some = mean_swap_p(apart, count=20_000), mean_swap_p(apart, count=20_000, enough=50)
+    assert some == pytest.approx(whole, abs=0.1)
+    assert some != whole
+    small = draw.normal(0.5, 1, 3000)
+    assert mean_swap_p(small, count=4000, enough=50) == 1 / 4001

@@ -81,3 +81,13 @@ def test_what_recipes_read_belongs_to_the_job(tmp_path):
     assert set(changed({"inputs": before}, inputs(augment="synonym", **own))) == {
         own["lexicon"], own["augment_model"],
     }  # fmt: skip
+
+
+def test_a_config_json_where_one_stands_is_no_input(tmp_path, monkeypatch):
+    rows = write_csv(tmp_path / "rows.csv", [(f"text {k}", "ab"[k % 2]) for k in range(20)])
+    job = make_job(rows, {"method": "tfidf", "task": "classify", "augment": "typing"})
+    data = load(rows, (Role("text"), Role("label")), job.data, 0)
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    before = inputs_of(job, data, method_of(job), None)
+    monkeypatch.chdir(tmp_path)
+    assert inputs_of(job, data, method_of(job), None) == before

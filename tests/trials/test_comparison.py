@@ -116,6 +116,14 @@ def test_effects_are_told_over_the_base_on_the_same_rows():
     assert effects(base, [base], TRUTH)[0]["effect"]["value"] == 0.0
 
 
+def test_rows_without_labels_make_no_share_of_labels_surer():
+    sums = np.zeros((500, 2))
+    sums[:5] = 1, 2  # a label each, and found
+    measure = MEASURES["micro_f1"]
+    assert measure.interval(sums, 200, 0)["low"] < 0.75
+    assert measure.apart(sums, sums, 200, 0)["high"] > 0.2
+
+
 def test_several_labels_are_ranked_by_micro_f1():
     ones = (CHANCE.random((ROWS, 4)) < 0.3).astype(np.float32)
     truth = LabelTruth(

@@ -198,7 +198,10 @@ def test_fits_come_back_from_the_disk_and_half_a_file_is_no_fit(tmp_path):
     found = kept.read("full(learning_rate=0.0001)", 2)
     assert np.array_equal(found.answers, answers)
     assert found.seconds == 1.5
-    (file,) = (tmp_path / "race").iterdir()
+    kept.write("lora", 0, Fitted(np.empty(0), 2.0, "the loss is not a number"))
+    assert kept.read("lora", 0).failed == "the loss is not a number"
+    assert found.failed == ""
+    file = next((tmp_path / "race").glob("full*"))
     file.write_bytes(file.read_bytes()[:40])
     assert kept.read("full(learning_rate=0.0001)", 2) is None
 
@@ -307,3 +310,42 @@ def test_a_candidate_that_cannot_be_fitted_leaves_with_a_sentence():
     one.runners["probe"].entrant = replace(one.runners["probe"].entrant, fit=diverges)
     with pytest.raises(FewtuneError, match="not a number"):
         held(one)  # a baseline, which every run is set beside
+
+
+def diverging(one, *names):
+    """The race, in which some cannot be fitted."""
+
+    def diverges(learned, rows):
+        raise FewtuneError(f"memory ran out for {len(learned)} rows")
+
+    for name in names:
+        one.runners[name].entrant = replace(one.runners[name].entrant, fit=diverges)
+    return one
+
+
+def test_a_race_that_is_replayed_remembers_who_failed():
+    first, _, memory = race(THREE)
+    outcome, _ = held(diverging(first, "good"))
+    assert outcome.winner == "probe"
+    again, asked, _ = race(THREE, kept=memory.kept)  # there would be memory now
+    replayed, events = held(again)
+    assert replayed.winner == "probe"
+    assert asked == []
+    assert [e["message"] for e in events if e.name == "warned"] == [
+        "good: memory ran out for 160 rows"
+    ]
+    assert replayed.seconds == outcome.seconds
+
+
+def test_where_all_that_could_win_fail_the_first_reason_is_told():
+    told = {name: told for name, told in THREE.items() if name != "probe"}
+    one = diverging(race(told)[0], *told)
+    with pytest.raises(FewtuneError, match="memory ran out"):
+        held(one)
+
+
+def test_who_failed_beside_one_that_has_no_time_is_no_reason_to_stop():
+    told = {"bad": (losses(1.5), 5.0, False), "good": (losses(0.0), 90.0, False)}
+    outcome, _ = held(diverging(race(told, budget=40)[0], "bad"))
+    assert outcome.winner == ""
+    assert [line["state"] for line in outcome.table] == ["failed", "out of time"]

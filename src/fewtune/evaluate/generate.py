@@ -138,7 +138,7 @@ def _compared(
         ours.function,
         width,
         higher_is_better=bool(ours.higher_is_better),
-        bounded=ours.bounded,
+        behind=float(len(ours.rows)) if ours.bounded else None,
         count=count,
         seed=seed,
     )

@@ -100,14 +100,14 @@ def boiled(one: Tags) -> dict[str, Sums]:
     labelled, told = truth.any(axis=1), chosen.any(axis=1)
     return {
         "micro_f1": Sums(totals, _micro_f1, behind=_count(labelled | told)),
-        "macro_f1": Sums(by_class, _macro_f1, behind=rows_behind((given + true) / 2)),
+        "macro_f1": Sums(by_class, _macro_f1, behind=_behind((given + true) / 2, len(truth))),
         "samples_f1": _mean(_row_f1(totals)),
         "subset_accuracy": _mean(wrong == 0, yes_or_no=True),
         "hamming_loss": _mean(wrong.clip(max=known.shape[1]) / known.shape[1], falls=True),
         "micro_precision": Sums(totals, partial(_micro, by=1), behind=_count(told)),
         "micro_recall": Sums(totals, partial(_micro, by=2), behind=_count(labelled)),
-        "macro_precision": Sums(by_class, partial(_macro, by=1), behind=rows_behind(given)),
-        "macro_recall": Sums(by_class, partial(_macro, by=2), behind=rows_behind(true)),
+        "macro_precision": Sums(by_class, partial(_macro, by=1), behind=_behind(given, len(truth))),
+        "macro_recall": Sums(by_class, partial(_macro, by=2), behind=_behind(true, len(truth))),
         "log_loss": _mean((-np.log(own)).mean(axis=1), falls=True, range=NATS, bounded=False),
     }
 
@@ -126,9 +126,8 @@ def score(one: Tags, options: EvaluateOptions | None = None, seed: int = 0) -> d
     found = {name: _interval(sums, count, seed) for name, sums in boiled(one).items()}
     ranked = precision_draws(one, count, seed)
     if not np.isnan(ranked.value):
-        found[MEAN_PRECISION] = _bounded(
-            ranked, len(one), rows_behind(one.truth[:, :-1].sum(axis=0))
-        )
+        behind = _behind(one.truth[:, :-1].sum(axis=0), len(one))
+        found[MEAN_PRECISION] = _bounded(ranked, len(one), behind)
     return found
 
 
@@ -200,7 +199,7 @@ def _compared(ours: Sums, theirs: Sums, count: int, seed: int) -> Comparison:
         ours.function,
         ours.range[1] - ours.range[0],
         higher_is_better=bool(ours.higher_is_better),
-        bounded=ours.bounded,
+        behind=min(one.behind or len(one.rows) for one in (ours, theirs)) if ours.bounded else None,
         count=count,
         seed=seed,
     )
@@ -292,6 +291,11 @@ def _over(above: Floats, below: Floats) -> Floats:
 
 def _micro(sums: Floats, by: int) -> Floats:
     return _over(sums[:, 0], sums[:, by])
+
+
+def _behind(by_class: Any, rows: int) -> float:
+    """Rows behind a mean over classes: at most all, for a wrong row is wrong in many classes."""
+    return min(rows_behind(by_class), float(rows))
 
 
 def _count(rows: Any) -> float:

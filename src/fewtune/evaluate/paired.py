@@ -77,7 +77,8 @@ def compare_bootstraps(
     draws = draws if metric.higher_is_better else -draws
     p = swap_p(one, baseline.outcome, metric, len(draws.drawn), seed)
     width = metric.range[1] - metric.range[0]
-    behind = effective_rows(metric, one) if metric.bounded else None
+    both = (one, baseline.outcome)
+    behind = min(effective_rows(metric, k) for k in both) if metric.bounded else None
     return _told(draws, p, len(one), behind, width)
 
 
@@ -241,14 +242,40 @@ def compare_means(
     draws = mean_draws(apart, weights, count, seed)
     if np.isnan(draws.value):
         return {}
-    heavy = np.ones_like(apart) if weights is None else np.asarray(weights, dtype=np.float64)
-    beyond = 0
-    for coins in _coins(len(apart), count, seed):
-        swapped = (2 * coins - 1) @ (apart * heavy) / heavy.sum()
-        beyond += int((np.abs(swapped) >= abs(draws.value) - 1e-12).sum())
-    p = (beyond + 1) / (count + 1)
+    p = mean_swap_p(apart, weights, count=count, seed=seed)
     width = 1.0 if share else float(np.abs(apart).max())
     return _told(draws, p, len(apart), float(len(apart)) if share else None, width)
+
+
+def mean_swap_p(
+    apart: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    count: int = 1000,
+    enough: int | None = None,
+    seed: int = 0,
+) -> float:
+    """Two-sided permutation p of a mean difference, as `swap_p`.
+
+    Args:
+        apart: (n,) the differences of the same rows.
+        weights: (n,) how much each counts; default equally.
+        count: swaps at most.
+        enough: stop when so many were as large: the rest would not make p small (Besag and
+            Clifford 1991, doi:10.1093/biomet/78.2.301).
+        seed: of the swaps.
+    """
+    found = np.asarray(apart, dtype=np.float64)
+    heavy = np.ones_like(found) if weights is None else np.asarray(weights, dtype=np.float64)
+    shares = found * heavy / heavy.sum()
+    beyond = tossed = 0
+    for coins in _coins(len(found), count, seed):
+        swapped = (2 * coins - 1) @ shares
+        beyond += int((np.abs(swapped) >= abs(shares.sum()) - 1e-12).sum())
+        tossed += len(coins)
+        if enough is not None and beyond >= enough:
+            break
+    return (beyond + 1) / (tossed + 1)
 
 
 def compare_sums(
@@ -258,7 +285,7 @@ def compare_sums(
     width: float,
     *,
     higher_is_better: bool = True,
-    bounded: bool = False,
+    behind: float | None = None,
     count: int = 1000,
     seed: int = 0,
 ) -> Comparison:
@@ -270,7 +297,8 @@ def compare_sums(
         function: (R, k) sums -> (R,) the number.
         width: the largest difference there can be.
         higher_is_better: False for losses.
-        bounded: the number has two ends that are `width` apart.
+        behind: how many rows stand behind a number with two ends that are `width` apart; None for
+            a loss, which has one.
         count: resamples, and swaps.
         seed: of both.
 
@@ -286,11 +314,11 @@ def compare_sums(
         second = function((1 - kept) @ model + kept @ baseline)
         beyond += int((np.abs(first - second) >= abs(draws.value) - 1e-12 * width).sum())
     p = (beyond + 1) / (count + 1)
-    scale = width if bounded and width else 1.0
+    scale = width if behind is not None and width else 1.0
     part = Draws(draws.value / scale, draws.drawn / scale, draws.left_out / scale)
     # only systems that never differed need the width of a share: values between the ends vary less
-    behind = float(len(model)) if bounded and not np.nanstd(draws.drawn) else None
-    told = _told(part if higher_is_better else -part, p, len(model), behind, width / scale)
+    alike = behind if not np.nanstd(draws.drawn) else None
+    told = _told(part if higher_is_better else -part, p, len(model), alike, width / scale)
     return {key: value if key == "p" else value * scale for key, value in told.items()}
 
 

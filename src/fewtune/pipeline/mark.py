@@ -58,7 +58,7 @@ def _for_recipes(options: AugmentOptions) -> dict[str, str]:
     named = [options.lexicon, options.protect]
     files = {path: Path(path).expanduser() for path in named if path}
     names = [options.augment_model or "", *(options.translators or "").split(",")]
-    models = {name.strip(): at(name.strip()) for name in names}
+    models = {name: at(name) for name in map(str.strip, names) if name}
     told = {name: fingerprint(path) for name, path in files.items() if path.exists()}
     return told | {
         name: fingerprint_of(folder)

@@ -121,10 +121,11 @@ def _refuse_one_fold(run: Run, folds: Sequence[np.ndarray]) -> None:
         FewtuneError: there is none.
     """
     if not run.data.test and len(first_repeat(folds)) < 2:
+        alone = " without --search" if run.job.trials.search else ""
         raise FewtuneError(
             f"of the {len(run.data.train):,} rows only {len(folds[0]):,} can be held out, all in "
-            "one fold, and scores by folds need two; give test rows (--test), a --method, or a "
-            "--group that parts the rows otherwise."
+            f"one fold, and scores by folds need two; give test rows (--test), a --method{alone}, "
+            "or a --group that parts the rows otherwise."
         )
 
 
@@ -148,9 +149,9 @@ def race_answers(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event,
     entrants = answer_entrants(setting, contenders)
     search = search_of(run, contenders, partial(answer_entrant, setting))
     outcome = yield from held(run, entrants, folds, len(rows), judge, search)
+    winner = crowned(run, bench, contenders, outcome)
     if not outcome.winner:
-        yield tell("warned", message=_too_dear(run, contenders[0]))
-    crowned(run, bench, contenders, outcome)
+        yield tell("warned", message=_too_dear(run, winner))
     if "winner" not in run.chosen[FITS]:
         write_down(run, outcome, {})
     fits = FitsOnDisk(run.folder.path / FITS)
@@ -212,7 +213,7 @@ def search_of(
 def crowned(
     run: Run, bench: Workbench[Any], contenders: Sequence[Contender], outcome: Outcome
 ) -> Contender:
-    """The winner, whose method and options are the run's from here on.
+    """The winner, whose method and options are the run's from here on; once written down it stays.
 
     Where no candidate could be seen to the end within the budget it is the plan's first.
     """
@@ -220,8 +221,10 @@ def crowned(
 
     proposed = [Contender.of_json(one) for one in run.chosen[FITS].get(PROPOSALS, ())]
     named = {one.name: one for one in [*contenders, *proposed]}
-    first = next((one for one in contenders if one.wins), contenders[0])
-    winner = named.get(outcome.winner, first)
+    failed = {line["name"] for line in outcome.table if line["state"] == "failed"}
+    able = (one for one in contenders if one.wins and one.name not in failed)
+    winner = named.get(run.chosen[FITS].get("winner", outcome.winner))
+    winner = winner or next(able, contenders[0])
     run.method = winner.method
     run.job = replace(run.job, train=winner.options(run.job.train))
     bench.train = run.job.train

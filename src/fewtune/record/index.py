@@ -348,7 +348,7 @@ def _compared(pairs: Sequence[tuple[Row, Row]]) -> tuple[str, Mapping[str, float
         for pair in pairs
     ]
     sums = np.array(shared)  # (rows, 2 runs, 2): what a row adds, and that it counts
-    return "rougeL", compare_sums(sums[:, 1], sums[:, 0], ratio, 1.0, bounded=True)
+    return "rougeL", compare_sums(sums[:, 1], sums[:, 0], ratio, 1.0, behind=len(sums))
 
 
 def overlap(answer: str, reference: str) -> float:

@@ -19,14 +19,15 @@ class FitsOnDisk:
 
     def read(self, name: str, fold: int) -> Fitted | None:
         """A fit that was made before; None where there is none, or half of one."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from safetensors import SafetensorError, safe_open
 
         try:
-            found = load_file(str(self._file(name, fold)))
+            with safe_open(str(self._file(name, fold)), framework="np") as file:
+                failed = (file.metadata() or {}).get("failed", "")
+                answers, seconds = map(file.get_tensor, ("answers", "seconds"))
         except (FileNotFoundError, SafetensorError):
             return None
-        return Fitted(found["answers"], float(found["seconds"][0]))
+        return Fitted(answers, float(seconds[0]), failed)
 
     def write(self, name: str, fold: int, fitted: Fitted) -> None:
         """Keep a fit."""
@@ -35,7 +36,8 @@ class FitsOnDisk:
         self.folder.mkdir(parents=True, exist_ok=True)
         answers = np.ascontiguousarray(fitted.answers)
         with replacing(self._file(name, fold)) as place:
-            save_file({"answers": answers, "seconds": np.array([fitted.seconds])}, str(place))
+            kept = {"answers": answers, "seconds": np.array([fitted.seconds])}
+            save_file(kept, str(place), {"failed": fitted.failed})
 
     def _file(self, name: str, fold: int) -> Path:
         safe = "".join(one if one.isalnum() or one in "+-._" else "_" for one in name)

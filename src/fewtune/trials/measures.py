@@ -52,7 +52,7 @@ class Measure:
             low, high = bca(sum_draws(sums, self.function, count, seed))
         else:
             draws = sum_draws(sums, self.function, count, seed)
-            found, wide = bca(draws), plus_four(draws, rows)
+            found, wide = bca(draws), plus_four(draws, _behind(sums))
             low, high = min(found[0], wide[0]), max(found[1], wide[1])
         return {"value": value, "low": min(low, value), "high": max(high, value)}
 
@@ -66,7 +66,7 @@ class Measure:
                 self.function,
                 1.0 if self.higher_is_better else NATS[1] - NATS[0],
                 higher_is_better=self.higher_is_better,
-                bounded=self.higher_is_better,
+                behind=min(map(_behind, (one, other))) if self.higher_is_better else None,
                 count=count,
                 seed=seed,
             )
@@ -74,6 +74,11 @@ class Measure:
         if np.isin(np.concatenate([ours, theirs]), (0.0, 1.0)).all():
             return compare_right(ours, theirs)
         return compare_means(ours, theirs, share=True, count=count, seed=seed)
+
+
+def _behind(sums: np.ndarray) -> int:
+    """How many rows stand behind a share: those that add to what is shared."""
+    return max(1, int(np.count_nonzero(sums[:, 1])))
 
 
 def _right(chosen: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ import numpy as np
 
 from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.events import Event, tell
-from fewtune.evaluate.paired import compare_means, holm
+from fewtune.evaluate.paired import holm, mean_swap_p
 from fewtune.trials.choosing import as_good_as_best, best_of, choose
 from fewtune.trials.expected import Prior
 from fewtune.trials.runners import (
@@ -41,6 +41,7 @@ from fewtune.trials.scoreboard import LEVEL, Scoreboard, both_of
 FIRST_LOOK = 2  # folds, before anybody leaves
 LEAST_SHARE = 0.5  # of the time that the baselines leave, for the plan's candidates
 SWAPS = 1000  # of a comparison, at the least
+ENOUGH = 50  # swaps as large as what was seen: more would not make anybody leave
 FINER = 100  # swaps for each of the comparisons that a p value is corrected for
 
 
@@ -76,7 +77,6 @@ class Race:
     def __post_init__(self) -> None:
         self.runners = {one.name: Runner(one) for one in self.entrants}
         self.board = Scoreboard(self.runners, self.folds, self.rows, self.judge, self.prior)
-        self._lost = 0.0  # seconds of fits that failed
 
     def run(self) -> Generator[Event, None, Outcome]:
         """Fold by fold, the cheap candidates first."""
@@ -97,8 +97,9 @@ class Race:
     @property
     def spent(self) -> float:
         """Seconds of all fits so far; of an interrupted race those of its first part too."""
-        fits = (one for runner in self.runners.values() for one in runner.fitted.values())
-        return self._lost + sum(one.seconds for one in fits)
+        runners = self.runners.values()
+        lost = sum(one.failure.seconds for one in runners if one.failure)
+        return lost + sum(fit.seconds for one in runners for fit in one.fitted.values())
 
     def _starting(self) -> list[Runner]:
         alive = [one for one in self.runners.values() if one.state == "runs"]
@@ -118,20 +119,12 @@ class Race:
             runner.state = "out of time"
             return
         if found is None:
-            begun = perf_counter()
-            try:
-                answers = entrant.fit(np.setdiff1d(np.arange(self.rows), held), held)
-            except Interrupted:
-                raise
-            except FewtuneError as error:  # a rate at which the loss is no number, and the like
-                if entrant.stays:
-                    raise
-                runner.state = "failed"
-                self._lost += perf_counter() - begun
-                yield tell("warned", message=f"{entrant.name}: {error}")
-                return
-            found = Fitted(answers, perf_counter() - begun)
+            found = _fitted(entrant, np.setdiff1d(np.arange(self.rows), held), held)
             self.kept.write(entrant.name, fold, found)
+        if found.failed:
+            runner.state, runner.failure = "failed", found
+            yield tell("warned", message=f"{entrant.name}: {found.failed}")
+            return
         runner.fitted[fold] = found
         folds = len(self.folds)
         yield tell("trial", trial=entrant.name, fold=fold + 1, folds=folds, rows=len(held))
@@ -303,6 +296,8 @@ class Race:
         losses = {k: one for k, one in answered.items() if len(self.runners[k].fitted) == folds}
         cost = {name: self.runners[name].seconds for name in answered}
         proposed = tuple(name for name in answered if self.runners[name].proposed)
+        if not losses:
+            self._refuse_failures()
         winner = choose(losses, cost, proposed, self.prior) if losses else ""
         as_good = self._as_good(losses, proposed) if losses else []
         leader = as_good[0] if as_good else ""
@@ -311,6 +306,17 @@ class Race:
         return Outcome(
             winner, leader, table, losses, answers, cost, self.spent, proposed, self.prior
         )
+
+    def _refuse_failures(self) -> None:
+        """Nobody can win, and not for want of time.
+
+        Raises:
+            FewtuneError: what the first candidate failed with.
+        """
+        running = [one for one in self.runners.values() if one.entrant.wins]
+        failures = [one.failure for one in running if one.failure]
+        if failures and len(failures) == len(running):
+            raise FewtuneError(failures[0].failed)
 
     def _as_good(self, losses: Mapping[str, np.ndarray], proposed: Collection[str]) -> list[str]:
         """The best, and those as good: by the losses alone where a proposal is best."""
@@ -346,9 +352,27 @@ def _too_late(tried: int, count: int) -> str:
     )
 
 
+def _fitted(entrant: Entrant, learned: np.ndarray, held: np.ndarray) -> Fitted:
+    """A fit, or why there is none: a rate at which the loss is no number, and the like.
+
+    A failure is kept as well, so that a race which is replayed ends as it did. A baseline must not
+    fail.
+    """
+    begun = perf_counter()
+    try:
+        answers, failed = entrant.fit(learned, held), ""
+    except Interrupted:
+        raise
+    except FewtuneError as error:
+        if entrant.stays:
+            raise
+        answers, failed = np.empty(0), str(error)
+    return Fitted(answers, perf_counter() - begun, failed)
+
+
 def _beaten(one: np.ndarray, leader: np.ndarray, swaps: int) -> float:
     """The p value of being behind the leader; 1 where it is not."""
     ours, best = both_of(one, leader)
     if not len(ours) or ours.mean() <= best.mean():
         return 1.0
-    return compare_means(best, ours, higher_is_better=False, count=swaps)["p"]
+    return mean_swap_p(ours - best, count=swaps, enough=ENOUGH)

@@ -34,10 +34,17 @@ class Entrant:
 
 @dataclass(frozen=True)
 class Fitted:
-    """One candidate on one fold: its answers to the held rows, and what the fit took."""
+    """One candidate on one fold.
+
+    Attributes:
+        answers: to the held rows; none where it failed.
+        seconds: what the fit took.
+        failed: the sentence that it failed with.
+    """
 
     answers: np.ndarray
     seconds: float
+    failed: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,12 +104,16 @@ class Judge(Protocol):
 
 @dataclass
 class Runner:
-    """An entrant on its way; `proposed` is its number among the proposals, 0 for the plan's."""
+    """An entrant on its way; `proposed` is its number among the proposals, 0 for the plan's.
+
+    The fit that failed, if one did, is none of those `fitted`.
+    """
 
     entrant: Entrant
     state: str = "runs"
     proposed: int = 0
     fitted: dict[int, Fitted] = field(default_factory=dict)
+    failure: Fitted | None = None
 
     @property
     def seconds(self) -> float:
