@@ -182,6 +182,12 @@ def test_resume_does_it(stopped, fewtune):
     assert fewtune("resume runs/r").code == 0
 
 
+def test_a_run_that_is_not_finished_has_no_model_yet(stopped, fewtune):
+    for words in ("predict runs/r 'the pump leaks'", "evaluate runs/r good.csv"):
+        said = fewtune(words)
+        assert_refused(said, 2, "runs/r: this run is not finished", "`fewtune resume runs/r` goes")
+
+
 def test_a_run_of_a_version_without_some_options_goes_on(stopped, fewtune):
     plan = RunFolder(stopped).plan
     for section, name in (("train", "save_steps"), ("trials", "folds"), ("data", "split")):

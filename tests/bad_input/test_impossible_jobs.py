@@ -42,7 +42,7 @@ WORDS = {
     "--text nothere": (2, ["no column 'nothere'", "text, label"]),
     "--text label --label label": (2, ["both be read from the column 'label'", "one column for"]),
     "--map text": (2, ["map: ", "role=column", "got 'text'"]),
-    "--map foo=text": (2, ["map: one of text, label"]),
+    "--map foo=text": (2, ["map: one of text, label", "Write text=foo."]),
     "--test nothere.csv": (2, ["there is no file nothere.csv"]),
     "--test .": (2, ["is a folder and a file was expected", "good.csv"]),
     "--test empty.csv": (1, ["empty.csv is empty"]),
@@ -134,6 +134,13 @@ def test_wrong_methods(method, desk, bert, fewtune):
     (desk / "strange.csv").write_bytes(table([(t, "strange") for t, _ in ROWS]))
     assert_refused(fewtune(f"train good.csv --model bert --method {method}"), 2, *METHODS[method])
     assert not (desk / "runs").exists()
+
+
+def test_a_wrong_method_and_missing_files_are_told_in_one_turn(desk, fewtune):
+    said = fewtune("train nothere.csv --method fulll --valid gone.csv --test goood.csv")
+    files = ("nothere.csv", "gone.csv", r"goood.csv. Did you mean 'good.csv'\?")
+    told = [f"there is no file {one}" for one in files]
+    assert_refused(said, 2, "method: one of .* Did you mean 'full'", *told)
 
 
 @pytest.mark.parametrize("config", CONFIGS)

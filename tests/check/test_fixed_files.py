@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from copy import deepcopy
+from datetime import datetime
 
 import pytest
 from examples import FAULTS, table
@@ -150,3 +151,18 @@ def test_an_unknown_rule_is_refused_with_the_families(call, desk):
     code, _, err = call("a.csv", "--select", "nonsense")
     assert code == 2
     assert "families are format, empty, truncated, duplicate" in err
+
+
+def test_rows_of_an_excel_file_are_written_for_excel(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (["日期", "故障描述", "故障类别"], [datetime(2024, 1, 3), "泵漏油", "液压"]):
+        book.active.append(row)
+    book.active.append([datetime(2024, 1, 4), "主轴异响", "机械"])
+    book.save(tmp_path / "x.xlsx")
+    fewtune.check(tmp_path / "x.xlsx", fix=str(tmp_path / "x.csv"))
+    raw = (tmp_path / "x.csv").read_bytes()
+    assert raw.decode("utf-8-sig").splitlines()[1] == "2024-01-03,泵漏油,液压"
+    assert raw.startswith(b"\xef\xbb\xbf")
+    fewtune.check(tmp_path / "x.csv", fix=str(tmp_path / "y.csv"))
+    assert (tmp_path / "y.csv").read_bytes() == raw.removeprefix(b"\xef\xbb\xbf")

@@ -145,3 +145,35 @@ def test_sizes_are_read_as_people_write_them(told, size):
 def test_a_time_that_is_none_is_refused(told):
     with pytest.raises(UsageError, match="a time such as 90s"):
         seconds_of(told)
+
+
+@pytest.mark.parametrize(("rows", "times"), [(6, 1), (10, 3), (7, 1)])
+def test_passes_make_up_the_batch_whatever_its_size(rows, times):
+    given = TRAIN.model_copy(
+        update={"per_device_train_batch_size": rows, "gradient_accumulation_steps": times}
+    )
+    long = facts(QWEN, rows=200)
+    long = replace(long, lengths=long.lengths * 40)
+    cut = fit(with_memory(long, 0), "lora", given).train
+    assert (cut["per_device_train_batch_size"], cut["gradient_accumulation_steps"]) == (
+        1,
+        rows * times,
+    )
+    half = max(k for k in range(1, rows) if rows % k == 0)
+    need = fit(with_memory(long, 2**50), "lora", given).bytes
+    found = fit(with_memory(long, need - 1), "lora", given)
+    assert found.fits
+    assert found.train["per_device_train_batch_size"] == half
+    assert half * found.train["gradient_accumulation_steps"] == rows * times
+
+
+def test_checkpointing_is_not_proposed_where_it_would_be_refused():
+    whole = facts(QWEN, rows=200)
+    for case, name, proposed in (
+        (whole, "lora", True),
+        (whole, "prefix", False),
+        (facts(MINILM | {"model_type": "mpnet"}), "full", False),
+    ):
+        cut = fit(with_memory(case, 0), name).train
+        assert cut["per_device_train_batch_size"] == 1
+        assert cut.get("gradient_checkpointing", False) == proposed

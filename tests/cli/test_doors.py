@@ -102,7 +102,9 @@ def test_a_value_of_the_wrong_kind_is_told_in_plain_words(words, said, call):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--memory", "-1GB"), ["--memory: -1GB begins like a flag", "write --memory=-1GB"]),
+        (("--text", "-1GB"), ["--text: -1GB begins like a flag", "write --text=-1GB"]),
+        (("--memory", "-1GB"), ["--memory: a size such as 24GB", "got '-1GB'."]),
+        (("--budget", "-1m"), ["--budget: a time such as 90s, 10m or 2h; got '-1m'."]),
         (("--model",), ["--model: a value is expected behind it"]),
         (("--model", "--seed", "1"), ["--model: a value is expected behind it"]),
         (
@@ -112,7 +114,7 @@ def test_a_value_of_the_wrong_kind_is_told_in_plain_words(words, said, call):
         ),
         (
             ("--frob", "--num_train_epochs", "few", "--lora_r=0", "--epochs", "3"),
-            ["--frob: there is no such option", "num_train_epochs: a number; got 'few'",
+            ["--frob: there is no such option", "--num_train_epochs: a number; got 'few'",
              "--epochs: there is no such option. Did you mean --num_train_epochs?"],
         ),
         (("b.csv",), ["b.csv: the command has no place for this"]),
@@ -123,7 +125,29 @@ def test_all_mistakes_of_a_line_are_told_at_once(words, said, call):
     assert code == 2
     for one in said:
         assert one in " ".join(err.split())
-    assert err.count("`fewtune plan --help` lists what is") == 1
+    assert err.count("`fewtune plan --help` lists every option.") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "said"),
+    [
+        ("train", ("--seed",), "--seed: a value is expected behind it."),
+        ("train", ("--lora_r", "--seed", "1"), "--lora_r: a value is expected behind it."),
+        ("train", ("--budget", "-1m"), "--budget: a time such as 90s, 10m or 2h; got '-1m'."),
+        ("plan", ("--budget", "-1m"), "--budget: a time such as 90s, 10m or 2h; got '-1m'."),
+        ("compare", ("--budget", "-1m"), "--budget: a time such as 90s, 10m or 2h; got '-1m'."),
+        ("train", ("--seed", "-x"), "--seed: a whole number; got '-x'."),
+        (
+            "train",
+            ("--text", "-x"),
+            "--text: -x begins like a flag; if it is the value, write --text=-x.",
+        ),
+    ],
+)
+def test_a_mistake_about_a_value_is_told_once_and_by_its_flag(command, words, said, call):
+    code, _, err = call(command, "a.csv", *words)
+    assert code == 2
+    assert err == f"fewtune: {said} `fewtune {command} --help` lists every option."
 
 
 def test_a_negative_number_is_a_value(call):

@@ -1,6 +1,7 @@
 """What `--model` may name, and the sentence for what it may not."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ from safetensors.torch import load_file
 from tiny_models import TEXTS
 
 from fewtune.base.errors import FewtuneError
+from fewtune.models import named
 from fewtune.models.load import load_pooled, load_tokenizer
 from fewtune.models.options import ModelOptions
 from fewtune.models.pooling import Pooling
@@ -220,3 +222,36 @@ def test_a_hub_id_that_cannot_be_had_is_one_sentence(hub, name):
     message = refusal(name)
     assert f"{name!r} is no folder here and could not be had from the hub" in message
     assert "give a folder, a hub id, or `minilm`" in message
+    assert "Did you mean" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("minilmm", "minilm"),
+        ("MiniLM", "minilm"),
+        ("sentence-transformers/all-MiniLM-L6-v2", "minilm"),
+        ("bge-small-zh", "BAAI/bge-small-zh-v1.5"),
+        ("bert-base-chinese", "google-bert/bert-base-chinese"),
+    ],
+)
+def test_a_name_that_is_nearly_one_is_asked_about(hub, name, near):
+    assert f"Did you mean {near}?" in refusal(name)
+
+
+@pytest.mark.parametrize("name", ["acme/nowhere", "bge-small-zh"])
+def test_without_a_network_a_way_to_a_model_is_told(hub, name):
+    message = refusal(name)
+    assert "could not be had from the hub, which was not reached" in message
+    assert "download the model elsewhere and give its folder, or set HF_ENDPOINT" in message
+    assert "Error" not in message
+
+
+def test_what_comes_along_needs_no_network(hub):
+    assert "HF_ENDPOINT" not in refusal("minilmm")
+
+
+def test_models_are_recommended_by_their_full_names_on_the_hub():
+    found = [*named.READ_CHINESE, *named.WRITE_CHINESE]
+    assert len(found) == 4
+    assert all(re.fullmatch(r"[\w-]+/[\w.-]+", one) for one in found)

@@ -9,7 +9,7 @@ from jobs import SPOKEN, dialogues, jsonl, rows, write_csv
 
 import fewtune
 from fewtune.pipeline import contenders, learning
-from fewtune.pipeline.learning import CHEAP, affordable
+from fewtune.pipeline.learning import CHEAP, affordable, time_for
 from fewtune.trials import learning_curve as trials
 
 CHINESE = Path(__file__).resolve().parents[3] / "shared" / "data" / "industrial_ner_zh"
@@ -25,19 +25,26 @@ class Ended:
 
 
 @pytest.mark.parametrize(
-    ("winner", "cost", "left", "whose"),
+    ("winner", "cost", "left", "soft", "whose"),
     [
-        ("probe", {"probe": 0.5, "full": 9.0}, 60, "probe"),
-        ("full", {"probe": 0.5, "full": 3.0}, 60, "full"),  # 23 s: a moment, within the budget
-        ("full", {"probe": 0.5, "full": 3.0}, 5, "probe"),  # the budget is nearly spent
-        ("full", {"probe": 0.5, "full": 60.0}, 600, "probe"),
-        ("full", {"probe": 50.0, "full": 60.0}, 600, None),
-        ("", {"probe": 0.5}, 60, None),
+        ("probe", {"probe": 0.5, "full": 9.0}, 60, True, "probe"),
+        ("full", {"probe": 0.5, "full": 3.0}, 60, True, "full"),  # 23 s: a moment
+        ("full", {"probe": 0.5, "full": 3.0}, 5, True, "probe"),  # the time is nearly spent
+        ("full", {"probe": 0.5, "full": 60.0}, 600, True, "probe"),
+        ("full", {"probe": 50.0, "full": 60.0}, 600, True, None),
+        ("full", {"probe": 0.5, "full": 60.0}, 600, False, "full"),  # time that was given
+        ("full", {"probe": 0.5, "full": 60.0}, 400, False, "probe"),
+        ("full", {"probe": 0.5, "full": 60.0}, 3, False, None),  # and not passed
+        ("full", {"probe": 0.5, "full": 60.0}, -9, False, None),
+        ("", {"probe": 0.5}, 60, True, None),
     ],
 )
-def test_the_winners_curve_is_told_where_it_is_cheap_else_the_probes(winner, cost, left, whose):
+def test_the_winners_curve_is_told_where_there_is_time_else_the_probes(
+    winner, cost, left, soft, whose
+):
     assert CHEAP == 30
-    assert affordable(Ended(winner, cost, 40.0), 40.0 + left, 5) == whose
+    most = time_for(left, cost.get(winner, 0.0), soft)
+    assert affordable(Ended(winner, cost, 40.0), most, 5) == whose
 
 
 @pytest.fixture
@@ -143,7 +150,7 @@ def test_answers_have_a_curve_of_their_loss_and_a_resumed_run_the_same(auto_answ
 def test_chinese_answers_that_take_long_have_a_curve_of_one_fold(
     auto_answers, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(learning, "CHEAP", 0.0)
+    monkeypatch.setattr(learning, "time_for", lambda left, fit, soft: learning.FITS * fit)
     data = few_lines(CHINESE / "sft" / "train.jsonl", 80, tmp_path / "answers.jsonl")
     model = CHINESE.parents[1] / "models" / "zh-poem-750k"
     run = auto_answers(data, model=str(model), max_steps=2, max_length=96, answered_rows=2)

@@ -59,7 +59,8 @@ def test_a_run_that_ran_out_of_memory_is_told_so_everywhere(
     names = [event.name for event in run.folder.events]
     assert names.count("laddered") == 2
     rung = {"pieces": 4, "recompute": False}
-    assert run.folder.plan["chosen"]["ladder"] == rung == run.scores["memory"]["rung"]
+    assert run.folder.plan["chosen"]["ladder"] == {"full, 16 rows": rung}
+    assert run.scores["memory"]["rung"] == rung
     (last,) = [one for one in run.scores["warnings"] if "4 rows go through" in one]
     assert last in (run.folder.path / "report.html").read_text("utf-8").replace("&#39;", "'")
 
@@ -93,8 +94,11 @@ def test_a_resumed_run_begins_on_its_rung(
     events.close()  # type: ignore[attr-defined]
     folder.close()
     folder, events = resume(tmp_path / "run")
-    again = [event.name for event in events]
+    told = list(events)
+    again = [event.name for event in told]
     assert "laddered" not in again
+    (warned,) = [event["message"] for event in told if event.name == "warned"]
+    assert "from the first step on passes go through in 4 pieces" in warned
     assert again.count("step") == 2
     assert folder.state == "finished"
 
@@ -109,9 +113,7 @@ def test_what_evaluation_did_is_told_as_a_warning(
         found, waiting[:] = [*waiting, *usual()], []
         return found
 
-    from fewtune.pipeline import order
-
-    monkeypatch.setattr(order, "news", news)
+    monkeypatch.setattr(ladder, "news", news)
     run = train(max_steps=1)
     assert any("in evaluation" in one for one in run.scores["warnings"])
 

@@ -167,6 +167,20 @@ def test_a_text_longer_than_a_file_name_is_a_text(typed, chinese):
     assert out.startswith("电气")
 
 
+def test_what_was_an_excel_file_is_a_csv_that_excel_reads(typed, chinese, tmp_path):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in [("text", "报修人"), ("液压泵漏油", "王"), ("断路器跳闸", "李")]:
+        book.active.append(row)
+    book.save(tmp_path / "新.xlsx")
+    code, _, _ = typed(
+        "predict", chinese.folder.path, tmp_path / "新.xlsx", "--output", tmp_path / "out.csv"
+    )
+    assert code == 0
+    assert (tmp_path / "out.csv").read_bytes().startswith(b"\xef\xbb\xbfprediction,")
+
+
 def test_predict_writes_csv_and_jsonl_that_say_the_same(typed, chinese, tmp_path):
     source = write_csv(tmp_path / "新.csv", [("液压泵漏油，机械密封磨损", ""), ("断路器跳闸", "")])
     made = {}

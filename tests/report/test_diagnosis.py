@@ -1,5 +1,6 @@
 """Every sign of trouble: a record that shows it, and one that nearly does and does not."""
 
+import json
 import random
 
 import pytest
@@ -8,7 +9,7 @@ from fewtune.base.events import Event
 from fewtune.record import RunFolder
 from fewtune.report import markdown, write_report
 from fewtune.report.diagnosis import RULES, as_json, diagnose
-from fewtune.report.facts import gather
+from fewtune.report.facts import OUT_OF_FOLD, gather
 
 
 def score(value, reach=0.02):
@@ -19,7 +20,10 @@ def score(value, reach=0.02):
 def record(tmp_path):
     """A run's record with these losses, rows and scores; by default a good one."""
 
-    def make(losses=None, rows=(), events=(), plan=None, held=0.4, norm=1.0, rate=1e-4, **scores):
+    def make(
+        losses=None, rows=(), events=(), plan=None, held=0.4, norm=1.0, rate=1e-4, labels=(),
+        out_of_fold=(), **scores,
+    ):  # fmt: skip
         folder = RunFolder.create(
             tmp_path / f"run{len([*tmp_path.iterdir()])}",
             {"name": "run", "task": "classify", "train": {"class_weights": "none"}, **(plan or {})},
@@ -40,6 +44,11 @@ def record(tmp_path):
             "gain": {},
         }  # fmt: skip
         folder.write_predictions(rows)
+        folder.write_data({"labels": [*labels]})
+        if out_of_fold:
+            place = folder.path / OUT_OF_FOLD
+            place.parent.mkdir()
+            place.write_text("\n".join(map(json.dumps, out_of_fold)), encoding="utf-8")
         folder.write_scores(known | scores)
         folder.append(Event("finished", {}, 3.0))
         folder.close()
@@ -140,6 +149,41 @@ def test_training_rows_that_were_hardly_learned_are_underfitting(record):
     assert "underfitting" not in codes(record(losses=falling(start=2.3, end=0.9), held=1.0))
 
 
+LABELS = [f"标签{k}" for k in range(8)]
+
+
+def sets(**blocks):
+    """What a run of several labels a row knows: its labels, and scores that are means over them."""
+    return {
+        "task": "multilabel", "primary": "micro_f1", "labels": LABELS,
+        "test": {"micro_f1": score(0.7), "log_loss": score(0.15)},
+        "baselines": {"majority": {"micro_f1": score(0.2), "log_loss": score(0.35)}},
+    } | blocks  # fmt: skip
+
+
+def test_rows_of_several_labels_known_by_heart_are_overfitting(record):
+    (sign,) = diagnose(record(losses=falling(end=0.08), **sets()))  # 0.01 a label
+    assert sign.code == "overfitting"
+    assert "(loss 0.010 a label at the end) and others are not (0.150 on" in sign.said
+    assert codes(record(losses=falling(end=0.6), **sets())) == []
+    found = {"micro_f1": score(0.97), "log_loss": score(0.15)}
+    assert codes(record(losses=falling(end=0.08), **sets(test=found))) == []
+    near = {
+        "micro_f1": score(0.9),
+        "log_loss": score(0.03),
+    }  # 0.24 a row, and 0.16 more than nought
+    assert codes(record(losses=[0.04] * 100, **sets(test=near))) == []
+    assert codes(record(losses=falling(end=0.08), **sets(labels=()))) == []
+
+
+def test_rows_of_several_labels_that_were_hardly_learned_are_underfitting(record):
+    poor = {"micro_f1": score(0.1), "log_loss": score(0.34)}
+    (sign,) = diagnose(record(losses=falling(start=2.9, end=2.6), **sets(test=poor)))
+    assert sign.code == "underfitting"
+    assert "their loss ended at 0.33 a label, where knowing only the shares gives 0.35" in sign.said
+    assert codes(record(losses=falling(start=2.9, end=1.2), **sets())) == []
+
+
 def folds(*right, of=60):
     shares = {"a": 0.6, "b": 0.4}
     return [
@@ -162,6 +206,26 @@ def test_folds_that_disagree_though_groups_are_apart_want_more_groups(record):
     (sign,) = diagnose(record(rows=folds(57, 55, 30, 56, 57), plan=plan))
     assert "different values of 机器" in sign.do
     assert "--group" not in sign.do
+
+
+def test_folds_of_a_race_are_unstable_though_others_are_the_test_rows(record):
+    tested = [row("a", "a", {"a": 0.6, "b": 0.4}, k) for k in range(30)]
+    (sign,) = diagnose(record(rows=tested, out_of_fold=folds(57, 55, 30, 56, 57)))
+    assert sign.code == "unstable"
+    assert "50 to 95 % are right" in sign.said
+    assert codes(record(rows=tested, out_of_fold=folds(54, 50, 52, 49, 55))) == []
+
+
+def test_folds_of_several_labels_are_right_where_the_whole_set_is(record):
+    def several(*right):
+        return [
+            one
+            | {"label": ["a", "b"], "prediction": ["b", "a"] if one["prediction"] == "a" else []}
+            for one in folds(*right)
+        ]
+
+    assert codes(record(out_of_fold=several(57, 55, 30, 56, 57))) == ["unstable"]
+    assert codes(record(out_of_fold=several(54, 50, 52, 49, 55))) == []
 
 
 def raced(low, state="out of time"):
@@ -199,6 +263,30 @@ def test_many_doubted_labels_are_counted_and_few_are_named(record):
     assert "and 15 more" in sign.said
 
 
+def test_doubtful_labels_of_training_rows_are_told_where_others_are_the_test_rows(record):
+    tested = [row("泵", "泵", {"泵": 0.9, "门": 0.1}, k) for k in range(30)]
+    learned = [row("泵", "泵", {"泵": 0.9, "门": 0.1}, k, fold=1 + k % 5) for k in range(79)]
+    learned.append(row("泵", "门", {"泵": 0.004, "门": 0.996}, 4711, fold=1))
+    facts = record(rows=tested, out_of_fold=learned)
+    (sign,) = diagnose(facts)
+    assert sign.code == "label-noise"
+    assert "1 label of 80 training rows is contradicted" in sign.said
+    assert "维修.csv:4711 (泵, or 门?)" in sign.said
+    assert "维修.csv:4711 (泵, or 门?)" in markdown(facts.folder)
+    assert "维修.csv:4711 (泵, or 门?)" in write_report(facts.folder).read_text(encoding="utf-8")
+    both = record(rows=[*tested, learned[-1]], out_of_fold=learned)
+    assert [one.said.split(" is ")[0] for one in diagnose(both)] == [
+        "1 label of 80 training rows",
+        "1 label of 31 test rows",
+    ]
+
+
+def test_answers_out_of_fold_that_cannot_be_read_are_none(record):
+    facts = record(out_of_fold=folds(57, 55, 30))
+    (facts.folder.path / OUT_OF_FOLD).write_text('{"fold": 1}\n{"fo', encoding="utf-8")
+    assert gather(facts.folder).out_of_fold == []
+
+
 def test_a_model_that_is_surer_than_it_is_right_contradicts_nobody(record):
     rows = [row("a", "b", {"a": 0.001, "b": 0.999}, k) for k in range(20)]
     rows += [row("b", "b", {"a": 0.001, "b": 0.999}, k) for k in range(40)]
@@ -211,6 +299,16 @@ def test_the_same_answer_to_every_row_is_a_sign_unless_the_truth_is_one_sided(re
     assert codes(record(rows=half)) == ["one-answer"]
     rare = [row("b" if k == 0 else "a", "a", shares, k) for k in range(40)]
     assert codes(record(rows=rare)) == []
+
+
+@pytest.mark.parametrize(("given", "told"), [(["泵", "门"], "'泵, 门'"), ([], "no label")])
+def test_the_same_labels_to_every_row_are_a_sign_too(record, given, told):
+    half = [row(given if k % 2 else ["阀"], given[::-1], {}, k) for k in range(40)]
+    (sign,) = diagnose(record(rows=half, **sets()))
+    assert sign.code == "one-answer"
+    assert f"40 of 40 rows are given {told}, which 20 have" in sign.said
+    rare = [row(given if k else ["阀"], given, {}, k) for k in range(40)]
+    assert codes(record(rows=rare, **sets())) == []
 
 
 def test_many_cut_rows_and_answers_that_do_not_end_are_suspects(record):

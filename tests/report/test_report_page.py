@@ -288,3 +288,28 @@ def test_writing_a_report_imports_no_picture_library(twelve):
 def test_a_copied_folder_gives_its_report_elsewhere(twelve, tmp_path):
     there = shutil.copytree(twelve.path, tmp_path / "elsewhere" / "copy")
     assert "copy" in read(page_of(RunFolder.open(there)))
+
+
+@pytest.mark.parametrize(("trained", "said"), [(17_665, "100 %"), (17, "0.096 %")])
+def test_the_trained_share_is_told_in_percent(twelve, trained, said):
+    scores = {"trainable_parameters": trained, "total_parameters": 17_665}
+    twelve.write_scores(twelve.scores | scores)
+    assert f"{trained:,} of 17,665 ({said})" in read(page_of(twelve))
+
+
+def test_what_a_run_warned_of_is_told_once(twelve):
+    note = "two columns could be the text; description was taken."
+    twelve.write_data(twelve.data | {"notes": [note, note, "20 % of the rows were held out."]})
+    for _ in range(2):
+        twelve.append(Event("warned", {"message": note}, 1_773_479_530.0))
+    text = read(page_of(twelve))
+    assert text.count(note) == 1
+    assert text.count("20 % of the rows were held out.") == 1
+
+
+def test_the_header_names_no_model_where_none_was_used(twelve):
+    assert " lora on minilm " in read(page_of(twelve))
+    twelve.write_scores({**twelve.scores, "method": "tfidf"})
+    text = read(page_of(twelve))
+    assert "on minilm" not in text
+    assert " tfidf " in text[: text.index("Result and baselines")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ def load(path: str | Path, model: str | None = None) -> Run | Model:
         model: where it is a prompt's, another model to put it to: `endpoint:URL#NAME`, or a folder.
 
     Raises:
-        UsageError: it is neither, or a comparison, which keeps no model.
+        UsageError: it is neither, or a comparison, which keeps no model, or a run without one yet.
     """
     from fewtune.base.files import at
     from fewtune.methods.artefact import ABOUT
@@ -34,6 +35,11 @@ def load(path: str | Path, model: str | None = None) -> Run | Model:
         raise UsageError(
             f"{path}: this is a comparison, which keeps no model; train one with `fewtune train` "
             "and --method NAME."
+        )
+    if not (folder.model / ABOUT).exists() and folder.state != "finished":
+        raise UsageError(
+            f"{path}: this run is not finished, so it has no model yet; `fewtune resume "
+            f"{shlex.quote(str(path))}` goes on."
         )
     return Run(folder, model)
 
@@ -59,16 +65,19 @@ def evaluate(run: Run | Model | str | Path, data: str | Path, **options: Any) ->
         `{"run", "data", "task", "method", "primary", "rows", "test"}`, of a classifier also
         `"per_class"` and `"confusion"`.
     """
+    from fewtune.models.ladder import news
     from fewtune.pipeline.evaluation import evaluate_answers, evaluate_file
     from fewtune.pipeline.prompt_scores import evaluate_prompt
 
     other = options.pop("model", None)
     model = run if isinstance(run, Model) and other is None else load(_path_of(run), other)
     if model.prompted:
-        return evaluate_prompt(model.prompted, str(model.path), str(data), options)
-    if model.speaks:
-        return evaluate_answers(model.path, str(data), options)
-    return evaluate_file(model.path, model.predictor, str(data), options)
+        found = evaluate_prompt(model.prompted, str(model.path), str(data), options)
+    elif model.speaks:
+        found = evaluate_answers(model.path, str(data), options)
+    else:
+        found = evaluate_file(model.path, model.predictor, str(data), options)
+    return found | {"notes": [*found["notes"], *news()]}
 
 
 def label(
@@ -96,6 +105,7 @@ def label(
     from fewtune.data.columns import Role
     from fewtune.data.options import DataOptions
     from fewtune.data.read import read_rows
+    from fewtune.models.ladder import news
     from fewtune.trials.suggest import most_useful
 
     if rows < 1:
@@ -109,6 +119,9 @@ def label(
     found = table.rows
     texts = [row["text"] for row in found]
     shares = model.predictor.probabilities(texts)
+    if listen:
+        for note in news():
+            listen(tell("warned", message=note))
     task = model.predictor.task
     return [
         {"text": texts[k], **task.suggestion(shares[k]), "origin": str(found[k].origin)}

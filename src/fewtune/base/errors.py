@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import PurePath
 
 SLIP, NEAR = 0.85, 0.6  # likeness of a name typed wrongly, and of one that might be meant
 
@@ -41,6 +42,22 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """
     close = closest(word, choices)
     return f" Did you mean '{close}'?" if close else ""
+
+
+def did_you_mean_file(name: str, files: Iterable[str]) -> str:
+    """As `did_you_mean`, by what stands before the suffix: two files that share theirs need not be
+    near. Of two files of one stem, that with the suffix is meant.
+
+    >>> did_you_mean_file("trian.csv", ["train.xlsx", "train.csv"])
+    " Did you mean 'train.csv'?"
+    >>> did_you_mean_file("没有.xlsx", ["两页.xlsx"])
+    ''
+    """
+    suffix = PurePath(name).suffix
+    ranked = sorted(files, key=lambda one: PurePath(one).suffix == suffix)
+    stems = {PurePath(one).stem: one for one in ranked}  # the last of a stem stays
+    close = closest(PurePath(name).stem, stems)
+    return f" Did you mean '{stems[close]}'?" if close else ""
 
 
 def closest(word: str, choices: Iterable[str]) -> str | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from fewtune.base.errors import FewtuneError, UsageError, did_you_mean
+from fewtune.base.errors import FewtuneError, UsageError, did_you_mean_file
 
 UNFINISHED = ".unfinished"  # suffix of whatever is still being written
 
@@ -74,7 +74,7 @@ def found(path: str | Path, option: str) -> Path:
         raise UsageError(f"{option}: {path} is a folder and a file was expected; name one in it.")
     if not file.is_file():
         near = [one.name for one in file.parent.iterdir()] if file.parent.is_dir() else []
-        raise UsageError(f"{option}: there is no file {path}.{did_you_mean(file.name, near)}")
+        raise UsageError(f"{option}: there is no file {path}.{did_you_mean_file(file.name, near)}")
     return file
 
 

@@ -17,6 +17,7 @@ from fewtune.check.finding import Finding
 from fewtune.check.look import Look
 from fewtune.check.private import mask
 from fewtune.data.cleaner import without_control
+from fewtune.data.excel import for_excel
 from fewtune.data.row import Origin, Row
 from fewtune.data.sheet import Record, Sheet
 
@@ -29,11 +30,13 @@ class Fixed:
         columns: all of the file's, in its order.
         records: column -> value, a row each.
         changes: a line each.
+        source: the name of the file that they are read from.
     """
 
     columns: Sequence[str]
     records: Sequence[Mapping[str, Any]]
     changes: Sequence[str]
+    source: str
 
 
 def refuse_fix(look: Look, path: Path) -> None:
@@ -138,7 +141,7 @@ def _named(
     roles = {} if sheet.named else {column: role for role, column in look.columns.items()}
     columns = [roles.get(column, column) for column in sheet.columns]
     renamed = [{roles.get(k, k): value for k, value in one.items()} for one in records]
-    return Fixed(columns, renamed, changes)
+    return Fixed(columns, renamed, changes, sheet.records[0].origin.file)
 
 
 def _cells(look: Look) -> Iterator[tuple[Origin, Any]]:
@@ -154,7 +157,7 @@ def _as_csv(done: Fixed) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(done.columns)
     writer.writerows([one.get(column) for column in done.columns] for one in done.records)
-    return text.getvalue()
+    return for_excel(text.getvalue(), done.source)
 
 
 def _as_jsonl(done: Fixed) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from fewtune.check.finding import Finding, several, share
 from fewtune.check.look import Look
 from fewtune.data.near import is_chinese
+from fewtune.models.named import READ_CHINESE, WRITE_CHINESE
 
 FAR = 8.0  # times the median length
 LONG = 400  # characters; shorter texts are no outliers whatever the median
@@ -52,7 +53,7 @@ def unknown(look: Look) -> Iterator[Finding]:
     advice = "Choose a model of the texts' language, or clean what is no text."
     if chinese:
         talks = look.shape.task in ("generate", "vision-chat")
-        such = "Qwen2.5-0.5B-Instruct" if talks else "bge-small-zh or bert-base-chinese"
+        such = " or ".join(WRITE_CHINESE if talks else READ_CHINESE[:2])
         advice = f"Choose a model that reads Chinese, such as {such}."
     yield Finding(
         "unknown-tokens",

@@ -14,6 +14,8 @@ _CHECK = "10X98765432"
 _HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # ！ to ～, a letter each
 #: Where a telephone number may begin: in no number or part number, but `Tel138...` is one.
 _BEGIN = r"(?:(?<![A-Za-z0-9])(?<!\d[.-])|(?<=tel)|(?<=phone)|(?<=mobile))"
+#: Letters and two digits or more without a break, as no words of a name have them.
+_MIXED = r"(?=\d*[A-Za-z])(?=[A-Za-z]*\d[A-Za-z]*\d)[A-Za-z0-9]{16}"
 _AREA = r"0(?:10|2\d|[3-9]\d\d)"  # of China
 #: Country codes (ITU-T E.164).
 _COUNTRY = (
@@ -76,7 +78,7 @@ SECRETS = (
         "key",
         re.compile(
             r"AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{50,}"
-            r"|(?<![A-Za-z0-9])sk-(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{20,}"
+            rf"|(?<![A-Za-z0-9])sk-(?=(?:[A-Za-z0-9]*[_-])*{_MIXED})[A-Za-z0-9_-]{{20,}}"
             r"|xox[abprs]-[\w-]{10,}|AIza[\w-]{35}|hf_[A-Za-z0-9]{30,}|LTAI[A-Za-z0-9]{16,}"
             r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
         ),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FOUR_BITS = 0.52  # bytes of a number in 4-bit blocks of 64 with their scales (arXiv:2305.14314)
 WORTH_QUANTISING = 100_000_000  # parameters
+KEEPS_ALL = ("mpnet",)  # families whose blocks transformers cannot compute again
 SEEN_AT_ONCE = 4096  # tokens of a batch without gradients
 
 
@@ -56,7 +57,7 @@ def fitted(facts: Facts, method: Method, count: Count, train: TrainOptions, copi
     if asked[1] <= facts.hardware.memory:
         return Fitted({}, *asked, fits=True)
     changed, best = {}, asked
-    for changed in _rungs(method, train):
+    for changed in _rungs(facts, method, train):
         best = _price(
             facts, step_of(facts, method, count, train.model_copy(update=changed), copies)
         )
@@ -124,18 +125,28 @@ def _price(facts: Facts, step: Step) -> tuple[Memory, int]:
     return memory, int(memory.peak * facts.hardware.factor) + process
 
 
-def _rungs(method: Method, train: TrainOptions) -> Iterator[dict[str, Any]]:
+def _rungs(facts: Facts, method: Method, train: TrainOptions) -> Iterator[dict[str, Any]]:
     """Ever smaller passes, then activations computed twice, at the same effective batch."""
     if not method.needs_steps:
         return
-    rows, times = train.per_device_train_batch_size, train.gradient_accumulation_steps
+    whole, times = train.per_device_train_batch_size, train.gradient_accumulation_steps
     changed: dict[str, Any] = {}
-    while rows > 1:
-        rows, times = (rows + 1) // 2, times * 2
-        changed = {"per_device_train_batch_size": rows, "gradient_accumulation_steps": times}
+    for rows in range(whole // 2, 0, -1):
+        if whole % rows:
+            continue  # the passes of a step would not make up the batch
+        changed = {
+            "per_device_train_batch_size": rows,
+            "gradient_accumulation_steps": times * whole // rows,
+        }
         yield changed
-    if not train.gradient_checkpointing:
+    if not train.gradient_checkpointing and _recomputes(facts, method):
         yield changed | {"gradient_checkpointing": True}
+
+
+def _recomputes(facts: Facts, method: Method) -> bool:
+    """Whether activations can be computed twice, as `models.modes` will find."""
+    prefix = any(not getattr(part, "in_sequence", True) for part in method.parts())
+    return not prefix and facts.shape.family not in KEEPS_ALL
 
 
 def _changes(facts: Facts, changed: dict[str, Any]) -> str:
@@ -153,7 +164,7 @@ def _changes(facts: Facts, changed: dict[str, Any]) -> str:
 def _what_would(
     facts: Facts, method: Method, count: Count, train: TrainOptions, copies: int, least: int
 ) -> tuple[str, ...]:
-    """What would make it fit, where passes of one row with checkpointing do not."""
+    """What would make it fit, where passes of one row, with checkpointing if it can be, do not."""
     room = facts.hardware.memory
     told = [f"{gib(least)} at the least and {gib(room)} may be used."]
     if "full" in names(method) and (depth := freezing_depth(facts, train, copies)):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST = 8  # candidates of a race: with more, the best of them looks better than it is
 ALWAYS = ("tfidf", "probe")  # seconds of work, and sometimes not beaten
 TOO_DEAR, NO_ROOM = 3.0, 50.0  # points less for what takes longer, or more memory, than there is
+LOWEST = -1  # points; what has no more is not raced
 OTHER_RATE = 0.5  # of the default rate, for a candidate's second try
 
 
@@ -138,7 +139,7 @@ def candidates(
     usable = [one for one in ranked if not one.refused and one.seconds is not None]
     cheap = [one for one in usable if one.method in ALWAYS]
     fits = [one for one in usable if one.decided and one.fits]
-    tuned = [one for one in fits if one.score > -1][: most - len(cheap) - 2]
+    tuned = [one for one in fits if one.score > LOWEST][: most - len(cheap) - 2]
     if not tuned:  # what is predicted not to fit may do so all the same
         tuned = (fits or [one for one in usable if one.decided])[:1]
     room = min(2, most - len(cheap) - len(tuned)) if other_rates else 0

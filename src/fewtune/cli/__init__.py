@@ -57,7 +57,8 @@ def _run(words: list[str]) -> int | None:
         wrong = mistakes(words[1:], COMMANDS[name].parameters()) if known else []
         place = f"fewtune {name}" if known else "fewtune"
         told = "\n".join(wrong or [_plain(error)])
-        raise UsageError(f"{told} `{place} --help` lists what is.") from None
+        what = "every option" if known else "every command"
+        raise UsageError(f"{told}\n`{place} --help` lists {what}.") from None
 
 
 def _app(name: str):

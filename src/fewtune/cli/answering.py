@@ -101,6 +101,8 @@ def answer_file(model: Model, source: str, screen: Screen, options: Mapping[str,
         FewtuneError: no row can be asked.
         Interrupted: the user stopped it; what is written stays.
     """
+    from fewtune.models.ladder import news
+
     asking = Asking.of(model, options)
     output = options.get("output")
     place = None
@@ -119,6 +121,9 @@ def answer_file(model: Model, source: str, screen: Screen, options: Mapping[str,
             print(json.dumps(line, ensure_ascii=False), flush=True)
         elif place is None:
             found.append(line)
+    for note in news():
+        table.notes.append(note)
+        screen.note(note)
     if silent:
         table.notes.append(refusals(silent, len(table.rows)))
         screen.note(table.notes[-1])

@@ -12,6 +12,7 @@ from fewtune.base.events import Event
 from fewtune.base.files import new_file, write_atomic
 from fewtune.cli.predicting import cell
 from fewtune.cli.screen import Screen
+from fewtune.data.excel import for_excel
 from fewtune.record.trouble import writing
 
 USUAL = 100  # rows, about an hour of a person's work
@@ -37,7 +38,7 @@ def label_file(run: str, source: str, screen: Screen, options: Mapping[str, Any]
     }
     if place:
         with writing(place):
-            write_atomic(place, as_csv(rows))
+            write_atomic(place, for_excel(as_csv(rows), source))
         several = bool(rows) and "labels" in rows[0]
         said = f"{len(rows):,} rows, the most useful first: {output}; correct its "
         said += "column of labels." if several else "label column."

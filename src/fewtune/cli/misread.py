@@ -33,34 +33,43 @@ def mistakes(words: Sequence[str], parameters: Sequence[inspect.Parameter]) -> l
     return [
         *(f"{flag}: there is no such option.{_meant(flag, known)}" for flag in unknown),
         *([f"{', '.join(twice)}: given more than once; give it once."] if twice else []),
-        *_alone(words, {flag for flag, one in flags.items() if not _is_switch(one)}, known),
+        *_alone(words, {flag: one for flag, one in flags.items() if not _is_switch(one)}, known),
         *_wrong(words, flags),
     ]
 
 
-def _alone(words: Sequence[str], valued: set[str], known: Collection[str]) -> Iterator[str]:
-    """Flags without the value that belongs to them."""
+def _alone(
+    words: Sequence[str], valued: Mapping[str, inspect.Parameter], known: Collection[str]
+) -> Iterator[str]:
+    """Flags without the value that belongs to them.
+
+    What begins like a flag and is no good value either is left to `_wrong`: written with a `=` it
+    would be refused again.
+    """
     for word, behind in zip_longest(words, words[1:]):
         if word not in valued:
             continue
         if behind is None or behind.partition("=")[0] in known:
             yield f"{word}: a value is expected behind it."
-        elif behind.startswith("-") and not _is_number(behind):
+        elif _like_a_flag(behind) and not [*_wrong([word, behind], valued)]:
             yield f"{word}: {behind} begins like a flag; if it is the value, write {word}={behind}."
 
 
 def _wrong(words: Sequence[str], flags: Mapping[str, inspect.Parameter]) -> Iterator[str]:
-    """What the options say of values given behind their flags."""
+    """What the options say of values given behind their flags, by the names of these."""
     from fewtune.base.options import mistakes_in
 
     given: dict[type[Options], dict[str, str]] = {}
-    for word, behind in zip_longest(words, words[1:], fillvalue=""):
+    for word, behind in zip_longest(words, words[1:]):
         flag, equals, value = word.partition("=")
         cls = _owner(flags[flag]) if flag in flags else None
-        if cls and not _is_switch(flags[flag]) and (equals or not behind.startswith("--")):
-            given.setdefault(cls, {})[flag[2:]] = value if equals else behind
+        told = value if equals else behind
+        if cls is None or told is None or _is_switch(flags[flag]):
+            continue
+        if equals or not told.startswith("--"):
+            given.setdefault(cls, {})[flag[2:]] = told
     for cls, values in given.items():
-        yield from mistakes_in(cls, values)
+        yield from (f"--{one}" for one in mistakes_in(cls, values))
 
 
 def _owner(parameter: inspect.Parameter) -> type[Options] | None:
@@ -75,12 +84,13 @@ def _is_switch(parameter: inspect.Parameter) -> bool:
     return any(bool in (one, *get_args(one)) for one in get_args(parameter.annotation))
 
 
-def _is_number(word: str) -> bool:
+def _like_a_flag(word: str) -> bool:
+    """Whether it begins like one; a negative number does not."""
     try:
         float(word)
     except ValueError:
-        return False
-    return True
+        return word.startswith("-")
+    return False
 
 
 def _meant(flag: str, known: Iterable[str]) -> str:

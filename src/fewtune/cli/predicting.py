@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fewtune.base.errors import UsageError
 from fewtune.base.files import at, new_file, write_atomic
 from fewtune.cli.screen import Screen
+from fewtune.data.excel import for_excel
 from fewtune.data.joined import in_one_cell
 from fewtune.models.decoding import DecodingOptions
 from fewtune.record.trouble import writing
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, Any]) -> int:
     """Label `source`; a name that is a file, or looks like one, is read as a file."""
     from fewtune import api
+    from fewtune.models.ladder import news
 
     output = options.get("output")
     inputs = (run, source if _is_file(source) else None)
@@ -38,6 +40,9 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
     for note in notes:
         screen.note(note)
     found = model.predict([row["text"] for row in rows])
+    for note in news():
+        notes.append(note)
+        screen.note(note)
     if silent := [(row, one["refused"]) for row, one in zip(rows, found, strict=True)
                   if "refused" in one]:  # fmt: skip
         notes.append(refusals([(row.get("origin", ""), why) for row, why in silent], len(rows)))
@@ -47,8 +52,9 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
         for row, one in zip(rows, found, strict=True)
     ]
     if place:
+        text = WRITERS[place.suffix](labelled)
         with writing(place):
-            write_atomic(place, WRITERS[place.suffix](labelled))
+            write_atomic(place, for_excel(text, source) if place.suffix == ".csv" else text)
         told = {"output": output, "rows": len(labelled), "read": counts, "notes": notes}
         screen.say(told, f"{len(labelled):,} rows: {output}")
     elif screen.json:

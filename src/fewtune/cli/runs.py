@@ -197,7 +197,9 @@ def open_run(name: str, root: Path) -> RunFolder:
 def _shown(value: Any) -> str:
     if isinstance(value, dict) and {"value", "low", "high"} <= value.keys():
         return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
-    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 9999.5 else f"{value:.4g}"
+    return "-" if value is None else str(value)
 
 
 #: Verb -> least and most names, and the function.

@@ -44,13 +44,14 @@ def _unscored(groups: dict[str, list[Any]]) -> list[inspect.Parameter]:
 def plan() -> list[inspect.Parameter]:
     """Of `fewtune plan`."""
     from fewtune.choose.options import PlanOptions
-    from fewtune.cli.flags import argument, keyword
+    from fewtune.cli.flags import FieldOf, argument, keyword
     from fewtune.data.options import DataOptions
     from fewtune.models.options import ModelOptions
     from fewtune.pipeline.job import TASKS
     from fewtune.record.options import SeedOptions
     from fewtune.tasks.options import GenerateOptions
     from fewtune.train.options import TrainOptions
+    from fewtune.trials.options import TrialOptions
 
     groups: dict[str, list[Any]] = {
         "Options: plan": [PlanOptions],
@@ -62,7 +63,7 @@ def plan() -> list[inspect.Parameter]:
     return [
         argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
         keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
-        keyword("budget", "what training may take, as 90s, 10m or 2h"),
+        keyword("budget", "what training may take, as 90s, 10m or 2h", of=FieldOf(TrialOptions)),
         keyword("all", "every reason of every method", is_bool=True),
         *common(),
         *_unscored(groups),
@@ -71,11 +72,11 @@ def plan() -> list[inspect.Parameter]:
 
 def compare() -> list[inspect.Parameter]:
     """Of `fewtune compare`."""
-    from fewtune.cli.flags import argument, keyword, parameters
+    from fewtune.cli.flags import FieldOf, argument, keyword, parameters
     from fewtune.methods import METHODS
     from fewtune.pipeline.entries import NOT_HERE
     from fewtune.pipeline.job import SECTIONS, TASKS
-    from fewtune.trials.options import CompareOptions
+    from fewtune.trials.options import CompareOptions, TrialOptions
 
     told = CompareOptions.model_fields["vary"].description or ""
     groups: dict[str, list[Any]] = {"Options: compare": [CompareOptions]}
@@ -86,7 +87,9 @@ def compare() -> list[inspect.Parameter]:
         argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
         keyword("vary", told, kind=list[str]),
         keyword(
-            "budget", "time for the folds; with one the beaten leave early [default: no limit]"
+            "budget",
+            "time for the folds; with one the beaten leave early [default: no limit]",
+            of=FieldOf(TrialOptions),
         ),
         keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
         *common(),

@@ -158,7 +158,9 @@ def find_columns(
     """
     asked = columns_asked(options, roles)
     for unknown in asked.keys() - {r.name for r in roles} - ALIASES.keys():
-        raise UsageError(one_of("map", unknown, [r.name for r in roles]))
+        turned = any(asked[unknown] == role.name for role in roles)
+        hint = f" Write {asked[unknown]}={unknown}." if turned else ""
+        raise UsageError(one_of("map", unknown, [r.name for r in roles]) + hint)
     chosen = _all_asked(sheet, file, {r.name: asked[r.name] for r in roles if r.name in asked})
     _refuse_one_for_two(file, chosen)
     for name, column in (like or {}).items():

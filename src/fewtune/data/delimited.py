@@ -201,8 +201,14 @@ def sniff(lines: list[str], delimiters: str, sure: bool = False) -> Dialect | No
     return best
 
 
-def has_header(sample: list[list[str]], source: Source) -> bool:
-    """Whether the first row names the columns rather than being data."""
+def has_header(sample: list[list[str]], source: Source, questions: bool = False) -> bool:
+    """Whether the first row names the columns rather than being data.
+
+    Args:
+        sample: the first rows.
+        source: the file.
+        questions: columns may be called by whole sentences, as the forms' questions are.
+    """
     first, *others = map(bare, sample)
     if source.wanted & set(first):
         return True
@@ -211,7 +217,8 @@ def has_header(sample: list[list[str]], source: Source) -> bool:
     if any(is_known_name(cell) and not back for cell, back in zip(first, again, strict=True)):
         return True
     headed = source.path.suffix.lower() in HEADED_SUFFIXES
-    return headed and not any(again) and not any(map(_is_data, first))
+    is_data = _NUMBER.fullmatch if questions else _is_data
+    return headed and not any(again) and not any(map(is_data, first))
 
 
 def bare(cells: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fewtune.base.errors import FewtuneError, UsageError, did_you_mean
+from fewtune.base.errors import FewtuneError, UsageError, did_you_mean_file
 from fewtune.base.files import at
 from fewtune.data.beside import beside
 from fewtune.data.cleaner import Cleaner
@@ -183,7 +183,7 @@ def refuse_missing(paths: Iterable[Path]) -> None:
         if not path.exists():
             near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             where = "" if near else f" (nor a folder {path.parent} with files)"
-            wrong.append(f"there is no file {path}{where}.{did_you_mean(path.name, near)}")
+            wrong.append(f"there is no file {path}{where}.{did_you_mean_file(path.name, near)}")
     if wrong:
         raise UsageError("\n".join(dict.fromkeys(wrong)))
 

@@ -42,13 +42,17 @@ class _Process:
         budget: resident bytes on a CPU; None without a limit.
         allowed: bytes, on whatever device; None without a limit.
         limits: most rows at once, by what is done with them.
+        who: is at work, a candidate's name; empty where there is only one.
         news: sentences that nobody has told yet.
+        known: all of them, told or not.
     """
 
     budget: int | None = None
     allowed: int | None = None
     limits: dict[str, int] = field(default_factory=dict)
+    who: str = ""
     news: list[str] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
 
 
 _process = _Process()
@@ -68,6 +72,7 @@ def begin(budget: int | None, device: str) -> None:
     _process.allowed = budget
     _process.limits.clear()
     _process.news.clear()
+    _process.known.clear()
     if device == "cuda":
         whole = torch.cuda.get_device_properties(0).total_memory
         share = min(1.0, budget / whole) if budget else 1.0
@@ -77,9 +82,41 @@ def begin(budget: int | None, device: str) -> None:
 
 def news() -> list[str]:
     """Sentences that are to be told, each once."""
-    told = list(dict.fromkeys(_process.news))
-    _process.news.clear()
+    told, _process.news = _process.news, []
     return told
+
+
+def with_news(events: Iterable[Event]) -> Iterator[Event]:
+    """The events, and between them what was done beside them because memory ran out."""
+    for event in events:
+        yield event
+        for message in news():
+            yield tell("warned", message=message)
+
+
+@contextmanager
+def called(who: str) -> Iterator[None]:
+    """Within, news are about a candidate, whose name they begin with."""
+    before, _process.who = _process.who, who
+    try:
+        yield
+    finally:
+        _process.who = before
+
+
+def unheard(events: Iterable[Event]) -> None:
+    """Carry out a fit whose events nobody hears; what it warns of becomes news."""
+    for event in events:
+        if event.name == "warned":
+            _later(event["message"])
+
+
+def _later(message: str) -> None:
+    """Have a sentence told when there is somebody to tell it; the same one only once."""
+    said = f"{_process.who}: {message}" if _process.who else message
+    if said not in _process.known:
+        _process.known.add(said)
+        _process.news.append(said)
 
 
 def look() -> None:
@@ -179,6 +216,15 @@ class Ladder:
         """Where it stands, for the plan."""
         return {"pieces": self.pieces, "recompute": self.recompute}
 
+    def inherited(self) -> Iterator[Event]:
+        """A warning where a fit does not begin at the top."""
+        ways = [f"passes go through in {self.pieces} pieces"] if self.pieces > 1 else []
+        ways += ["activations are computed twice"] if self.recompute else []
+        if ways:
+            said = "memory ran out in an earlier fit of this method: from the first step on "
+            said += f"{' and '.join(ways)}, and the batch stays as it was."
+            yield tell("warned", message=said)
+
     def start(self, model: Tunable) -> None:
         """Put a fresh model onto the rung."""
         if self.recompute:
@@ -253,7 +299,7 @@ def in_halves(
                     f"memory ran out in {what} with a single row at once: {_held()}; {_ways_out()}."
                 )
             _process.limits[what] = half = (len(rows) + 1) // 2
-            _process.news.append(
+            _later(
                 f"memory ran out in {what}: from here on {_rows(half)} at once, with the same "
                 "result."
             )

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.models.named import MINILM, meant
 from fewtune.models.options import ModelOptions
 from fewtune.models.parts import FAMILIES
 from fewtune.models.pooling import Mode, Pooling
 
-MINILM = "minilm"
 SHORTEST = 4  # tokens of a text, start and end marks among them
 #: What the files begin with that a tokenizer is read from; without them an empty one is made.
 TOKENIZERS = ("tokenizer.", "vocab.", "spiece.", "sentencepiece.")
@@ -164,10 +164,33 @@ def _from_hub(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=list(FILES)))
     except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
-        raise FewtuneError(
-            f"model: {name!r} is no folder here and could not be had from the hub "
-            f"({type(error).__name__}); give a folder, a hub id, or `{MINILM}`."
-        ) from error
+        raise FewtuneError(_not_had(name, type(error).__name__)) from error
+
+
+#: What the hub's errors mean to somebody who named a model.
+UNREACHED = "LocalEntryNotFoundError"  # nor is it in the local cache
+WHY = {
+    UNREACHED: "which was not reached",
+    "RepositoryNotFoundError": "which shows nobody such a model; for a private one log in",
+    "GatedRepoError": "which asks you to log in and to accept the model's terms",
+    "HFValidationError": "where no name reads like that",
+}
+
+
+def _not_had(name: str, error: str) -> str:
+    """The sentence for a name that is neither here nor to be had from the hub, and a way on."""
+    near = meant(name)
+    said = (
+        f"model: {name!r} is no folder here and could not be had from the hub, "
+        f"{WHY.get(error, f'for an error ({error})')}; give a folder, a hub id, or `{MINILM}`."
+    )
+    said += f" Did you mean {near}?" if near else ""
+    if near != MINILM and error == UNREACHED:
+        said += (
+            " Without a network, download the model elsewhere and give its folder, or set "
+            "HF_ENDPOINT to a mirror."
+        )
+    return said
 
 
 def _config(folder: Path) -> dict[str, Any]:

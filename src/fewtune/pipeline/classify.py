@@ -15,7 +15,9 @@ from fewtune.methods.artefact import About
 from fewtune.pipeline.baselines import baselines, probe_start
 from fewtune.pipeline.extra import extra_rows
 from fewtune.pipeline.job import races
+from fewtune.pipeline.language import foreign
 from fewtune.pipeline.memory import footprint
+from fewtune.pipeline.out_of_fold import write_out_of_fold
 from fewtune.pipeline.race import FITS, Raced, race, reserved_tokens
 from fewtune.pipeline.run import Run
 from fewtune.pipeline.thresholds import decide, decide_ngrams, fit_tfidf, texts
@@ -50,6 +52,8 @@ def classify(run: Run) -> Iterator[Event]:
     if raced and not run.data.test:
         yield from finish_on_folds(run, task, raced)
         return
+    if raced:
+        write_out_of_fold(run, raced)
     yield from baselines(run, task_of(run), *((desk.bench, desk.probe) if desk else ()))
     yield from finish(run, task)
 
@@ -104,6 +108,7 @@ def _set_up(run: Run, task: Labelled) -> Generator[Event, None, Desk]:
     bench = Bench(run.source, task, job.model, job.train, run.seed, reserved, run.chosen)
     examples = bench.examples(run.data.train)
     yield from run.truncated("train", examples.rows.truncated)
+    yield from foreign(job.model.model, run.data.train, examples.rows.ids, bench.tokenizer)
     return Desk(bench, examples, probe_start(run, bench, examples))
 
 

@@ -17,6 +17,7 @@ from fewtune.base.errors import Interrupted, UsageError
 from fewtune.base.events import Event
 from fewtune.base.files import at, fingerprint, write_new
 from fewtune.data.load import Dataset, load
+from fewtune.models.ladder import with_news
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.comparing import ASIDE, COSTS, FITS, Comparing
 from fewtune.pipeline.entries import Entry, refused
@@ -164,7 +165,7 @@ def _told(work: Comparing) -> Iterator[Event]:
     wait_as_the_machine_allows()
     with work.folder:
         try:
-            for event in work.events():
+            for event in with_news(work.events()):
                 work.folder.append(event)
                 yield event
         except (Interrupted, KeyboardInterrupt) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,6 @@ class Comparing:
     folder: RunFolder
     out: dict[str, str]
     begun: float
-    notes: list[str] = field(default_factory=list)
 
     def events(self) -> Iterator[Event]:
         """Read, fit, tell."""
@@ -59,8 +58,7 @@ class Comparing:
         yield tell("read", **counts, files={k: v["path"] for k, v in data.files.items()})
         sizes = {part: len(data.part(part)) for part in ("train", "valid", "test")}
         yield tell("split", **sizes, classes=len(data.labels), how=data.split["how"])
-        self.notes += [*data.notes, *(f"{name}: {why}" for name, why in self.out.items())]
-        for note in self.notes:
+        for note in (*data.notes, *(f"{name}: {why}" for name, why in self.out.items())):
             yield tell("warned", message=note)
         found = yield from self._fits()
         told = self._result(found)
@@ -245,11 +243,16 @@ class Comparing:
             "fronts": {cost: front(lines, cost, sign) for cost in ("seconds", "memory")},
             "refused": self.out,
             "missing": [name for name, one in found.items() if not one.folds],
-            "notes": [*self.notes, *(spoken.notes if spoken else ())],
+            "notes": self._notes(),
             "command": self.lineup.command,
             "seconds": {"shared": round(self.shared, 3), "total": round(total, 3)},
         }
         return told | {"verdict": verdict(told)}
+
+    def _notes(self) -> list[str]:
+        """All that was warned of, also before the comparison was stopped; each once."""
+        warned = (event["message"] for event in self.folder.events if event.name == "warned")
+        return [*dict.fromkeys(warned)]
 
     def _costs(self) -> dict[str, Cost]:
         from fewtune.trials.variants import CostsOnDisk

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fewtune.base.amounts import seconds_of
 from fewtune.choose.facts import Facts
+from fewtune.choose.fit import gib
 from fewtune.choose.prior import Belief, believed
-from fewtune.choose.proposal import ALWAYS, MOST, Proposed, candidates, rank
+from fewtune.choose.proposal import ALWAYS, LOWEST, MOST, NO_ROOM, Proposed, candidates, rank
 from fewtune.choose.recipe import decide
 from fewtune.methods import METHODS, parse
 from fewtune.methods.base import options_of
@@ -60,7 +61,8 @@ def start_of(run: Run) -> Start:
     search has as much more as its proposals are to the candidates of a full race. Baselines come
     first: gains are told over the first of them.
 
-    With a method that the user named they are its baselines and it.
+    With a method that the user named they are its baselines and it. Otherwise the run's reasons say
+    what was changed to fit into the memory, and who stays away for want of it.
     """
     facts = _facts(run)
     ranked = rank(facts)
@@ -68,7 +70,9 @@ def start_of(run: Run) -> Start:
     chosen = [one for one in candidates(ranked, other_rates=ours) if _may_run(run, one)]
     chosen.sort(key=lambda one: [*ALWAYS[::-1]].index(one.method) if one.method in ALWAYS else 9)
     found = [_contender(one) for one in chosen]
-    if run.job.method != AUTO:
+    if run.job.method == AUTO:
+        run.reasons += _for_memory(facts, ranked, chosen)
+    else:
         baselines = [one for one in found if one.method.name in ALWAYS]
         found = [*(replace(one, wins=False) for one in baselines), _named(run, ranked)]
     budget = run.job.trials.budget
@@ -155,14 +159,39 @@ def _usual(run: Run, one: Contender, space: Space) -> dict[str, float]:
 
 
 def _facts(run: Run) -> Facts:
-    """As `fewtune plan` has them."""
+    """As `fewtune plan` has them, of the memory that the user gives and of what runs taught."""
     from fewtune.models.device import find_machine
     from fewtune.pipeline.facts import facts_of, timed
     from fewtune.pipeline.machine import hardware_of
+    from fewtune.pipeline.memory import with_factor
 
     find_machine(run.job.model.device, run.job.model.bf16)  # a plan may be for another machine
-    facts, source = facts_of(run.job, run.data, hardware_of(run.job.model, None))
+    hardware = with_factor(hardware_of(run.job.model, run.job.model.budget))
+    facts, source = facts_of(run.job, run.data, hardware)
     return timed(facts, source, False)
+
+
+def _for_memory(
+    facts: Facts, ranked: Sequence[Proposed], chosen: Sequence[Proposed]
+) -> Iterator[str]:
+    """What was changed to fit, who is tried all the same, and who stays away."""
+    room, entered = gib(facts.hardware.memory), {one.method: one for one in chosen if one.decided}
+    for one in entered.values():
+        if not one.fits:
+            yield (
+                f"`{one.method}` races though it takes {gib(one.bytes or 0)} at the least and "
+                f"{room} may be used: nothing that trains is predicted to fit."
+            )
+        elif one.room:
+            yield f"`{one.method}`: {one.room[0]}"
+    away = [
+        f"`{one.method}` ({gib(one.bytes or 0)} at the least)"
+        for one in ranked
+        if one.decided and not one.fits and one.method not in entered
+        if one.score + NO_ROOM > LOWEST  # others would not race with more memory either
+    ]
+    if away:
+        yield f"not in the race, for {room} may be used: {', '.join(away)}."
 
 
 def _may_run(run: Run, one: Proposed) -> bool:

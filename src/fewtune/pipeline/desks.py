@@ -15,6 +15,7 @@ from fewtune.data.load import Dataset
 from fewtune.pipeline.baselines import probe_start
 from fewtune.pipeline.entries import Entry
 from fewtune.pipeline.extra import setting_of
+from fewtune.pipeline.language import foreign
 from fewtune.pipeline.lineup import LineUp
 from fewtune.pipeline.run import Run
 from fewtune.tasks import LABELLED
@@ -72,6 +73,7 @@ def label_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event,
     bench = Bench(*kept)
     examples = bench.examples(data.train)
     yield from run.truncated("train", examples.rows.truncated)
+    yield from foreign(job.model.model, data.train, examples.rows.ids, bench.tokenizer)
     probe_start(run, bench, examples)
     setting = setting_of(run, bench, examples)
     tasks = {one.name: _weighed(job.task, one, data) for one in lineup.entries}

@@ -26,6 +26,7 @@ from fewtune.methods.base import Method
 from fewtune.methods.count import Count
 from fewtune.models.shape import shape_of
 from fewtune.pipeline.job import WAYS, Job
+from fewtune.pipeline.language import unknown_share
 from fewtune.pipeline.run import watchable_rows
 from fewtune.trials.kept import kept
 
@@ -119,7 +120,7 @@ def _tokens(job: Job, data: Dataset, source: Source) -> dict[str, Any]:
     return {
         "lengths": [len(row) for row in ids],
         "learned": 0.0,
-        "unknown": _unknown(ids, tokenizer),
+        "unknown": unknown_share(ids, tokenizer),
         "chinese": chinese,
     }
 
@@ -139,17 +140,8 @@ def _answer_tokens(job: Job, rows: Sequence[Row], source: Source, tokenizer: Any
     return {
         "lengths": found.lengths.tolist(),
         "learned": float(found.learned.mean()),
-        "unknown": _unknown(found.ids, tokenizer),
+        "unknown": unknown_share(found.ids, tokenizer),
     }
-
-
-def _unknown(ids: Sequence[np.ndarray], tokenizer: Any) -> float:
-    """Share of tokens that the tokenizer does not know; a padding token may stand for them."""
-    missing = tokenizer.unk_token_id
-    if missing is None or missing == tokenizer.eos_token_id:
-        return 0.0
-    every = np.concatenate(ids)
-    return float((every == missing).mean())
 
 
 def _text_of(row: Row) -> str:

@@ -131,7 +131,7 @@ def make_job(path: str, given: Mapping[str, Any]) -> Job:
     if method == AUTO and options:
         wrong.append(f"{', '.join(options)}: only with --method NAME.")
     if wrong:
-        raise UsageError("\n".join(wrong))
+        raise UsageError("\n".join([*wrong, *_missing(path, plain)]))
     return Job(path, task, method, options, given, *built)
 
 
@@ -182,6 +182,23 @@ def method_of(job: Job) -> Method:
         UsageError: its name or its options are wrong.
     """
     return parse(job.method, job.method_options, WAYS)
+
+
+def _missing(path: str, given: Mapping[str, Any]) -> list[str]:
+    """A sentence for every file that is not there, beside what else is wrong.
+
+    Where nothing else is wrong, reading tells them; a data set of the hub is not looked for here.
+    """
+    from fewtune.base.files import at
+    from fewtune.data.hub import is_hub_id
+    from fewtune.data.read import refuse_missing
+
+    parts = [str(given[part]) for part in ("valid", "test") if given.get(part)]
+    try:
+        refuse_missing(at(one) for one in [*([] if is_hub_id(path) else [path]), *parts])
+    except UsageError as error:
+        return [str(error)]
+    return []
 
 
 def _cautious(

@@ -63,8 +63,9 @@ def learn_curve(
 ) -> Generator[Event, None, None]:
     """Measure what more labelled rows would bring and write it into the plan.
 
-    The winner's curve, where its fits take no longer than two more folds of it or, within the
-    race's budget, a moment; else that of the probe.
+    The winner's curve, where there is time for its fits, else that of the probe. A `--budget` has
+    what the race and the final fit leave of it; without one a curve takes no longer than two more
+    folds, or a moment.
     """
     from fewtune.trials.smaller import of_targets
 
@@ -76,7 +77,7 @@ def learn_curve(
         entrants, raced.outcome, race, once, len(targets), of_targets(targets, run.seed),
         raced.task.primary, SCORES[raced.task.name](run, raced), len(targets),
     )  # fmt: skip
-    chosen = affordable(raced.outcome, run.chosen["race"]["budget"], len(once))
+    chosen = affordable(raced.outcome, _time(run, raced.outcome, once), len(once))
     yield from _measure(run, ground, chosen)
 
 
@@ -86,8 +87,8 @@ def learn_curve_of_answers(
 ) -> Generator[Event, None, None]:  # fmt: skip
     """The same of rows with answers: the loss of the winner.
 
-    There is no cheap stand-in for it, so it is measured on as many folds as may be; on one it takes
-    no longer than two more of the race's fits.
+    There is no cheap stand-in for it, so it is measured on as many folds as there is time for; on
+    one it takes no longer than two more of the race's fits.
     """
     from fewtune.trials.smaller import of_owners
 
@@ -96,8 +97,8 @@ def learn_curve_of_answers(
     owners = np.array(rows.rows)
     once = first_repeat(folds)
     seconds = outcome.cost.get(outcome.winner, np.inf)
-    able = int(_most(outcome, run.chosen["race"]["budget"]) // _cost(seconds, 1))
-    some = once[: max(1, able)]
+    able = int(_time(run, outcome, once) // _cost(seconds, 1))
+    some = once[:able]
 
     def count(positions: np.ndarray) -> int:
         return len(np.unique(owners[positions]))
@@ -126,11 +127,12 @@ def _measure(
     from fewtune.trials.fits import FitsOnDisk
     from fewtune.trials.learning_curve import LEAST, SHARES, measured, told
 
-    learned = np.setdiff1d(np.arange(ground.rows), ground.folds[0])
+    held = ground.folds[0] if ground.folds else np.empty(0, dtype=np.int64)
+    learned = np.setdiff1d(np.arange(ground.rows), held)
     if ground.count(learned) * SHARES[0] < LEAST:
         return
     entrant = next((one for one in ground.entrants if one.name == chosen), None)
-    if entrant is None:
+    if entrant is None or not ground.folds:
         yield from _keep(run, {"points": [], "said": _TOO_DEAR})
         return
     kept = FitsOnDisk(run.folder.path / CURVE)
@@ -167,22 +169,41 @@ def curve_of(run: Run) -> dict[str, Any]:
 # ---- whose, and on which folds
 
 
-def affordable(outcome: Outcome, budget: float, folds: int) -> str | None:
-    """Whose curve is cheap: the winner's, else the probe's, else nobody's."""
+def affordable(outcome: Outcome, most: float, folds: int) -> str | None:
+    """Whose curve can be had in some seconds: the winner's, else the probe's, else nobody's."""
     seconds: Mapping[str, Any] = outcome.cost
     if outcome.winner not in seconds:
         return None
-    most = _most(outcome, budget)
     for name in (outcome.winner, INSTEAD):
         if name in seconds and _cost(seconds[name], folds) <= most:
             return name
     return None
 
 
-def _most(outcome: Outcome, budget: float) -> float:
-    """How many seconds a curve may take."""
-    left = budget - outcome.seconds
-    return max(FITS * outcome.cost.get(outcome.winner, 0.0), min(CHEAP, left))
+def _time(run: Run, outcome: Outcome, folds: Sequence[np.ndarray]) -> float:
+    """How many seconds a curve may take.
+
+    Args:
+        folds: of one repeat; the final fit learns one part of so many more than each of theirs.
+    """
+    told, fit = run.chosen["race"], outcome.cost.get(outcome.winner, 0.0)
+    return time_for(
+        told["budget"] - outcome.seconds - fit * len(folds) / max(1, len(folds) - 1),
+        fit,
+        told["soft"],
+    )
+
+
+def time_for(left: float, fit: float, soft: bool) -> float:
+    """The same of what race and final fit leave, by what a fold takes.
+
+    Args:
+        soft: nobody asked for the budget.
+
+    >>> time_for(500.0, 20.0, soft=False), time_for(500.0, 20.0, soft=True)
+    (500.0, 40.0)
+    """
+    return max(FITS * fit, min(CHEAP, left)) if soft else max(0.0, left)
 
 
 def _cost(seconds: float, folds: int) -> float:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import UsageError
 from fewtune.base.events import Event
+from fewtune.choose.facts import Hardware
 from fewtune.choose.memory import Memory, Step, predict
 from fewtune.methods.base import Method
 from fewtune.models.footprint import forget_peak, peak, resident
@@ -41,7 +43,7 @@ def footprint(
         measured=max(0, peak() - before),
         device=bench.machine.device,
         limited=bench.model.budget is not None,
-        rung=run.chosen.get("ladder"),
+        rung=candidate.rung(recipe),
     )
     run.facts["memory"] = found.as_json()
 
@@ -127,8 +129,17 @@ def _virtual(method: Method) -> int:
     return sum(int(getattr(part, "num_virtual_tokens", 0)) for part in method.parts())
 
 
+def with_factor(hardware: Hardware) -> Hardware:
+    """The machine with what its past runs taught: a plan and a race weigh memory alike."""
+    return replace(hardware, factor=machine_factor(hardware.device, limited=hardware.told))
+
+
 def machine_factor(device: str, limited: bool) -> float:
-    """What past runs in the usual place took over what was told; 1 where none has said yet."""
+    """What past runs took over what was told; 1 where none has said yet.
+
+    They are those in `runs` of the current directory: the run folders are the truth, and where
+    others lie (--output) nothing remembers.
+    """
     from fewtune.pipeline.order import RUNS
     from fewtune.record.footprint import factor
 

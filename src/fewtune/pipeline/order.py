@@ -21,7 +21,7 @@ from fewtune.check.run import check
 from fewtune.data.load import PARTS, Dataset, given_back, load
 from fewtune.data.shapes import DIALOGUE, LABELLED, TAGGED
 from fewtune.methods.base import Method
-from fewtune.models.ladder import news
+from fewtune.models.ladder import with_news
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.classify import classify
 from fewtune.pipeline.generate import generate
@@ -47,7 +47,7 @@ from fewtune.record.trouble import writing
 if TYPE_CHECKING:
     from fewtune.models.source import Source
 
-RUNS = Path("runs")
+RUNS = Path("runs")  # of the current directory; `machine_factor` learns from those in it
 #: What happens between the rows and the scores, by task.
 STAGES = {"classify": classify, "multilabel": classify, "generate": generate}
 #: What rows are to the linter, by task, where they are no dialogues.
@@ -166,7 +166,7 @@ def _told(run: Run) -> Iterator[Event]:
     wait_as_the_machine_allows()
     with run.folder:
         try:
-            for event in _with_news(_stages(run)):
+            for event in with_news(_stages(run)):
                 if event.name == "laddered":  # a resumed run begins on that rung
                     run.folder.write_plan(run.folder.plan | {"chosen": dict(run.chosen)})
                 if event.name == "warned":
@@ -177,14 +177,6 @@ def _told(run: Run) -> Iterator[Event]:
             told = str(error) or "stopped; what was done is kept."
             how = f"`fewtune resume {shlex.quote(str(run.folder.path))}` goes on."
             raise Interrupted(f"{told} {how}") from error
-
-
-def _with_news(events: Iterator[Event]) -> Iterator[Event]:
-    """The events, and between them what evaluation and generation did because memory ran out."""
-    for event in events:
-        yield event
-        for message in news():
-            yield tell("warned", message=message)
 
 
 def _stages(run: Run) -> Iterator[Event]:

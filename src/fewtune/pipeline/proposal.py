@@ -20,18 +20,19 @@ from fewtune.choose.options import PlanOptions, needs_of
 from fewtune.choose.proposal import Proposed, rank
 from fewtune.choose.rules import STRANGE, applying
 from fewtune.data.load import Dataset, load
+from fewtune.models.named import READ_CHINESE, WRITE_CHINESE
 from fewtune.models.options import is_endpoint
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.facts import Wanted, facts_of, timed
 from fewtune.pipeline.job import AUTO, Job, make_job
 from fewtune.pipeline.machine import hardware_of
-from fewtune.pipeline.memory import machine_factor
+from fewtune.pipeline.memory import with_factor
 from fewtune.pipeline.plan import reads, with_task, with_valid_rows
 
 #: What of a text's language a model must read, to be named where the given one does not.
 READS_CHINESE = {
-    "classify": "bge-small-zh, bert-base-chinese or paraphrase-multilingual-MiniLM-L12-v2",
-    "generate": "Qwen2.5-0.5B-Instruct",
+    "classify": f"{', '.join(READ_CHINESE[:-1])} or {READ_CHINESE[-1]}",
+    "generate": WRITE_CHINESE[0],
 }
 
 
@@ -159,9 +160,7 @@ def propose(path: str, given: Mapping[str, Any]) -> Proposal:
     _refuse_endpoint(first)
     job = with_task(first)
     data = with_valid_rows(load(job.path, reads(job), job.data, job.run.seed), job)
-    hardware = hardware_of(job.model, wanted.memory)
-    learned = machine_factor(hardware.device, limited=wanted.memory is not None)
-    hardware = replace(hardware, factor=learned)
+    hardware = with_factor(hardware_of(job.model, wanted.memory))
     facts, source = facts_of(job, data, hardware, wanted)
     facts = timed(facts, source, wanted.again)
     asked = first.task != AUTO
@@ -225,6 +224,11 @@ def _notes(facts: Facts) -> list[str]:
         notes.append(
             f"{facts.model} has no weights here; sizes come from its config.json alone, and "
             "`fewtune train` needs the weights."
+        )
+    if (factor := facts.hardware.factor) != 1:
+        notes.append(
+            f"memory is told at {factor:.2f} times the computed peak, as past runs in ./runs have "
+            "measured on this machine."
         )
     return notes
 

@@ -43,7 +43,6 @@ class Spoken:
         references: what should be answered.
         known: positions of the general texts that the untouched model could forget.
         options: resamples.
-        notes: what is left out, a sentence each.
         took: seconds until the untouched model was asked.
     """
 
@@ -51,7 +50,6 @@ class Spoken:
     references: list[str]
     known: list[int]
     options: EvaluateOptions
-    notes: tuple[str, ...] = ()
     took: float = 0.0
 
     def line(self, name: str) -> dict[str, Any]:
@@ -147,7 +145,7 @@ def spoken(
     for note in notes:
         yield tell("warned", message=note)
     took = perf_counter() - begun
-    return Spoken(aside, [*asked.references], known, job.evaluate, tuple(notes), took)
+    return Spoken(aside, [*asked.references], known, job.evaluate, took)
 
 
 def _given(lineup: LineUp) -> bool:

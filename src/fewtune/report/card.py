@@ -25,8 +25,6 @@ HUB_TASKS = {
     "generate": "text-generation",
 }
 
-WITHOUT_MODEL = {"tfidf"}  # methods that use no pretrained model
-
 #: Names that fewtune knows by a short form, as the hub knows them.
 HUB_NAMES = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
@@ -77,7 +75,7 @@ def _front_matter(facts: Facts) -> str:
 
 def _hub_name(facts: Facts) -> str | None:
     """The base model's name on the hub; a folder on this machine means nothing to others."""
-    if facts.method in WITHOUT_MODEL:
+    if facts.without_model:
         return None
     name = str(part(facts.plan, "model").get("model") or "")
     if name in HUB_NAMES:
@@ -89,7 +87,7 @@ def _hub_name(facts: Facts) -> str | None:
 def _about(facts: Facts) -> str:
     given = str(part(facts.plan, "model").get("model") or "a pretrained model")
     given = given if is_endpoint(given) else Path(given).name
-    base = "no pretrained model" if facts.method in WITHOUT_MODEL else _hub_name(facts) or given
+    base = "no pretrained model" if facts.without_model else _hub_name(facts) or given
     trained, total = facts.scores.get("trainable_parameters"), facts.scores.get("total_parameters")
     share = ""
     if trained and total:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from fewtune.base.events import Event
@@ -13,6 +15,9 @@ from fewtune.record.folder import RunFolder, State
 from fewtune.report import words
 
 QUARANTINED = 50  # rows of the ledger shown
+OUT_OF_FOLD = Path("race", "out_of_fold.jsonl")  # in a run's folder, where test rows are others
+
+WITHOUT_MODEL = {"tfidf"}  # methods that use no pretrained model
 
 #: Sections of a plan that a task has beside those of all.
 OWN_SECTIONS = {"generate": ("generate", "decoding")}
@@ -20,7 +25,12 @@ OWN_SECTIONS = {"generate": ("generate", "decoding")}
 
 @dataclass(frozen=True)
 class Facts:
-    """A run, read once."""
+    """A run, read once.
+
+    Attributes:
+        out_of_fold: a line a training row, answered by a fit of the race's winner that left it out;
+            empty without a race, and where `predictions` are of the folds themselves.
+    """
 
     folder: RunFolder
     plan: dict[str, Any]
@@ -30,6 +40,7 @@ class Facts:
     events: list[Event]
     predictions: list[dict[str, Any]]
     state: str
+    out_of_fold: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def task(self) -> str:
@@ -45,6 +56,11 @@ class Facts:
     def method(self) -> str:
         """The method's name, or ``auto`` while none is chosen."""
         return self.scores.get("method") or part(self.plan, "method").get("name") or "auto"
+
+    @property
+    def without_model(self) -> bool:
+        """Whether the method uses no pretrained model, whatever one the plan names."""
+        return self.method in WITHOUT_MODEL
 
     @property
     def on_folds(self) -> bool:
@@ -83,7 +99,17 @@ def gather(folder: RunFolder, state: State | None = None) -> Facts:
         events=list(folder.events),
         predictions=list(folder.predictions),
         state=state or folder.state,
+        out_of_fold=_lines(folder.path / OUT_OF_FOLD),
     )
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file, one a line; none where it is not there or is damaged."""
+    try:
+        found = [json.loads(line) for line in path.read_bytes().split(b"\n") if line]
+    except (OSError, ValueError):
+        return []
+    return [one for one in found if isinstance(one, dict)]
 
 
 def part(whole: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -110,12 +136,11 @@ def baseline(facts: Facts, name: str) -> str:
 def subtitle(facts: Facts) -> list[str]:
     """What was done with what, and when."""
     model = words.value(part(facts.plan, "model").get("model"))
+    how = facts.method if facts.without_model else f"{facts.method} on {model}"
     source = words.value(part(facts.plan, "data").get("path"))
     start = facts.events[0].time if facts.events else None
     when = datetime.fromtimestamp(start, UTC).strftime("%d %B %Y, %H:%M UTC") if start else ""
-    return [
-        one for one in (facts.task, f"{facts.method} on {model}", source, when.lstrip("0")) if one
-    ]
+    return [one for one in (facts.task, how, source, when.lstrip("0")) if one]
 
 
 def progress(facts: Facts) -> str:
@@ -210,6 +235,13 @@ def notes(facts: Facts) -> list[str]:
     told = [*(facts.scores.get("warnings") or [])]
     told += [str(event.fields.get("message") or "") for event in happened(facts, "warned")]
     return [one for one in dict.fromkeys(told) if one]
+
+
+def remarks(facts: Facts) -> list[str]:
+    """What reading the rows decided, as far as no warning says it: a run tells both as warnings."""
+    warned = notes(facts)
+    told = dict.fromkeys(str(one) for one in facts.data.get("notes") or [])
+    return [one for one in told if one not in warned]
 
 
 def findings(facts: Facts) -> list[dict[str, Any]]:

@@ -196,7 +196,7 @@ def _origins(facts: Facts) -> dict[str, Any]:
         "files": told.files(facts),
         "split": part(facts.data, "split"),
         "columns": part(facts.data, "columns"),
-        "notes": facts.data.get("notes") or [],
+        "notes": told.remarks(facts),
         "changed": changed,
         "every": every,
         "chosen": {k: v for k, v in part(facts.plan, "chosen").items() if k not in OWN_PLACE},

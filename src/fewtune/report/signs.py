@@ -48,15 +48,12 @@ class Told:
 
     @cached_property
     def comparable(self) -> bool:
-        """Whether training losses and held-out losses are of the same kind, and enough of them.
-
-        Of several labels a row, training sums the loss over labels and the score is their mean.
-        """
+        """Whether training losses and held-out losses are of the same kind, and enough of them."""
         options = part(self.facts.plan, "train")
         changed = options.get("label_smoothing_factor")
         changed = changed or options.get("class_weights") == "balanced"
-        changed = changed or self.facts.task == "multilabel"
-        return len(self.losses) >= FEW_STEPS and inf not in self.losses and not changed
+        known = self.summed > 0 and not changed
+        return known and len(self.losses) >= FEW_STEPS and inf not in self.losses
 
     @cached_property
     def tenths(self) -> list[float]:
@@ -73,6 +70,29 @@ class Told:
     def last(self) -> float:
         """The training loss at the end."""
         return self.tenths[-1]
+
+    @cached_property
+    def summed(self) -> int:
+        """How many losses training adds up in a row's where its score is their mean.
+
+        Of several labels a row there is one of every label; else a row has a single one.
+        """
+        return len(self.facts.data.get("labels") or ()) if self.several else 1
+
+    @property
+    def several(self) -> bool:
+        """Whether a row may have several labels."""
+        return self.facts.task == "multilabel"
+
+    @property
+    def each(self) -> str:
+        """What such a loss is of, after its number; a row's needs no words."""
+        return " a label" if self.several else ""
+
+    @property
+    def ended(self) -> float:
+        """The training loss at the end, of the kind that scores are."""
+        return self.last / self.summed
 
     @cached_property
     def key(self) -> str:
@@ -101,4 +121,4 @@ def hardly_learned(told: Told) -> bool:
     """Whether the training loss ended near that of who knows nothing of the rows."""
     if not told.comparable or not told.blind:
         return False
-    return told.last / told.blind > (0.95 if told.writes else 0.6)
+    return told.ended / told.blind > (0.95 if told.writes else 0.6)

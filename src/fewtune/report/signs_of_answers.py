@@ -42,8 +42,8 @@ def of_other_length(told: Told) -> Iterator[Sign]:
         return
     yield Sign(
         "answer-length",
-        f"The answers have {own['value']:.2g} times the letters of their references "
-        f"({own['low']:.2g} to {own['high']:.2g}): they are far too "
+        f"The answers have {own['value']:.2f} times the letters of their references "
+        f"({own['low']:.2f} to {own['high']:.2f}): they are far too "
         f"{'short' if short else 'long'}.",
         "Raise --max_new_tokens, and read the training answers: short ones teach short ones."
         if short

@@ -97,14 +97,16 @@ def too_few_steps(told: Told) -> Iterator[Sign]:
 def overfitting(told: Told) -> Iterator[Sign]:
     """The rows are known by heart, and others are not."""
     held = told.held_out
-    right = part(part(told.facts.scores, "test"), "accuracy").get("value", 0.0)
+    metric = "micro_f1" if told.several else "accuracy"
+    right = part(part(told.facts.scores, "test"), metric).get("value", 0.0)
     if not told.comparable or held is None or right > 0.95:
         return
-    if told.last < 0.2 * held and held - told.last > 0.2:
+    # rare labels bring the mean over labels near nought, so the distance is a whole row's
+    if told.ended < 0.2 * held and told.summed * (held - told.ended) > 0.2:
         yield Sign(
             "overfitting",
-            f"The training rows are known by heart (loss {told.last:.3f} at the end) and others "
-            f"are not ({held:.3f} on the {told.facts.tested_row}s).",
+            f"The training rows are known by heart (loss {told.ended:.3f}{told.each} at the "
+            f"end) and others are not ({held:.3f} on the {told.facts.tested_row}s).",
             "More rows help most; else new ones (--augment auto), fewer --num_train_epochs, or a "
             "method that trains less (`lora`, `probe`).",
         )
@@ -137,8 +139,8 @@ def underfitting(told: Told) -> Iterator[Sign]:
         what = "answers" if told.writes else "labels"
         yield Sign(
             "underfitting",
-            f"Even the training rows were hardly learned: their loss ended at {told.last:.2f}, "
-            f"where {who} gives {told.blind:.2f}.",
+            "Even the training rows were hardly learned: their loss ended at "
+            f"{told.ended:.2f}{told.each}, where {who} gives {told.blind:.2f}.",
             "Train more of the model (`full`, `lora` with a larger --lora_r), longer "
             f"(--num_train_epochs), or with a higher --learning_rate; and look at the {what}.",
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from fewtune.base.errors import shortened
 from fewtune.report import words
@@ -17,10 +18,10 @@ BOASTS = 0.1  # share of the sure answers that may be wrong beyond what their pr
 def unstable(told: Told) -> Iterator[Sign]:
     """The folds disagree more than chance explains (chi-squared)."""
     counts: dict[int, list[int]] = {}
-    for one in told.facts.predictions:
+    for one in told.facts.out_of_fold or told.facts.predictions:
         if one.get("fold"):
             hits = counts.setdefault(one["fold"], [0, 0])
-            hits[one.get("prediction") == one.get("label")] += 1
+            hits[_answer(one, "prediction") == _answer(one, "label")] += 1
     wrong, right = (sum(one[k] for one in counts.values()) for k in (0, 1))
     if len(counts) < 2 or not wrong or not right:
         return
@@ -47,9 +48,27 @@ def unstable(told: Told) -> Iterator[Sign]:
 
 def label_noise(told: Told) -> Iterator[Sign]:
     """Labels that a model which did not learn them contradicts with confidence."""
+    learned, scored = told.facts.out_of_fold, told.facts.predictions
+    beside = f" {told.facts.tested_row}s" if learned else ""
+    for rows, what in ((learned, " training rows"), (scored, beside)):
+        if suspects := _contradicted(rows):
+            named = ", ".join(suspects[:NAMED])
+            more = f" and {len(suspects) - NAMED} more" if len(suspects) > NAMED else ""
+            are, them = ("is", "it") if len(suspects) == 1 else ("are", "them")
+            yield Sign(
+                "label-noise",
+                f"{words.several(len(suspects), 'label')} of {len(rows):,}{what} {are} "
+                f"contradicted with confidence by a model that did not learn {them}: "
+                f"{named}{more}.",
+                "Read these rows; a wrong label costs more than a missing row.",
+            )
+
+
+def _contradicted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where the doubtful labels stand, what they are and what was answered; the surest first."""
     found: list[tuple[float, str]] = []
     right, expected, rows_sure = 0, 0.0, 0
-    for one in told.facts.predictions:
+    for one in rows:
         shares, truth, said = one.get("probability"), one.get("label"), one.get("prediction")
         if isinstance(shares, dict) and isinstance(truth, str) and truth in shares:
             sure = shares.get(str(said), 0.0)
@@ -58,34 +77,33 @@ def label_noise(told: Told) -> Iterator[Sign]:
             if said != truth and sure >= SURE and shares[truth] <= UNLIKELY:
                 found.append((sure, f"{one.get('origin')} ({truth}, or {said}?)"))
     # a model that is surer than it is right contradicts labels for no reason
-    if found and expected - right <= BOASTS * rows_sure:
-        found.sort(reverse=True)
-        rows = [origin for _, origin in found]
-        more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-        yield Sign(
-            "label-noise",
-            f"{words.several(len(rows), 'label')} of {len(told.facts.predictions):,} "
-            f"{'is' if len(rows) == 1 else 'are'} contradicted with confidence by a model that did "
-            f"not learn {'it' if len(rows) == 1 else 'them'}: {', '.join(rows[:NAMED])}{more}.",
-            "Read these rows; a wrong label costs more than a missing row.",
-        )
+    if expected - right > BOASTS * rows_sure:
+        return []
+    return [origin for _, origin in sorted(found, reverse=True)]
 
 
 def one_answer(told: Told) -> Iterator[Sign]:
-    """Nearly every row is given the same class, though the classes are several."""
-    rows = [one for one in told.facts.predictions if isinstance(one.get("label"), str)]
-    said, truth = ([one.get(key) for one in rows] for key in ("prediction", "label"))
+    """Nearly every row is given the same class, or the same classes, though truth has several."""
+    rows = [one for one in told.facts.predictions if isinstance(one.get("label"), str | list)]
+    said, truth = ([_answer(one, key) for one in rows] for key in ("prediction", "label"))
     if len(rows) < 20:
         return
     top = max(set(said), key=said.count)
     if said.count(top) >= 0.98 * len(rows) and truth.count(top) < 0.9 * len(rows):
         asked = "question's column (--map)" if told.writes else "text column (--text)"
+        given = shortened(", ".join(top) if isinstance(top, tuple) else top) if top else "no label"
         yield Sign(
             "one-answer",
-            f"{said.count(top):,} of {len(rows):,} rows are given {shortened(top)}, which "
+            f"{said.count(top):,} of {len(rows):,} rows are given {given}, which "
             f"{truth.count(top):,} have.",
             f"Look whether the {asked} is the right one, then at the learning rate.",
         )
+
+
+def _answer(row: Mapping[str, Any], key: str) -> Any:
+    """What a row has or is given; of several labels their order says nothing."""
+    found = row.get(key)
+    return tuple(sorted(found)) if isinstance(found, list) else found
 
 
 def format_suspect(told: Told) -> Iterator[Sign]:

@@ -32,7 +32,7 @@ def columns(told: Line) -> list[Column]:
     found = [
         Column("rank", place),
         Column("method", lambda one: one["name"], right=False),
-        Column("trains", lambda one: share(one["share"])),
+        Column("trains", lambda one: words.share(one["share"])),
         Column(f"{name}, folds", lambda one: score(metric, one["score"]), breaks=True),
     ]
     if told["rows"]["test"]:
@@ -93,18 +93,6 @@ def place(one: Line) -> str:
     if one["rank"] is None:
         return words.NONE
     return f"{one['rank']}{'=' if one['tied'] else ''}"
-
-
-def share(value: float | None) -> str:
-    """The trained share of all parameters.
-
-    >>> share(0.00314), share(1.0), share(0.0000346), share(None)
-    ('0.31 %', '100 %', '0.0035 %', '–')
-    """
-    if value is None:
-        return words.NONE
-    percent = 100 * value
-    return f"{percent:.0f} %" if percent >= 10 else f"{float(f'{percent:.2g}'):g} %"
 
 
 def score(metric: str, one: Line | None) -> str:

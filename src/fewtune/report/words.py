@@ -199,6 +199,18 @@ def change(share: float | None) -> str:
     return f"{percent:+d} %".replace("-", "−") if percent else "0 %"
 
 
+def share(value: float | None) -> str:
+    """A share that may be tiny, such as that of the trained parameters, to two digits.
+
+    >>> share(0.00314), share(1.0), share(0.0000346), share(None)
+    ('0.31 %', '100 %', '0.0035 %', '–')
+    """
+    if value is None:
+        return NONE
+    percent = 100 * value
+    return f"{percent:.0f} %" if percent >= 10 else f"{float(f'{percent:.2g}'):g} %"
+
+
 def count(value: float | None) -> str:
     """A whole number with commas.
 

@@ -95,26 +95,44 @@ class Candidate:
             folder=folder,
             validate=validate,
             better=1 if bench.train.metric_for_best_model == "accuracy" else -1,
-            ladder=Ladder.at(bench.chosen.get("ladder")),
+            ladder=Ladder.at(self.rung(recipe)),
         )
+        yield from fit.ladder.inherited()
         for event in run_fit(fit):
             if event.name == "laddered":  # a resumed run begins there
-                bench.chosen["ladder"] = fit.ladder.rung
+                bench.chosen.setdefault("ladder", {})[self._needs(recipe)] = fit.ladder.rung
             yield event
+
+    def rung(self, recipe: Recipe) -> dict[str, Any] | None:
+        """Where the last fit like this one arrived on the ladder; None where memory sufficed.
+
+        A fit of another method, or with other options of it, has other needs and begins at the top.
+        """
+        rungs: dict[str, Any] = self.bench.chosen.get("ladder", {})
+        return rungs.get(self._needs(recipe))
+
+    def _needs(self, recipe: Recipe) -> str:
+        """The same of two fits of a workbench that need the same memory."""
+        options = (f"{key}={value}" for key, value in self._options().items())
+        rows = f"{recipe.options.per_device_train_batch_size} rows"
+        return ", ".join([self.method.spell(), *options, rows])
+
+    def _options(self) -> dict[str, Any]:
+        """The method's own."""
+        return {
+            key: value
+            for part in self.method.parts()
+            for key, value in part.model_dump(exclude_none=True).items()
+        }
 
     def about(self) -> About:
         """What the artefact tells about itself."""
         bench = self.bench
         name = bench.model.model
-        options = {
-            key: value
-            for part in self.method.parts()
-            for key, value in part.model_dump(exclude_none=True).items()
-        }
         return About(
             task=bench.task.name,
             method=self.method.spell(),
-            options=options,
+            options=self._options(),
             max_length=bench.max_length,
             base=name if name == MINILM else str(bench.source.folder.resolve()),
             base_fingerprint=fingerprint_of(bench.source.folder),

@@ -11,6 +11,7 @@ import numpy as np
 from fewtune.choose.recipe import decide
 from fewtune.data.row import Row
 from fewtune.models.batches import Marked
+from fewtune.models.ladder import unheard
 from fewtune.models.speaking import answer_losses
 from fewtune.train.answers import AnswerBench, Answerer
 from fewtune.trials.aside import Aside
@@ -75,6 +76,5 @@ class AnswerDesk(Desk):
         options = variant.train.model_copy(update=ALONE)
         recipe = decide(variant.method, options, len(rows), False, self.width)
         candidate.measure(rows.lengths)
-        for _ in candidate.fit(rows, recipe, self.folder):
-            pass
+        unheard(candidate.fit(rows, recipe, self.folder))
         return candidate

@@ -11,6 +11,7 @@ import numpy as np
 
 from fewtune.choose.recipe import decide
 from fewtune.models.batches import Marked
+from fewtune.models.ladder import called, unheard
 from fewtune.models.speaking import answer_losses
 from fewtune.train.answers import AnswerBench, Answerer
 from fewtune.trials.entrants import Contender
@@ -40,14 +41,14 @@ class AnswerSetting:
 
 def answer_entrants(setting: AnswerSetting, contenders: Sequence[Contender]) -> list[Entrant]:
     """The untouched model, then the contenders."""
-    untouched = Entrant(BEFORE, partial(_ask, setting), stays=True, wins=False)
+    untouched = Entrant(BEFORE, called(BEFORE)(partial(_ask, setting)), stays=True, wins=False)
     return [untouched] + [answer_entrant(setting, one) for one in contenders]
 
 
 def answer_entrant(setting: AnswerSetting, one: Contender) -> Entrant:
     """A contender on the setting's rows."""
     share = 1 - len(setting.folds[0]) / len(setting.rows)
-    return Entrant(one.name, partial(_teach, setting, one), share * one.seconds)
+    return Entrant(one.name, called(one.name)(partial(_teach, setting, one)), share * one.seconds)
 
 
 def _ask(setting: AnswerSetting, learned: np.ndarray, held: np.ndarray) -> np.ndarray:
@@ -65,8 +66,7 @@ def _teach(
     options = one.options(bench.train).model_copy(update=ALONE)
     recipe = decide(one.method, options, len(rows), False, setting.width)
     candidate.measure(rows.lengths)
-    for _ in candidate.fit(rows, recipe, setting.folder):
-        pass
+    unheard(candidate.fit(rows, recipe, setting.folder))
     return _heard(answer_losses(candidate.model, setting.rows.take(held), bench.machine))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from fewtune.methods import parse
 from fewtune.methods.base import Method
 from fewtune.models.choice import Choice
+from fewtune.models.ladder import called
 from fewtune.models.ngrams import fit_ngrams
 from fewtune.models.temperature import best_temperature
 from fewtune.train.options import TrainOptions
@@ -85,7 +86,8 @@ def entrant_of(setting: Setting, texts: Sequence[str], one: Contender) -> Entran
         texts: the rows' texts, for those that count n-grams.
     """
     share = 1 - len(setting.folds[0]) / len(setting.examples)
-    return Entrant(one.name, _fit_of(setting, one, texts), share * one.seconds, wins=one.wins)
+    fit = called(one.name)(_fit_of(setting, one, texts))
+    return Entrant(one.name, fit, share * one.seconds, wins=one.wins)
 
 
 def _trains(one: Contender) -> bool:

@@ -15,6 +15,7 @@ from fewtune.evaluate.paired import Comparison, compare_means, holm
 from fewtune.methods.base import Method
 from fewtune.models.batches import Encoded
 from fewtune.models.choice import ONE_OF, Choice
+from fewtune.models.ladder import called, unheard
 from fewtune.models.probe import Probe, usual_temperature
 from fewtune.models.temperature import USUAL
 from fewtune.train.bench import Bench, Examples
@@ -166,10 +167,11 @@ def on_folds(
         learned = examples.take(train)
         if more and len(more[number]):
             learned = learned.and_also(more[number])
-        candidate = fitted(setting, learned)
-        found.append(candidate.probabilities(examples.rows.take(held)))
-        if ask is not None:
-            others.append(candidate.probabilities(ask))
+        with called(name):
+            candidate = fitted(setting, learned)
+            found.append(candidate.probabilities(examples.rows.take(held)))
+            if ask is not None:
+                others.append(candidate.probabilities(ask))
         yield tell("trial", trial=name, fold=number + 1, folds=len(folds), rows=len(learned))
     choice = setting.bench.task.choice
     return Trial(name, tuple(found), tuple(folds), examples.targets, tuple(others), choice)
@@ -186,8 +188,7 @@ def fitted(setting: Setting, learned: Examples) -> Classifier:
         return candidate
     recipe = decide(method, options, len(learned), has_valid=False)
     candidate.measure(learned.rows.lengths)
-    for _ in candidate.fit(learned, recipe, setting.folder):
-        pass
+    unheard(candidate.fit(learned, recipe, setting.folder))
     return candidate
 
 

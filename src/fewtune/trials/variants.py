@@ -18,6 +18,7 @@ from fewtune.base.files import write_json
 from fewtune.data.row import Row
 from fewtune.methods.base import Method
 from fewtune.models.footprint import forget_peak, peak, resident
+from fewtune.models.ladder import called
 from fewtune.models.saving import saving
 from fewtune.train.options import TrainOptions
 from fewtune.train.workbench import Workbench
@@ -152,9 +153,10 @@ class Desk(ABC):
         known = self.costs.read(variant.name)
         try:
             before = self._without_a_model(variant) if known is None else 0
-            model = self.fitted(variant, learned, avoid)
-            taken = max(0, peak() - before)
-            found = self.heard(variant, model, asked)
+            with called(variant.name):
+                model = self.fitted(variant, learned, avoid)
+                taken = max(0, peak() - before)
+                found = self.heard(variant, model, asked)
             if known is None:
                 self.costs.write(variant.name, self._cost(variant, model, taken))
             return found
