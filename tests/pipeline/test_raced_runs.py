@@ -332,3 +332,24 @@ def test_of_rates_that_the_user_gave_nothing_is_known(auto, given):
     assert "beliefs" not in run.folder.plan["chosen"]["race"]
     page = (run.folder.path / "report.html").read_text(encoding="utf-8")
     assert "within one standard error of the best the cheapest is chosen" in page
+
+
+def test_folds_train_as_the_candidate_does_and_not_as_the_user_would(auto, monkeypatch):
+    from fewtune.train import candidate
+
+    def candidates(ranked, **options):
+        own = {"full": {"dropout": 0.2, "gradient_checkpointing": True}, "probe": {}}
+        return [replace(one, options=own[one.method]) for one in ranked if one.method in own]
+
+    rates, twice = [], []
+    dropout, again = candidate.set_dropout, candidate.recompute_activations
+    monkeypatch.setattr(contenders, "candidates", candidates)
+    monkeypatch.setattr(
+        candidate, "set_dropout", lambda model, p: (rates.append(p), dropout(model, p))
+    )
+    monkeypatch.setattr(
+        candidate, "recompute_activations", lambda model: (twice.append(1), again(model))
+    )
+    auto(learning_curve=False)
+    assert rates.count(0.2) >= 3
+    assert len(twice) == rates.count(0.2)

@@ -21,6 +21,7 @@ from fewtune.models.source import MINILM
 from fewtune.models.tunable import Tunable
 from fewtune.train.loop import Fit, run_fit
 from fewtune.train.optimiser import Rates
+from fewtune.train.options import TrainOptions
 from fewtune.train.recipe import Recipe
 from fewtune.train.work import Work
 from fewtune.train.workbench import Workbench
@@ -30,10 +31,22 @@ MEASURED_ROWS = 16  # rows, at most, in the batch that attention kernels are tim
 
 @dataclass
 class Candidate:
-    """A model on its way from a pretrained base to an artefact."""
+    """A model on its way from a pretrained base to an artefact.
+
+    Attributes:
+        bench: the pretrained side.
+        method: what is trained of it.
+        own: options of training where they are not the workbench's, such as a race's candidate has.
+    """
 
     bench: Workbench[Any]
     method: Method
+    own: TrainOptions | None = None
+
+    @property
+    def options(self) -> TrainOptions:
+        """The options that it is trained with."""
+        return self.own or self.bench.train
 
     @property
     def model(self) -> Tunable:
@@ -44,7 +57,7 @@ class Candidate:
         """Attach the method to a fresh base."""
         import torch
 
-        options = self.bench.train
+        options = self.options
         torch.manual_seed(self.bench.seed)
         base = self.bench.take_base()
         set_dropout(base, options.dropout or 0.0)
@@ -63,7 +76,7 @@ class Candidate:
         given = chosen.get("attention", self.bench.model.attention)
         if given == "auto":
             typical = max(2, int(np.percentile(lengths, 75)))
-            rows = min(MEASURED_ROWS, self.bench.train.per_device_train_batch_size)
+            rows = min(MEASURED_ROWS, self.options.per_device_train_batch_size)
             given = choose_attention(self.model, self.bench.machine, rows, typical)
         set_attention(self.model, given)
         chosen["attention"] = given
@@ -94,7 +107,7 @@ class Candidate:
             seed=bench.seed,
             folder=folder,
             validate=validate,
-            better=1 if bench.train.metric_for_best_model == "accuracy" else -1,
+            better=1 if self.options.metric_for_best_model == "accuracy" else -1,
             ladder=Ladder.at(self.rung(recipe)),
         )
         yield from fit.ladder.inherited()

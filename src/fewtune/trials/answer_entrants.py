@@ -60,10 +60,10 @@ def _teach(
     setting: AnswerSetting, one: Contender, learned: np.ndarray, held: np.ndarray
 ) -> np.ndarray:
     bench = setting.bench
-    candidate = Answerer(bench, one.method)
+    options = one.options(bench.train).model_copy(update=ALONE)
+    candidate = Answerer(bench, one.method, options)
     candidate.attach()
     rows = setting.rows.take(learned)
-    options = one.options(bench.train).model_copy(update=ALONE)
     recipe = decide(one.method, options, len(rows), False, setting.width)
     candidate.measure(rows.lengths)
     unheard(candidate.fit(rows, recipe, setting.folder))

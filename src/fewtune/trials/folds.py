@@ -180,8 +180,8 @@ def on_folds(
 def fitted(setting: Setting, learned: Examples) -> Classifier:
     """A candidate fitted to some rows as the final fit would, without checkpoints."""
     bench, method = setting.bench, setting.method
-    candidate = Classifier(bench, method)
     options = (setting.train or bench.train).model_copy(update=ALONE)
+    candidate = Classifier(bench, method, options)
     at_zero = options.start_head == "zero" and method.needs_steps
     candidate.start(None if at_zero else method.head_start(probe_of(setting, learned)))
     if not method.needs_steps:
