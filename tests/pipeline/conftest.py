@@ -15,6 +15,7 @@ from tiny_models import TINY, build, build_speaker
 
 import fewtune
 from fewtune.train import workbench
+from fewtune.train.work import WholeRows
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -91,3 +92,19 @@ def taught(speaker, reports, tmp_path_factory):
     output = tmp_path_factory.mktemp("taught") / "run"
     given = {"model": speaker, "method": "lora", "lora_r": 2, "learning_rate": 1e-2}
     return fewtune.train(reports, **given, **SPOKEN, output=str(output))
+
+
+@pytest.fixture
+def four_rows_fit(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A device on which no more than four rows train at once; gives the rows of every pass."""
+    seen: list[int] = []
+    usual = WholeRows.loss
+
+    def loss(self: Any, rows: Any) -> Any:
+        if len(rows) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        seen.append(len(rows))
+        return usual(self, rows)
+
+    monkeypatch.setattr(WholeRows, "loss", loss)
+    return seen

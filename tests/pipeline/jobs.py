@@ -7,8 +7,12 @@ import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import pytest
 from tiny_models import ROWS, WORDS
+
+from fewtune.pipeline import contenders
 
 #: The attention kernel is named, for measuring it could end differently in two runs to be compared.
 QUICK = {"attention": "eager", "max_steps": 6, "bootstrap": 100}
@@ -54,3 +58,13 @@ def jsonl(path: Path, rows: Sequence[dict]) -> str:
     """A file with an object a line; its path as the user would give it."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return str(path)
+
+
+def only(monkeypatch: pytest.MonkeyPatch, names: Sequence[str]) -> None:
+    """Of the plan's candidates only these race."""
+    found = contenders.candidates
+
+    def candidates(ranked: Any, **_: Any) -> list[Any]:
+        return [one for one in found(ranked) if one.name in names]
+
+    monkeypatch.setattr(contenders, "candidates", candidates)

@@ -130,22 +130,6 @@ def test_where_nothing_fits_one_is_tried_and_told(race: Race, fits: list[Fit]) -
 # ---- what happens all the same
 
 
-@pytest.fixture
-def four_rows_fit(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A device on which no more than four rows train at once; gives the rows of every pass."""
-    seen: list[int] = []
-    usual = WholeRows.loss
-
-    def loss(self: Any, rows: Any) -> Any:
-        if len(rows) > 4:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        seen.append(len(rows))
-        return usual(self, rows)
-
-    monkeypatch.setattr(WholeRows, "loss", loss)
-    return seen
-
-
 def test_memory_that_runs_out_in_a_race_cuts_its_passes(
     race: Race, four_rows_fit: list[int], fits: list[Fit]
 ) -> None:

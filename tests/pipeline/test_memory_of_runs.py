@@ -19,22 +19,6 @@ from fewtune.train.work import WholeRows
 Train = Callable[..., fewtune.Run]
 
 
-@pytest.fixture
-def four_rows_fit(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A device on which no more than four rows train at once; gives the rows of every pass."""
-    seen: list[int] = []
-    usual = WholeRows.loss
-
-    def loss(self: Any, rows: Any) -> Any:
-        if len(rows) > 4:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        seen.append(len(rows))
-        return usual(self, rows)
-
-    monkeypatch.setattr(WholeRows, "loss", loss)
-    return seen
-
-
 def test_scores_say_what_was_predicted_and_measured(finished: fewtune.Run) -> None:
     told = finished.scores["memory"]
     predicted = told["predicted"]

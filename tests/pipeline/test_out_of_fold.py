@@ -3,23 +3,15 @@
 import json
 
 import pytest
-from jobs import rows, write_csv
+from jobs import only, rows, write_csv
 
-from fewtune.pipeline import contenders
 from fewtune.report.facts import OUT_OF_FOLD, gather
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """Two cheap candidates."""
-    found = contenders.candidates
-    monkeypatch.setattr(
-        contenders,
-        "candidates",
-        lambda ranked, **options: [
-            one for one in found(ranked, **options) if one.name in ("probe", "tfidf")
-        ],
-    )
+    only(monkeypatch, ("probe", "tfidf"))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from jobs import QUICK, SPOKEN, rows
+from jobs import QUICK, SPOKEN, only, rows
 
 import fewtune
 from fewtune.base.errors import UsageError
@@ -24,12 +24,7 @@ GIVEN = {"folds": 3, "budget": "20m", "learning_curve": False}
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """Three candidates of the plan."""
-    found = contenders.candidates
-    monkeypatch.setattr(
-        contenders,
-        "candidates",
-        lambda ranked, **more: [one for one in found(ranked) if one.name in NAMES],
-    )
+    only(monkeypatch, NAMES)
 
 
 def raced(run):
@@ -110,7 +105,8 @@ def test_a_search_that_was_killed_goes_on_and_chooses_the_same(train, whole, tmp
 
 
 def test_a_named_method_is_searched_in_its_own_space_alone(train, monkeypatch):
-    # the first proposal wins, so that the artefact is seen to be its
+    # the first proposal stays and wins, so that the artefact is seen to be its
+    monkeypatch.setattr("fewtune.trials.race.LEVEL", 0.0)
     for room in ("race", "choosing"):
         monkeypatch.setattr(
             f"fewtune.trials.{room}.choose", lambda losses, cost, *known: next(iter(known[0]))
