@@ -22,7 +22,7 @@ FILES = {
     "a header alone": ("d.csv", b"text,label\n", 1, ["header and no rows"]),
     "bytes": ("d.csv", bytes(range(256)) * 20, 1, ["d.csv is not text", "csv, tsv"]),
     "a PDF": ("d.csv", PDF, 1, ["d.csv is a PDF", "csv or jsonl"]),
-    "an archive": ("d.csv", b"PK\x03\x04" + bytes(300), 1, ["cannot be read as Excel", "as csv"]),
+    "an archive": ("d.csv", b"PK\x03\x04" + bytes(300), 1, ["read as Excel", ".xlsx or .csv"]),
     "no table": ("d.json", b"42", 1, ["one JSON number", "list of objects"]),
     "two rows": ("d.csv", table(ROWS[:2]), 1, ["2 usable rows", "at least 10"]),
     "nine rows": ("d.csv", table(ROWS[:9]), 1, ["9 usable rows", "at least 10"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ def load(path: str | Path, model: str | None = None) -> Run | Model:
         model: where it is a prompt's, another model to put it to: `endpoint:URL#NAME`, or a folder.
 
     Raises:
-        UsageError: it is neither, or a comparison, which keeps no model, or a run without one yet.
+        UsageError: it is neither, or a comparison, which keeps no model.
     """
     from fewtune.base.files import at
     from fewtune.methods.artefact import ABOUT
@@ -35,11 +34,6 @@ def load(path: str | Path, model: str | None = None) -> Run | Model:
         raise UsageError(
             f"{path}: this is a comparison, which keeps no model; train one with `fewtune train` "
             "and --method NAME."
-        )
-    if not (folder.model / ABOUT).exists() and folder.state != "finished":
-        raise UsageError(
-            f"{path}: this run is not finished, so it has no model yet; `fewtune resume "
-            f"{shlex.quote(str(path))}` goes on."
         )
     return Run(folder, model)
 

@@ -32,6 +32,11 @@ class Model:
     def __repr__(self) -> str:
         return f"Model({str(self.path)!r})"
 
+    @property
+    def artefact(self) -> Path:
+        """Where it is loaded from."""
+        return self.path
+
     @cached_property
     def predictor(self) -> Predictor:
         """The loaded artefact.
@@ -46,14 +51,14 @@ class Model:
                 f"{self.path}: this is a prompt, and its answers have no probabilities; "
                 "`fewtune predict` asks it."
             )
-        return load_predictor(self.path)
+        return load_predictor(self.artefact)
 
     @cached_property
     def speaks(self) -> bool:
         """Whether it writes texts, rather than choosing a label."""
         from fewtune.methods.artefact import About
 
-        return About.read(self.path).speaks
+        return About.read(self.artefact).speaks
 
     @cached_property
     def prompted(self) -> Prompted | None:

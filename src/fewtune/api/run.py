@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,22 @@ class Run(Model):
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder.path)!r}, {self.folder.state})"
+
+    @property
+    def artefact(self) -> Path:
+        """The folder of its model.
+
+        Raises:
+            UsageError: the run has none yet.
+        """
+        from fewtune.methods.artefact import ABOUT
+
+        if not (self.path / ABOUT).exists() and self.folder.state != "finished":
+            raise UsageError(
+                f"{self.folder.path}: this run is not finished, so it has no model yet; `fewtune "
+                f"resume {shlex.quote(str(self.folder.path))}` goes on."
+            )
+        return self.path
 
     @property
     def scores(self) -> dict[str, Any]:
