@@ -316,7 +316,7 @@ class Race:
         running = [one for one in self.runners.values() if one.entrant.wins]
         failures = [one.failure for one in running if one.failure]
         if failures and len(failures) == len(running):
-            raise FewtuneError(failures[0].failed)
+            raise FewtuneError(f"{failures[0].failed} This is kept; --again tries it anew.")
 
     def _as_good(self, losses: Mapping[str, np.ndarray], proposed: Collection[str]) -> list[str]:
         """The best, and those as good: by the losses alone where a proposal is best."""
