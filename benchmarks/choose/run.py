@@ -29,6 +29,7 @@ KEPT = (
     "train_seconds",
     "wall_seconds",
     "peak_rss_mib",
+    "bf16",
     "others_cpu_share",
     "error",
 )

@@ -1,4 +1,14 @@
-"""SetFit with num_iterations=20, as its authors' few-shot experiments have it."""
+"""SetFit with num_iterations=20, as its authors' few-shot experiments have it.
+
+In mixed precision where the processor multiplies bfloat16 itself, as fewtune trains there too.
+"""
+
+import os
+
+from job import has_bf16
+
+if has_bf16():  # before the libraries: accelerate asks this once, SetFit has no option for it
+    os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16"
 
 from datasets import Dataset
 from peer import MODEL, Stopwatch, arguments, read, tell
@@ -20,4 +30,5 @@ with Stopwatch() as train:
 with Stopwatch() as evaluation:
     # not trainer.evaluate(): it fetches its accuracy from the Hub
     right = [a == b for a, b in zip(model.predict(test_texts), test_labels, strict=True)]
-tell(train, evaluation, sum(right) / len(right), "torch setfit sentence-transformers transformers")
+packages = "torch setfit sentence-transformers transformers"
+tell(train, evaluation, sum(right) / len(right), packages, bf16=has_bf16())

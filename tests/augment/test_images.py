@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 
 import fewtune
-from fewtune.augment import RECIPES, candidates, parse, sheet
+from fewtune.augment import sheet
 from fewtune.augment.apply import augment
 from fewtune.augment.base import Context
 from fewtune.augment.folder import class_folders
+from fewtune.augment.recipes import RECIPES, candidates, parse
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.cli import main
 from fewtune.data.options import DataOptions

@@ -5,11 +5,11 @@ from random import Random
 import pytest
 from fakes import ANY, OTHERS, FakeProposer
 
-from fewtune.augment import RECIPES
 from fewtune.augment.apply import augment
 from fewtune.augment.base import Context
 from fewtune.augment.context import context_of
 from fewtune.augment.options import AugmentOptions
+from fewtune.augment.recipes import RECIPES
 from fewtune.data.dialogue import Message
 from fewtune.data.row import Origin, Row
 

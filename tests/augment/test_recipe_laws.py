@@ -7,11 +7,11 @@ from random import Random
 import pytest
 from fakes import FakeProposer, FakeTranslator
 
-from fewtune.augment import RECIPES, candidates, parse
 from fewtune.augment.apply import augment
 from fewtune.augment.base import Context
 from fewtune.augment.context import context_of
 from fewtune.augment.options import AugmentOptions
+from fewtune.augment.recipes import RECIPES, candidates, parse
 from fewtune.augment.slips import ALIKE, SOUNDS
 from fewtune.base.errors import UsageError
 from fewtune.data.row import Origin, Row

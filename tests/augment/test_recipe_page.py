@@ -4,8 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from fewtune.augment import RECIPES
 from fewtune.augment.docs import draw, page
+from fewtune.augment.recipes import RECIPES
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -5,11 +5,11 @@ from random import Random
 import pytest
 from fakes import FakeTranslator
 
-from fewtune.augment import RECIPES, candidates, parse
 from fewtune.augment.apply import augment
 from fewtune.augment.base import Context
 from fewtune.augment.context import context_of, parts_given
 from fewtune.augment.options import AugmentOptions
+from fewtune.augment.recipes import RECIPES, candidates, parse
 from fewtune.base.errors import UsageError
 from fewtune.data.dialogue import Message
 from fewtune.data.row import Origin, Row

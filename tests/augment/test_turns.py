@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from fakes import FakeTranslator
 
-from fewtune.augment import RECIPES, parse
 from fewtune.augment.apply import augment
 from fewtune.augment.base import Context
+from fewtune.augment.recipes import RECIPES, parse
 from fewtune.base.errors import UsageError
 from fewtune.data.dialogue import Message, in_order
 from fewtune.data.row import Origin, Row

@@ -12,11 +12,11 @@ import torch
 import transformers
 
 import fewtune
-from fewtune.augment import parse
 from fewtune.augment.apply import augment
 from fewtune.augment.base import Context
 from fewtune.augment.context import context_of
 from fewtune.augment.options import AugmentOptions
+from fewtune.augment.recipes import parse
 from fewtune.augment.written import EXAMPLES, clean
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.cli import main

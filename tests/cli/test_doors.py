@@ -59,6 +59,13 @@ def test_help_answers_at_once():
     assert min(spent) < 0.5
 
 
+def test_the_list_of_commands_loads_no_heavy_library():
+    words = [sys.executable, "-X", "importtime", "-m", "fewtune", "--help"]
+    loaded = subprocess.run(words, check=True, capture_output=True, text=True).stderr
+    assert " cyclopts" in loaded
+    assert not [name for name in ("pydantic", "numpy", "yaml", "torch") if f" {name}" in loaded]
+
+
 def _seconds_of_help():
     before = os.times()
     subprocess.run([sys.executable, "-m", "fewtune", "--help"], check=True, capture_output=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from fewtune.base.errors import UsageError
-from fewtune.base.options import build
 
 if TYPE_CHECKING:
     from fewtune.methods.predictor import Predictor
@@ -115,6 +114,7 @@ class Model:
         Raises:
             UsageError: wrong options or prompts, or the model chooses among labels.
         """
+        from fewtune.base.options import build
         from fewtune.data.dialogue import refusing, waiting
         from fewtune.models.decoding import DecodingOptions
         from fewtune.record.options import SeedOptions

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from fewtune.api.run import Listener
-from fewtune.base.options import build
 
 if TYPE_CHECKING:
     from fewtune.check.run import Checked
@@ -34,6 +33,7 @@ def check(
         UsageError: wrong options, or no such file.
         FewtuneError: the file holds no usable row.
     """
+    from fewtune.base.options import build
     from fewtune.check.options import CheckOptions
     from fewtune.check.run import check_file
     from fewtune.data.options import DataOptions
@@ -83,6 +83,7 @@ def augment(
     """
     from fewtune.augment.file import augment_file
     from fewtune.augment.options import AugmentOptions
+    from fewtune.base.options import build
     from fewtune.data.options import DataOptions
 
     given = {name: value for name, value in options.items() if value is not None}

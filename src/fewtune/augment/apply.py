@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from fewtune.augment import RECIPES
 from fewtune.augment.base import Context, Recipe
+from fewtune.augment.recipes import RECIPES
 from fewtune.base.errors import UsageError
 from fewtune.data.dialogue import as_text
 from fewtune.data.images import file_mark, picture

@@ -14,10 +14,10 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fewtune.augment import RECIPES, candidates
 from fewtune.augment.apply import augment
 from fewtune.augment.base import Context, Recipe
 from fewtune.augment.context import WAYS
+from fewtune.augment.recipes import RECIPES, candidates
 from fewtune.augment.sheet import write_sheet
 from fewtune.data.dialogue import Message
 from fewtune.data.row import Origin, Row

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fewtune.augment import RECIPES, candidates, parse
 from fewtune.augment.apply import ABLE, augment, refuse_kind, said
 from fewtune.augment.base import Context, Recipe
 from fewtune.augment.context import context_of, parts_given
 from fewtune.augment.folder import augment_images, new_folder
 from fewtune.augment.options import AugmentOptions
+from fewtune.augment.recipes import RECIPES, candidates, parse
 from fewtune.base.errors import UsageError
 from fewtune.base.events import Event, tell
 from fewtune.base.files import at, new_file, write_new

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import UsageError
-from fewtune.base.options import unknown_option
 
 if TYPE_CHECKING:
     from fewtune.cli.screen import Screen
@@ -27,6 +26,7 @@ def open_door(
     Raises:
         UsageError: the file cannot be read, or holds other names.
     """
+    from fewtune.base.options import unknown_option
     from fewtune.cli.screen import Screen
 
     given = {name: value for name, value in given.items() if value is not None}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from cyclopts import Group, Parameter
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
-from fewtune.base.options import Options, _choices
+if TYPE_CHECKING:  # what no command is named for answers without pydantic, at once
+    from pydantic.fields import FieldInfo
+
+    from fewtune.base.options import Options
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,10 @@ def with_signature(
 
 
 def _help(field: FieldInfo) -> str:
+    from pydantic_core import PydanticUndefined
+
+    from fewtune.base.options import _choices
+
     default, choices = field.default, [c for c in _choices(field) if "'" not in c]
     literal = any(isinstance(arg, str) for arg in _literals(field.annotation))
     told = f" [{', '.join(choices)}]" if literal else ""

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewtune.augment import candidates, parse
 from fewtune.augment.apply import Augmented, augment, refuse_kind
 from fewtune.augment.base import Context, Recipe
 from fewtune.augment.context import context_of, parts_given
+from fewtune.augment.recipes import candidates, parse
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
 from fewtune.data.columns import Role
