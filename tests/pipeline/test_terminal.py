@@ -200,6 +200,24 @@ def test_predict_writes_csv_and_jsonl_that_say_the_same(typed, chinese, tmp_path
     assert "机械" in made["out.jsonl"]  # as itself, not as escapes
 
 
+def test_the_columns_of_a_file_come_along_with_its_answers(typed, chinese, tmp_path):
+    source = tmp_path / "工单.csv"
+    rows = [["W1", "液压泵漏油", "", "旧"], ["W2", "断路器跳闸", "急,\n夜班", ""]]
+    with open(source, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["工单号", "text", "备注", "prediction"], *rows])
+    table, lines = tmp_path / "out.csv", tmp_path / "out.jsonl"
+    for output in (table, lines):
+        code, _, _ = typed("predict", chinese.folder.path, source, "--output", output)
+        assert code == 0
+    with open(table, encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [one["prediction"] for one in found] == ["机械", "电气"]
+    own = ("工单号", "text", "备注", "prediction (of the file)")
+    assert [[one[name] for name in own] for one in found] == rows
+    said = [json.loads(line)["columns"] for line in lines.read_text("utf-8").splitlines()]
+    assert [[*one.values()] for one in said] == [[a, c, d] for a, _, c, d in rows]
+
+
 def test_predict_prints_a_file_s_rows_as_csv_or_as_one_json(typed, finished, files):
     run = finished.folder.path
     _, out, _ = typed("predict", run, files["test"])

@@ -20,6 +20,8 @@ from fewtune.record.trouble import writing
 if TYPE_CHECKING:
     from fewtune.api import Model
 
+COLUMNS = "columns"  # what a file says beside the text, in a row's answer
+
 
 def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, Any]) -> int:
     """Label `source`; a name that is a file, or looks like one, is read as a file."""
@@ -86,14 +88,21 @@ def refusals(silent: Sequence[tuple[str, str]], rows: int) -> str:
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
-    """Prediction, origin, text, and a column `p(label)` for each class."""
+    """Prediction, origin, text, the file's other columns, and `p(label)` for each class."""
     text = io.StringIO()
-    labels = list(rows[0].get("probability", ())) if rows else []
+    first = rows[0] if rows else {}
+    own = [name for name in ("prediction", "origin", "text", "answer") if name in first]
+    shares = [f"p({label})" for label in first.get("probability", ())]
+    # a file that was labelled before has such columns already
+    theirs = [
+        f"{one} (of the file)" if one in (*own, *shares) else one for one in first.get(COLUMNS, ())
+    ]
     writer = csv.writer(text, lineterminator="\n")
-    own = [name for name in ("prediction", "origin", "text", "answer") if rows and name in rows[0]]
-    writer.writerow([*own, *(f"p({label})" for label in labels)])
+    writer.writerow([*own, *theirs, *shares])
     for row in rows:
-        writer.writerow([*(cell(row[name]) for name in own), *row.get("probability", {}).values()])
+        ours = (cell(row[name]) for name in own)
+        beside = row.get(COLUMNS, {}).values()
+        writer.writerow([*ours, *beside, *row.get("probability", {}).values()])
     return text.getvalue()
 
 
@@ -124,8 +133,12 @@ def _rows(
     from fewtune.data.options import DataOptions
     from fewtune.data.read import read_rows
 
-    table = read_rows(at(source), [Role("text")], DataOptions(text=options.get("text")))
-    rows = [{"origin": str(row.origin), "text": row["text"]} for row in table.rows]
+    reading = DataOptions(text=options.get("text"))
+    table = read_rows(at(source), [Role("text")], reading, whole=True)
+    rows: list[dict[str, Any]] = []
+    for row in table.rows:
+        theirs = {COLUMNS: dict(row.beside)} if row.beside else {}
+        rows.append({"origin": str(row.origin), "text": row["text"], **theirs})
     return rows, table.notes, table.ledger.counts()
 
 

@@ -19,6 +19,7 @@ VALUES = range(2, 31)  # of a column that is taken without a word
 ROWS = 5  # of a value, so that a part can show anything
 COLUMNS = 10  # taken without a word: every part more makes all less sure
 LONGEST = 60  # characters of a value
+COMPOUND = (dict, list, tuple, set, bytes)
 
 
 def beside(
@@ -57,12 +58,22 @@ def beside(
     return chosen
 
 
+def every(sheet: Sheet, used: Collection[str]) -> dict[str, list[str]]:
+    """All columns that nothing reads, but for lists and objects, as text of every record."""
+    found = {}
+    for name in (one for one in sheet.columns if one not in used):
+        values = [one.values.get(name) if isinstance(one, Record) else "" for one in sheet.records]
+        if not any(isinstance(value, COMPOUND) for value in values):
+            found[name] = [one if isinstance(one, str) else _text(one) for one in values]
+    return found
+
+
 def told(sheet: Sheet, column: str) -> list[str] | None:
     """A column's values as text, "" for a broken record; None where it holds lists or objects."""
     values: list[str] = []
     for record in sheet.records:
         value = record.values.get(column) if isinstance(record, Record) else None
-        if isinstance(value, dict | list | tuple | set | bytes):
+        if isinstance(value, COMPOUND):
             return None
         values.append(_text(value))
     return values

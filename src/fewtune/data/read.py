@@ -10,7 +10,7 @@ from typing import Any
 
 from fewtune.base.errors import FewtuneError, UsageError, did_you_mean_file
 from fewtune.base.files import at
-from fewtune.data.beside import beside
+from fewtune.data.beside import beside, every
 from fewtune.data.cleaner import Cleaner
 from fewtune.data.columns import Role, asked_columns, find_columns
 from fewtune.data.folders import is_by_class, read_folder
@@ -48,6 +48,7 @@ def read_rows(
     *,
     like: Mapping[str, str] | None = None,
     name: str | None = None,
+    whole: bool = False,
 ) -> Table:
     """Read a file's rows for a task.
 
@@ -57,6 +58,7 @@ def read_rows(
         options: format, encoding, columns, strictness and the longest text in characters.
         like: columns (by role) chosen for another file of the same data set, taken where present.
         name: how the rows' origins name the file; its own name where not given.
+        whole: every row keeps all columns beside the roles', not those alone that make parts.
 
     Returns:
         The table; its ledger adds up.
@@ -67,7 +69,7 @@ def read_rows(
             a row is broken.
     """
     file, sheet = opened(path, options, name)
-    return _table(file, sheet, roles, options, like, _home(path))
+    return _table(file, sheet, roles, options, like, _home(path), whole=whole)
 
 
 def shape_of(path: str | Path, options: DataOptions) -> Shape:
@@ -141,12 +143,14 @@ def _table(
     like: Mapping[str, str] | None,
     home: Path,
     joined: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None,
+    whole: bool = False,
 ) -> Table:
     columns, chosen = find_columns(sheet, file, roles, options, like)
     cleaner = Cleaner(roles, columns, options, home, joined)
-    parts = beside(sheet, file, columns.values(), options.slice)
+    used = columns.values()
+    parts = every(sheet, used) if whole else beside(sheet, file, used, options.slice)
     rows = [
-        _with(row, parts, k)
+        _with(row, parts, k, whole)
         for k, record in enumerate(sheet.records)
         if (row := cleaner.take(record)) is not None
     ]
@@ -159,11 +163,11 @@ def _table(
     return Table(rows, ledger, columns, notes)
 
 
-def _with(row: Row, parts: Mapping[str, Sequence[str]], number: int) -> Row:
-    """The row with what its record says in the columns that make parts."""
+def _with(row: Row, parts: Mapping[str, Sequence[str]], number: int, silent: bool) -> Row:
+    """The row with what its record says in other columns; `silent`: also where that is nothing."""
     if not parts:
         return row
-    said = {column: values[number] for column, values in parts.items() if values[number]}
+    said = {name: values[number] for name, values in parts.items() if silent or values[number]}
     return replace(row, beside=said)
 
 
