@@ -56,9 +56,13 @@ def test_groups_join_what_is_joined_in_between():
 
 def test_the_work_grows_with_the_rows_and_not_with_their_square(monkeypatch):
     """Of 72 words, so that every row shares rare parts with very many others."""
-    compared, jaccard = [], near._jaccard
+    compared, shared = [], near._Shared.__call__
     monkeypatch.setattr(near, "CROWD", 20)  # reached by few rows, so that few are enough here
-    monkeypatch.setattr(near, "_jaccard", lambda *two: compared.append(two) or jaccard(*two))
+    monkeypatch.setattr(
+        near._Shared,
+        "__call__",
+        lambda self, own, others: compared.extend(others) or shared(self, own, others),
+    )
     draw = random.Random(0)
     words = [f"{a}{b}" for a in "bcdfglmnprst" for b in ("ale", "ing", "ock", "urn", "est", "and")]
     texts = [" ".join(draw.choices(words, k=10)) for _ in range(2000)]

@@ -343,7 +343,7 @@ def unknown_labels(labels: Sequence[str], parts: Mapping[str, Sequence[Row]]) ->
             )
             notes.append(
                 f"{sum(strange.values()):,} {part} rows have labels that no training row has: "
-                f"{named}; they stay and count as errors"
+                f"{named}; they stay and count as errors (log_loss is told without them)"
             )
         if known and rows and not any(known.intersection(labels_of(row)) for row in rows):
             notes.append(

@@ -12,9 +12,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import ceil, floor
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[Any]
 
 THRESHOLD = 0.8  # one word of ten changed; below it, texts of one form begin to look alike
 ROUNDING = 1e-9  # 0.7 * 10 is a little more than 7
@@ -111,16 +116,21 @@ def near_duplicates(texts: Sequence[str], threshold: float = THRESHOLD) -> list[
     [Pair(first=0, second=1, similarity=1.0)]
     """
     sets = [shingles(plain(text)) for text in without_shared_lines(texts)]
-    rare = Counter(one for found in sets for one in found)
-    ordered = [sorted(found, key=lambda one: (rare[one], one)) for found in sets]
-    index: dict[str, list[int]] = defaultdict(list)
-    pairs = []
+    ordered = _rarest_first(sets)
+    sizes = np.array([len(own) for own in ordered], dtype=np.int64)
+    index: dict[int, list[int]] = defaultdict(list)
+    shared_with = _Shared(ordered)
+    pairs: list[Pair] = []
     for k, own in enumerate(ordered):
-        for other in _candidates(own, len(own), index, ordered, threshold):
-            similarity = _jaccard(sets[k], sets[other])
-            if similarity >= threshold:
-                pairs.append(Pair(other, k, similarity))
-        for one in own[: _prefix(len(own), threshold)]:
+        head = own[: _prefix(len(own), threshold)].tolist()
+        others = _candidates(head, len(own), index, sizes, threshold)
+        if len(others):
+            shared = shared_with(own, others)
+            alike = shared / (len(own) + sizes[others] - shared)
+            near = alike >= threshold
+            both = zip(others[near].tolist(), alike[near].tolist(), strict=True)
+            pairs.extend(Pair(other, k, similarity) for other, similarity in both)
+        for one in head:
             index[one].append(k)
     return sorted(pairs)
 
@@ -150,22 +160,34 @@ def _prefix(size: int, threshold: float) -> int:
     return size - ceil(threshold * size - ROUNDING) + 1 if size else 0
 
 
+def _rarest_first(sets: Sequence[frozenset[str]]) -> list[Ints]:
+    """Every set as the numbers of its shingles, which count from the rarest of all."""
+    rare = Counter(one for found in sets for one in found)
+    number = {one: k for k, one in enumerate(sorted(rare, key=lambda one: (rare[one], one)))}
+    return [np.array(sorted(map(number.__getitem__, found)), dtype=np.intp) for found in sets]
+
+
 def _candidates(
-    own: list[str],
-    size: int,
-    index: dict[str, list[int]],
-    ordered: list[list[str]],
-    threshold: float,
-) -> Iterator[int]:
-    seen: set[int] = set()
+    head: list[int], size: int, index: dict[int, list[int]], sizes: Ints, threshold: float
+) -> Ints:
+    """Earlier texts of like size that have one of a text's rarest shingles among their own."""
+    found = set().union(*(index[one][-CROWD:] for one in head))
+    others = np.fromiter(found, dtype=np.int64, count=len(found))
     least, most = ceil(threshold * size - ROUNDING), floor(size / threshold + ROUNDING)
-    for one in own[: _prefix(size, threshold)]:
-        for other in index[one][-CROWD:]:
-            if other not in seen and least <= len(ordered[other]) <= most:
-                seen.add(other)
-                yield other
+    return others[(least <= sizes[others]) & (sizes[others] <= most)]
 
 
-def _jaccard(first: frozenset[str], second: frozenset[str]) -> float:
-    shared = len(first & second)
-    return shared / (len(first) + len(second) - shared)
+class _Shared:
+    """How many shingles a text shares with each of some others, all of them at once."""
+
+    def __init__(self, ordered: Sequence[Ints]) -> None:
+        self._ordered = ordered
+        self._is_own = np.zeros(1 + max((int(own[-1]) for own in ordered if len(own)), default=0))
+
+    def __call__(self, own: Ints, others: Ints) -> Ints:
+        rows = [self._ordered[other] for other in others.tolist()]
+        starts = np.cumsum([0, *map(len, rows[:-1])])
+        self._is_own[own] = 1
+        shared = np.add.reduceat(self._is_own.take(np.concatenate(rows)), starts)
+        self._is_own[own] = 0
+        return shared
