@@ -156,18 +156,18 @@ def test_old_macintosh_line_ends_are_lines(read):
 
 def test_a_hundred_thousand_rows_are_read_in_seconds(read):
     content = "text,label\n" + "".join(f"pump {k} leaks,c{k % 9}\n" for k in range(100_000))
-    start = time.perf_counter()
+    start = time.process_time()
     table = read(content)
     assert len(table.rows) == 100_000
-    assert time.perf_counter() - start < 5  # about 0.7 s; room for a busy machine
+    assert time.process_time() - start < 5  # about 0.7 s; room for a busy machine
 
 
 def test_many_stray_quotes_are_read_in_linear_time(read):
     for rows in ('"5 inch bolt,a\nplain ""text"",b\n' * 5_000, '5","c\n' * 10_000):
-        start = time.perf_counter()
+        start = time.process_time()
         table = read("text,label\n" + rows)
         assert table.ledger.read == 10_000
-        assert time.perf_counter() - start < 3
+        assert time.process_time() - start < 3
 
 
 def test_a_file_that_is_no_text_is_refused_in_a_sentence(read):
