@@ -2,17 +2,20 @@
 
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from jobs import dialogues, jsonl, rows, write_csv
 
 import fewtune
-from fewtune.base.errors import UsageError
+from fewtune.base.errors import Interrupted, UsageError
 from fewtune.cli import main
 from fewtune.methods import METHODS
 from fewtune.pipeline.lineup import line_up
 from fewtune.record.folder import RunFolder
+from fewtune.train import loop
 
 QUICK = {"attention": "eager", "max_steps": 2, "bootstrap": 100, "folds": 2, "seeds": 1}
 
@@ -338,3 +341,27 @@ def test_the_terminal_prints_the_table_at_a_hundred_columns(files, tmp_path, mon
         main([*words, "--json"])
     told = json.loads(capsys.readouterr().out)
     assert [one["name"] for one in told["steps"]] == ["tfidf_c=1", "class_weights=balanced"]
+
+
+@pytest.mark.parametrize("pressed_at", [2, 5], ids=["first fold", "second fold"])
+def test_a_comparison_that_was_stopped_ends_as_if_it_had_not_been(compare, monkeypatch, pressed_at):
+    """A fold is fitted anew; no other goes on from what it had learned."""
+    given = {"methods": "lora", "max_steps": 3}
+    scores = [one["score"] for one in compare("whole", **given)["methods"]]
+    step, steps = loop._step, []
+
+    def pressed(*fit):
+        steps.append(fit)
+        if len(steps) == pressed_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        yield from step(*fit)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_step", pressed)
+        with pytest.raises(Interrupted):
+            compare("table", **given)
+    assert len(steps) == pressed_at
+    steps.clear()
+    monkeypatch.setattr(loop, "_step", lambda *fit: steps.append(fit) or step(*fit))
+    assert [one["score"] for one in compare("table", **given)["methods"]] == scores
+    assert len(steps) == {2: 6, 5: 3}[pressed_at]

@@ -1,6 +1,8 @@
 """Runs whose method is left to the race: choice, folds as test rows, resume, honesty."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,11 +11,12 @@ import pytest
 from jobs import SPOKEN, rows, write_csv
 
 import fewtune
-from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.base.errors import FewtuneError, Interrupted, UsageError
 from fewtune.methods.predictor import load_predictor
 from fewtune.pipeline import contenders, folded
 from fewtune.pipeline import race as racing
 from fewtune.tasks.multilabel import Multilabel
+from fewtune.train import loop
 
 NAMES = ("probe", "tfidf", "full")
 
@@ -355,3 +358,26 @@ def test_folds_train_as_the_candidate_does_and_not_as_the_user_would(auto, monke
     auto(learning_curve=False)
     assert rates.count(0.2) >= 3
     assert len(twice) == rates.count(0.2)
+
+
+def test_a_race_that_was_stopped_in_a_fold_ends_as_if_it_had_not_been(auto, raced, monkeypatch):
+    """No other fold goes on from what the stopped one had learned."""
+    step, steps = loop._step, []
+
+    def pressed(*fit):
+        steps.append(fit)
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        yield from step(*fit)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_step", pressed)
+        with pytest.raises(Interrupted):
+            auto("stopped")
+    assert len(steps) == 3
+    losses = [
+        {line["name"]: line["log_loss"] for line in trial["table"]}
+        for run in (raced[0], auto("stopped"))
+        for trial in run.folder.plan["chosen"]["trials"]
+    ]
+    assert losses[0] == losses[1]

@@ -15,7 +15,7 @@ from fewtune.models.ladder import unheard
 from fewtune.models.speaking import answer_losses
 from fewtune.train.answers import AnswerBench, Answerer
 from fewtune.trials.aside import Aside
-from fewtune.trials.folds import ALONE
+from fewtune.trials.folds import ALONE, scratch
 from fewtune.trials.variants import Desk, Model, Variant
 
 
@@ -76,5 +76,6 @@ class AnswerDesk(Desk):
         options = variant.train.model_copy(update=ALONE)
         recipe = decide(variant.method, options, len(rows), False, self.width)
         candidate.measure(rows.lengths)
-        unheard(candidate.fit(rows, recipe, self.folder))
+        with scratch(self.folder) as place:
+            unheard(candidate.fit(rows, recipe, place))
         return candidate

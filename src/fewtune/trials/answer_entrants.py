@@ -15,7 +15,7 @@ from fewtune.models.ladder import called, unheard
 from fewtune.models.speaking import answer_losses
 from fewtune.train.answers import AnswerBench, Answerer
 from fewtune.trials.entrants import Contender
-from fewtune.trials.folds import ALONE
+from fewtune.trials.folds import ALONE, scratch
 from fewtune.trials.runners import Entrant
 
 BEFORE = "before"  # the untouched model: what every candidate must beat
@@ -66,7 +66,8 @@ def _teach(
     rows = setting.rows.take(learned)
     recipe = decide(one.method, options, len(rows), False, setting.width)
     candidate.measure(rows.lengths)
-    unheard(candidate.fit(rows, recipe, setting.folder))
+    with scratch(setting.folder) as place:
+        unheard(candidate.fit(rows, recipe, place))
     return _heard(answer_losses(candidate.model, setting.rows.take(held), bench.machine))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,18 @@ ALONE = {"early_stopping_patience": None, "load_best_model_at_end": None, "save_
 LEVEL = 0.05
 
 Line = dict[str, Any]
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """A place for what one fit writes, in `folder`; gone after it.
+
+    Who stops a fit gets a checkpoint, and another fit must never go on from it: it has learned
+    rows that the other is asked.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder) as place:
+        yield Path(place)
 
 
 @dataclass(frozen=True)
@@ -188,7 +202,8 @@ def fitted(setting: Setting, learned: Examples) -> Classifier:
         return candidate
     recipe = decide(method, options, len(learned), has_valid=False)
     candidate.measure(learned.rows.lengths)
-    unheard(candidate.fit(learned, recipe, setting.folder))
+    with scratch(setting.folder) as place:
+        unheard(candidate.fit(learned, recipe, place))
     return candidate
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fewtune.base.errors import FewtuneError
+from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.files import write_json
 from fewtune.data.row import Row
 from fewtune.methods.base import Method
@@ -160,6 +160,8 @@ class Desk(ABC):
             if known is None:
                 self.costs.write(variant.name, self._cost(variant, model, taken))
             return found
+        except Interrupted:  # the user's doing, not the variant's
+            raise
         except FewtuneError as error:
             failed = replace(known or Cost(), failed=str(error))
             self.costs.write(variant.name, failed)
