@@ -20,7 +20,7 @@ from fewtune.cli import COMMANDS
 from fewtune.data.formats import FORMATS
 from fewtune.methods import METHODS
 from fewtune.methods.base import options_of
-from fewtune.pipeline.job import SECTIONS
+from fewtune.trials.sections import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 README, CHINESE = ((ROOT / name).read_text("utf-8") for name in ("README.md", "README.zh.md"))

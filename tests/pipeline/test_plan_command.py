@@ -26,10 +26,11 @@ from fewtune.models.options import ModelOptions
 from fewtune.models.source import find
 from fewtune.pipeline import machine
 from fewtune.pipeline.facts import _data_key
-from fewtune.pipeline.job import WAYS, make_job
+from fewtune.pipeline.job import make_job
 from fewtune.pipeline.machine import hardware_of
 from fewtune.pipeline.proposal import propose
 from fewtune.trials import kept
+from fewtune.trials.sections import WAYS
 
 NEURAL = [name for name, method in METHODS.items() if method.needs_model]
 SMALL = {"freeze": {"layers": 1}, "prefix": {"num_virtual_tokens": 4}, "lora": {"lora_r": 2}}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fewtune.choose.facts import LARGE, Facts
 from fewtune.choose.rules import LARGE_MODEL, SOFT
+from fewtune.methods import parts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +67,5 @@ OPTIONS: tuple[OptionRule, ...] = (
 
 def options_for(method: str, facts: Facts) -> tuple[dict[str, object], tuple[str, ...]]:
     """Options that the guides make depend on the case, and why."""
-    mine = [rule for rule in OPTIONS if rule.method in method.split("+")]
+    mine = [rule for rule in OPTIONS if rule.method in parts_of(method)]
     return {r.option: r.value(facts) for r in mine}, tuple(f"{r.says(facts)}." for r in mine)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from fewtune.choose.facts import Facts
 from fewtune.choose.rules import measured_on
+from fewtune.methods import parts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def believed(method: str, facts: Facts, usual: bool = True) -> Belief | None:
     """
     if not measured_on(facts):
         return None
-    known = [ENCODER[part] for part in method.split("+") if part in ENCODER]
+    known = [ENCODER[part] for part in parts_of(method) if part in ENCODER]
     found = max(known, key=lambda one: one.mean, default=UNTRIED)
     if usual:
         return found

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from fewtune.choose.facts import LARGE, SMALL, Facts
 from fewtune.choose.method import LARGE as SMALL_MODEL
+from fewtune.methods import parts_of
 
 LARGE_MODEL = 1_000_000_000  # parameters
 STRANGE = 0.05  # share of unknown tokens from which a model does not read the texts
@@ -59,7 +60,7 @@ class Rule:
 
     def adds(self, method: str) -> float:
         """Points for a method as spelled; of a hybrid the least of its parts'."""
-        return min(self.points.get(part, self.others) for part in method.split("+"))
+        return min(self.points.get(part, self.others) for part in parts_of(method))
 
 
 def _labels(facts: Facts) -> bool:

@@ -20,7 +20,8 @@ def common() -> list[inspect.Parameter]:
 def train() -> list[inspect.Parameter]:
     """Of `fewtune train`."""
     from fewtune.cli.flags import argument, keyword, parameters
-    from fewtune.pipeline.job import SECTIONS, TASKS, WAYS
+    from fewtune.pipeline.job import TASKS
+    from fewtune.trials.sections import SECTIONS, WAYS
 
     methods = ", ".join(WAYS)
     groups: dict[str, list[Any]] = {f"Options: {name}": [cls] for name, cls in SECTIONS.items()}
@@ -75,8 +76,9 @@ def compare() -> list[inspect.Parameter]:
     from fewtune.cli.flags import FieldOf, argument, keyword, parameters
     from fewtune.methods import METHODS
     from fewtune.pipeline.entries import NOT_HERE
-    from fewtune.pipeline.job import SECTIONS, TASKS
+    from fewtune.pipeline.job import TASKS
     from fewtune.trials.options import CompareOptions, TrialOptions
+    from fewtune.trials.sections import SECTIONS
 
     told = CompareOptions.model_fields["vary"].description or ""
     groups: dict[str, list[Any]] = {"Options: compare": [CompareOptions]}

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import create_model
 
-from fewtune.pipeline.job import AUTO, SECTIONS, TASKS, WAYS
+from fewtune.pipeline.job import AUTO, TASKS
+from fewtune.trials.sections import SECTIONS, WAYS
 
 
 def template() -> str:

@@ -40,6 +40,15 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
+def parts_of(name: str) -> list[str]:
+    """The methods that a name combines.
+
+    >>> parts_of("lora + bitfit")
+    ['lora', 'bitfit']
+    """
+    return [part.strip() for part in name.split("+")]
+
+
 def parse(
     name: str, given: Mapping[str, Any], known: Mapping[str, type[Method]] = METHODS
 ) -> Method:
@@ -54,7 +63,7 @@ def parse(
         UsageError: every mistake at once: an unknown name, an option that the named methods do not
             have, a wrong value.
     """
-    names = [part.strip() for part in name.split("+")]
+    names = parts_of(name)
     unknown = [n for n in names if n not in known]
     wrong = [one_of("method", n, known) for n in dict.fromkeys(unknown)]
     classes = [known[n] for n in dict.fromkeys(names) if n in known]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from fewtune.base.errors import FewtuneError, UsageError, did_you_mean, one_of
-from fewtune.methods import METHODS, parse
+from fewtune.methods import METHODS, parse, parts_of
 from fewtune.methods.base import Method, options_of
 from fewtune.pipeline.job import Job, make_job
 from fewtune.train.options import TrainOptions
@@ -79,7 +79,7 @@ class Wrong:
 def _job(path: str, rest: Mapping[str, Any], method: str, preset: str, wrong: Wrong) -> Job | None:
     """A job of one method, which takes of the methods' options those that it has."""
     own = options_of(METHODS.values())
-    parts = {part.strip() for part in method.split("+")}
+    parts = {*parts_of(method)}
     mine = {n: v for n, v in rest.items() if n not in own or parts & {*own[n]}}
     job = wrong.tried(make_job, path, mine | {"method": method})
     if job and preset == "cautious":

@@ -25,10 +25,11 @@ from fewtune.data.row import Row
 from fewtune.methods.base import Method
 from fewtune.methods.count import Count
 from fewtune.models.shape import shape_of
-from fewtune.pipeline.job import WAYS, Job
+from fewtune.pipeline.job import Job
 from fewtune.pipeline.language import unknown_share
 from fewtune.pipeline.run import watchable_rows
 from fewtune.trials.kept import kept
+from fewtune.trials.sections import WAYS
 
 if TYPE_CHECKING:
     from fewtune.models.source import Source

@@ -9,10 +9,10 @@ from typing import Any
 
 from fewtune.augment.options import AugmentOptions
 from fewtune.base.errors import UsageError, one_of
-from fewtune.base.options import Options, build, unknown_option
+from fewtune.base.options import build, unknown_option
 from fewtune.data.options import DataOptions
 from fewtune.evaluate.options import EvaluateOptions
-from fewtune.methods import METHODS, parse
+from fewtune.methods import parse, parts_of
 from fewtune.methods.base import Method, options_of
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.options import ModelOptions, is_endpoint
@@ -21,21 +21,8 @@ from fewtune.tasks import LABELLED
 from fewtune.tasks.options import GenerateOptions
 from fewtune.train.options import TrainOptions
 from fewtune.trials.options import TextPrompt, TrialOptions
+from fewtune.trials.sections import SECTIONS, WAYS
 
-#: Which options belong to which section of the plan; the method has its own.
-SECTIONS: dict[str, type[Options]] = {
-    "data": DataOptions,
-    "model": ModelOptions,
-    "train": TrainOptions,
-    "augment": AugmentOptions,
-    "trials": TrialOptions,
-    "evaluate": EvaluateOptions,
-    "generate": GenerateOptions,
-    "decoding": DecodingOptions,
-    "run": RunOptions,
-}
-#: Every way to adapt a model, by name: what tunes it, and what changes the question alone.
-WAYS: dict[str, type[Method]] = {**METHODS, TextPrompt.name: TextPrompt}
 AUTO = "auto"
 GIVEN = "method_options"  # in the plan: those of a named method, where a search chooses the others
 TASKS = ("classify", "multilabel", "generate")
@@ -204,7 +191,7 @@ def _missing(path: str, given: Mapping[str, Any]) -> list[str]:
 def _cautious(
     plain: dict[str, Any], options: dict[str, Any], method: str, own: Mapping[str, list[str]]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    parts = set(method.split("+"))
+    parts = set(parts_of(method))
     for_method = {n: v for n, v in CAUTIOUS.items() if n in own and parts & set(own[n])}
     for_loop = {n: v for n, v in CAUTIOUS.items() if n not in own}
     if "valid" not in plain:

@@ -12,13 +12,14 @@ from fewtune.base.amounts import seconds_of
 from fewtune.base.errors import UsageError, one_of
 from fewtune.base.files import new_file
 from fewtune.base.options import build, take, unknown_option
-from fewtune.methods import METHODS, parse
+from fewtune.methods import METHODS, parse, parts_of
 from fewtune.methods.base import options_of
 from fewtune.models.options import is_endpoint
 from fewtune.pipeline.entries import NOT_HERE, PRESETS, Entry, Wrong, entries_of, steps_of
 from fewtune.pipeline.extra import recipes_of
-from fewtune.pipeline.job import AUTO, SECTIONS, Job, make_job
+from fewtune.pipeline.job import AUTO, Job, make_job
 from fewtune.trials.options import CompareOptions
+from fewtune.trials.sections import SECTIONS
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _known(methods: Sequence[str], wrong: Wrong) -> list[str]:
     """Those that there are, each once."""
     found = []
     for name in dict.fromkeys(methods):
-        lacking = [part for part in name.split("+") if part.strip() not in METHODS]
+        lacking = [part for part in parts_of(name) if part not in METHODS]
         wrong.lines += [one_of("methods", part, METHODS) for part in lacking]
         if not lacking and wrong.tried(parse, name, {}):
             found.append(name)
@@ -136,7 +137,7 @@ def _of_here(
     every = dict.fromkeys([*fields, *own, "task", *CompareOptions.model_fields])
     known = [name for name in every if name not in NOT_HERE]
     wrong.lines += [unknown_option(name, known) for name in rest if name not in known]
-    parts = {part.strip() for name in methods for part in name.split("+")}
+    parts = {part for name in methods for part in parts_of(name)}
     for name in rest if parts else ():
         if named and name in own and not parts & {*own[name]}:
             wrong.lines.append(

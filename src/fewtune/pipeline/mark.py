@@ -13,8 +13,9 @@ from fewtune.augment.options import AugmentOptions
 from fewtune.base.files import at, fingerprint, found
 from fewtune.data.load import Dataset
 from fewtune.methods.base import Method
-from fewtune.pipeline.job import AUTO, SECTIONS, Job
+from fewtune.pipeline.job import AUTO, Job
 from fewtune.pipeline.prompt_job import marks
+from fewtune.trials.sections import SECTIONS
 
 if TYPE_CHECKING:
     from fewtune.models.source import Source

@@ -257,41 +257,30 @@ def options(facts: Facts) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]
     """Options that are not at their default, and all of them: name, value."""
     from fewtune.record.index import flat
 
-    told = flat({name: part(facts.plan, name) for name in ("data", "model", "method", "train")})
-    more = ("evaluate", *OWN_SECTIONS.get(facts.task, ()), "run")
-    told |= flat({name: part(facts.plan, name) for name in more})
+    told = flat({name: part(facts.plan, name) for name in _sections(facts.task)})
     told = {name: one for name, one in told.items() if name.count(".")}  # empty parts
     usual = defaults(facts.method)
     every = [(name, words.value(one)) for name, one in told.items()]
-    changed = [
-        (name, words.value(one)) for name, one in told.items() if one != usual.get(name, None)
-    ]
+    # a plan that was read back has lists for tuples
+    changed = [(name, one) for name, one in every if one != words.value(usual.get(name))]
     return changed, every
+
+
+def _sections(task: str) -> list[str]:
+    """Those of the plan that the task reads, and its method."""
+    from fewtune.trials.sections import SECTIONS
+
+    others = {name for other, own in OWN_SECTIONS.items() if other != task for name in own}
+    return ["method", *(name for name in SECTIONS if name not in others)]
 
 
 def defaults(method: str) -> dict[str, Any]:
     """The defaults of all options that have one, by the names of `options`."""
-    from fewtune.base.options import Options
-    from fewtune.data.options import DataOptions
-    from fewtune.evaluate.options import EvaluateOptions
-    from fewtune.methods import METHODS
-    from fewtune.models.decoding import DecodingOptions
-    from fewtune.models.options import ModelOptions
-    from fewtune.record.options import RunOptions
-    from fewtune.tasks.options import GenerateOptions
-    from fewtune.train.options import TrainOptions
+    from fewtune.methods import parts_of
+    from fewtune.trials.sections import SECTIONS, WAYS
 
-    stages: dict[str, type[Options]] = {
-        "data": DataOptions,
-        "model": ModelOptions,
-        "train": TrainOptions,
-        "evaluate": EvaluateOptions,
-        "generate": GenerateOptions,
-        "decoding": DecodingOptions,
-        "run": RunOptions,
-    }
-    owners = [*stages.items()]
-    owners += [("method", METHODS[name]) for name in method.split("+") if name in METHODS]
+    owners: list[tuple[str, Any]] = [*SECTIONS.items()]
+    owners += [("method", WAYS[name]) for name in parts_of(method) if name in WAYS]
     return {
         f"{stage}.{name}": field.default
         for stage, cls in owners

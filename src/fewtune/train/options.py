@@ -15,7 +15,6 @@ class TrainOptions(Options):
     num_train_epochs: float | None = option(None, "passes over the training rows", gt=0)
     max_steps: int | None = option(None, "optimiser steps; wins over num_train_epochs", ge=1)
     per_device_train_batch_size: int = option(16, "rows in one forward pass", ge=1)
-    per_device_eval_batch_size: int = option(64, "rows in one forward pass of evaluation", ge=1)
     gradient_accumulation_steps: int = option(1, "forward passes per optimiser step", ge=1)
     weight_decay: float = option(0.01, "AdamW's weight decay, matrices only", ge=0)
     adam_beta1: float = option(0.9, "AdamW's beta1", ge=0, lt=1)
