@@ -6,7 +6,7 @@ changes nothing in the result comes before what costs time, and that before what
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,6 @@ def step_of(
     if not method.needs_steps:  # features alone, in the batches of evaluation
         first, rows = facts.shape.layers, max(1, min(64, SEEN_AT_ONCE // longest))
     share = facts.learned / max(1.0, float(facts.lengths.mean()))
-    in_sequence = [part.reserved_tokens for part in parts if getattr(part, "in_sequence", False)]
     rounded = facts.hardware.bf16 and facts.writes and not any(p.saves_base for p in parts)
     return Step(
         rows=rows,
@@ -101,12 +100,32 @@ def step_of(
         accumulation=train.gradient_accumulation_steps,
         copies=copies,
         cached_tokens=_cached(facts, method, first),
-        virtual_tokens=sum(in_sequence),
+        virtual_tokens=virtual_tokens(method),
         rank=own.get("lora_r", 8),
         bottleneck=facts.shape.width // own["reduction_factor"] if "reduction_factor" in own else 0,
+        adapters=adapters_of(own),
         lora_dropout=own.get("lora_dropout", 0.0),
         device=facts.hardware.device,
     )
+
+
+def virtual_tokens(method: Method) -> int:
+    """Those that the method puts before the text, or before its keys."""
+    return sum(int(getattr(part, "num_virtual_tokens", 0)) for part in method.parts())
+
+
+def adapters_of(own: Mapping[str, Any]) -> int:
+    """Bottleneck adapters in a block, by the method's options."""
+    return 2 if own.get("adapter_type") == "houlsby" else 1
+
+
+def copies_of(options: TrainOptions, device: str) -> int:
+    """Of the trained weights, beside them: the running mean, and in main memory the start and the
+    best step's."""
+    mean = bool(options.average_last)
+    if device != "cpu":
+        return mean
+    return mean + ((options.wise_ft_alpha or 1) < 1) + bool(options.load_best_model_at_end)
 
 
 def _cached(facts: Facts, method: Method, first: int) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.choose.cost import Seconds, Work, seconds_of
 from fewtune.choose.facts import Facts
-from fewtune.choose.fit import fitted, frozen_count
+from fewtune.choose.fit import copies_of, fitted, frozen_count
 from fewtune.choose.option_rules import options_for
 from fewtune.choose.recipe import decide
 from fewtune.choose.rules import Rule, applying
@@ -206,9 +206,7 @@ def _without_model(facts: Facts, method: Method, one: Proposed, count: Count | N
 def _priced(facts: Facts, method: Method, count: Count, one: Proposed) -> Proposed:
     """With memory, time and the numbers of its fit."""
     recipe = decide(method, facts.train, facts.rows, facts.has_valid, facts.width)
-    copies = int((recipe.options.average_last or 0) > 1)
-    if facts.hardware.device == "cpu":  # the start is kept in main memory
-        copies += int((recipe.options.wise_ft_alpha or 1.0) < 1)
+    copies = copies_of(recipe.options, facts.hardware.device)
     room = fitted(facts, method, count, recipe.options, copies if method.needs_steps else 0)
     train = recipe.options.model_copy(update=room.train)
     options, why = options_for(one.method, facts)

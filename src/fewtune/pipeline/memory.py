@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from fewtune.base.errors import UsageError
 from fewtune.base.events import Event
 from fewtune.choose.facts import Hardware
+from fewtune.choose.fit import adapters_of, copies_of, virtual_tokens
 from fewtune.choose.memory import Memory, Step, predict
-from fewtune.methods.base import Method
 from fewtune.models.footprint import forget_peak, peak, resident
 from fewtune.models.shape import shape_of
 from fewtune.record.footprint import Footprint
@@ -103,30 +103,16 @@ def step_of(candidate: Candidate, rows: Encoded, options: TrainOptions, width: i
         attention=bench.chosen.get("attention", "eager"),
         lowest_trained_block=lowest,
         accumulation=options.gradient_accumulation_steps,
-        copies=_copies(options, bench.machine.device),
+        copies=copies_of(options, bench.machine.device),
         cached_tokens=int(rows.lengths.sum()) if lowest else 0,
-        virtual_tokens=_virtual(method),
+        virtual_tokens=virtual_tokens(method),
         rank=own.get("lora_r", 8),
         bottleneck=width // own["reduction_factor"] if "reduction_factor" in own else 0,
-        adapters=2 if own.get("adapter_type") == "houlsby" else 1,
+        adapters=adapters_of(own),
         lora_dropout=own.get("lora_dropout", 0.0),
         read_rows=min(64, len(rows)),
         device=bench.machine.device,  # type: ignore[arg-type]
     )
-
-
-def _copies(options: TrainOptions, device: str) -> int:
-    """Of the trained weights, beside them: the running mean, and in main memory the start and the
-    best step's."""
-    mean = bool(options.average_last)
-    if device != "cpu":
-        return mean
-    return mean + ((options.wise_ft_alpha or 1) < 1) + bool(options.load_best_model_at_end)
-
-
-def _virtual(method: Method) -> int:
-    """Virtual tokens, before the text or before its keys."""
-    return sum(int(getattr(part, "num_virtual_tokens", 0)) for part in method.parts())
 
 
 def with_factor(hardware: Hardware) -> Hardware:

@@ -282,7 +282,7 @@ def defaults(method: str) -> dict[str, Any]:
     owners: list[tuple[str, Any]] = [*SECTIONS.items()]
     owners += [("method", WAYS[name]) for name in parts_of(method) if name in WAYS]
     return {
-        f"{stage}.{name}": field.default
+        f"{stage}.{name}": field.get_default(call_default_factory=True)
         for stage, cls in owners
         for name, field in cls.model_fields.items()
     }

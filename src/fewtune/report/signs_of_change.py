@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from math import ceil, inf
 from typing import Any
 
+from fewtune.evaluate.change import forgets
 from fewtune.report import words
 from fewtune.report.facts import part
 from fewtune.report.signs import Sign, Told, hardly_learned
@@ -64,7 +65,7 @@ def forgot(told: Told) -> Iterator[Sign]:
     """General texts became unlikely."""
     recall = part(told.facts.scores, "recall")
     change, before = part(recall, "change"), part(recall, "before").get("value")
-    if before and (change.get("low") or 0) > 0.03 * before:
+    if before and forgets(change):
         yield Sign(
             "moved-too-much",
             f"Much was forgotten: the loss on general texts rose from {before:.2f} by "

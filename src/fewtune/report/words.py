@@ -275,7 +275,7 @@ def value(anything: Any) -> str:
     >>> value(None), value(True), value(2e-05), value(["a", "b"])
     ('–', 'yes', '2e-05', 'a, b')
     """
-    if anything is None or anything in ({}, [], ""):
+    if anything is None or anything in ({}, [], (), ""):
         return NONE
     if isinstance(anything, bool):
         return "yes" if anything else "no"
