@@ -62,7 +62,7 @@ def fitted(facts: Facts, method: Method, count: Count, train: TrainOptions, copi
             facts, step_of(facts, method, count, train.model_copy(update=changed), copies)
         )
         if best[1] <= facts.hardware.memory:
-            return Fitted(changed, *best, fits=True, told=(_changes(facts, changed),))
+            return Fitted(changed, *best, fits=True, told=(_changes(facts, train, changed),))
     small = train.model_copy(update=changed)
     if names(method) == ("freeze",) and (depth := freezing_depth(facts, small, copies)):
         step = _frozen_step(facts, depth, small, copies)
@@ -168,16 +168,16 @@ def _recomputes(facts: Facts, method: Method) -> bool:
     return not prefix and facts.shape.family not in KEEPS_ALL
 
 
-def _changes(facts: Facts, changed: dict[str, Any]) -> str:
+def _changes(facts: Facts, train: TrainOptions, changed: dict[str, Any]) -> str:
     """What was changed to fit, in one sentence."""
-    rows, times = changed["per_device_train_batch_size"], changed["gradient_accumulation_steps"]
-    said = (
-        f"to fit into {gib(facts.hardware.memory)}, {_rows(rows)} in a pass and {times} passes in "
-        f"a step (the same batch of {rows * times})"
-    )
+    small, said = train.model_copy(update=changed), []
+    if "per_device_train_batch_size" in changed:
+        rows, times = small.per_device_train_batch_size, small.gradient_accumulation_steps
+        same = f"the same batch of {rows * times}"
+        said.append(f"{_rows(rows)} in a pass and {times} passes in a step ({same})")
     if changed.get("gradient_checkpointing"):
-        said += ", and activations computed twice (a third more time)"
-    return f"{said}."
+        said.append("activations computed twice (a third more time)")
+    return f"to fit into {gib(facts.hardware.memory)}, {', and '.join(said)}."
 
 
 def _what_would(
@@ -234,7 +234,8 @@ def quantised(facts: Facts, step: Step) -> int:
     frozen = shape.layers * shape.block_matrices
     held = 2 if step.dtype == "bfloat16" else 4
     small = replace(memory, weights=int(memory.weights - (held - FOUR_BITS) * frozen), loading=0)
-    return int(small.peak * facts.hardware.factor)
+    process = memory.process if facts.hardware.device == "cpu" else 0
+    return int(small.peak * facts.hardware.factor) + process
 
 
 def names(method: Method) -> tuple[str, ...]:

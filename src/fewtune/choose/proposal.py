@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MOST = 8  # candidates of a race: with more, the best of them looks better than it is
 ALWAYS = ("tfidf", "probe")  # seconds of work, and sometimes not beaten
-TOO_DEAR, NO_ROOM = 3.0, 50.0  # points less for what takes longer, or more memory, than there is
+TOO_DEAR, NO_ROOM = 3.0, 100.0  # points less for what takes longer, or more memory, than there is
 LOWEST = -1  # points; what has no more is not raced
 OTHER_RATE = 0.5  # of the default rate, for a candidate's second try
 

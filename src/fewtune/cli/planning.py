@@ -156,10 +156,12 @@ class Printed:
 
     def _commands(self) -> None:
         self.out.print()
-        for one in self.usable[: None if self.every else BEST]:
+        best = [one for one in self.usable if one["fits"] and self._meets(one)]
+        for one in best[: None if self.every else BEST]:
             self.out.print(one["command"], soft_wrap=True)
         self.out.print()
-        self._line("race", RACE, style="dim")
+        if not any(rule["kind"] == "need" for rule in self.told["rules"]):  # a race knows of none
+            self._line("race", RACE, style="dim")
 
     def _line(self, head: str, text: str, style: str = "") -> None:
         from rich.table import Table

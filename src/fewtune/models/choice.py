@@ -154,8 +154,8 @@ class AnyOf:
 
     Attributes:
         thresholds: (classes,) the least probability of a class that is answered; None for 0.5.
-        least: 1 where every row has a class, so that the nearest to its threshold is answered
-            where none reaches it; else 0.
+        least: 1 where every row has a class, so that the likeliest is answered where none
+            reaches its threshold; else 0.
     """
 
     thresholds: np.ndarray | None = None

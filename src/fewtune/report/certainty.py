@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, pi
 from typing import Any
 
 from fewtune.report import words
@@ -127,17 +127,44 @@ def calibrated_words(facts: Facts) -> str:
         return ""
     sure = sum(one for one, _ in found) / len(found)
     right = sum(one for _, one in found) / len(found)
-    noise = 1.96 * sum(one * (1 - one) for one, _ in found) ** 0.5 / len(found)
+    alone = sum(one * (1 - one) for one, _ in found) ** 0.5
+    spread = _spread(facts) or alone
+    noise = 1.96 * spread / len(found)
+    groups = bins(found)
+    error = calibration_error(groups)
     what = "Labels" if len(found) > len(answers(facts)) else "Its answers"
     told = f"{what} have a probability of {_percent(sure)} on average, and {_percent(right)} of "
     told += "them are right: "
-    if abs(sure - right) <= noise:
+    if abs(sure - right) <= noise and error <= _by_chance(groups) * max(1.0, spread / alone):
         told += "as sure as it should be, within chance."
+    elif abs(sure - right) <= noise:
+        told += "on average as sure as it should be, too sure of some and too cautious of others."
     elif sure > right:
         told += "it is too sure; read its probabilities as upper bounds."
     else:
         told += "it is too cautious; it is right more often than it says."
-    return f"{told} The calibration error is {calibration_error(bins(found)):.3f}."
+    return f"{told} The calibration error is {error:.3f}."
+
+
+def _spread(facts: Facts) -> float:
+    """Of several labels the standard deviation of the sum of all that is right beyond what was
+    expected, by whole rows, for the labels of a row come together; 0 where rows have one answer."""
+    rows = [one for one in classified(facts) if isinstance(one.get("label"), list)]
+    beyond = (
+        sum(share - (label in one["label"]) for label, share in one["probability"].items())
+        for one in rows
+        if one.get("probability")
+    )
+    return sum(one**2 for one in beyond) ** 0.5
+
+
+def _by_chance(found: Sequence[Bin]) -> float:
+    """The calibration error that answers exactly as sure as they are right stay below, 19 times
+    of 20: the sum over bins of the distance of a share from its expectation (half-normal)."""
+    rows = sum(one.rows for one in found)
+    spreads = [one.rows * one.sure * (1 - one.sure) for one in found]
+    middle = (2 / pi) ** 0.5 * sum(one**0.5 for one in spreads)
+    return (middle + 1.645 * ((1 - 2 / pi) * sum(spreads)) ** 0.5) / rows
 
 
 # ---- who should look again

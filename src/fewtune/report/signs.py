@@ -121,4 +121,7 @@ def hardly_learned(told: Told) -> bool:
     """Whether the training loss ended near that of who knows nothing of the rows."""
     if not told.comparable or not told.blind:
         return False
+    score = part(part(told.facts.scores, "test"), told.key)
+    if (score.get("high") or inf) < 0.9 * told.blind:  # what is hard to learn, and is learned
+        return False
     return told.ended / told.blind > (0.95 if told.writes else 0.6)

@@ -82,6 +82,8 @@ def too_few_steps(told: Told) -> Iterator[Sign]:
     losses = told.losses
     if len(losses) < 2 * FEW_STEPS or inf in losses or told.last < 0.25 * told.first:
         return
+    if _by_heart(told):  # more steps would teach nothing else
+        return
     quarter = losses[-len(losses) // 4 :]
     before, after = quarter[: len(quarter) // 2], quarter[len(quarter) // 2 :]
     drop = mean(before) - mean(after)
@@ -94,19 +96,24 @@ def too_few_steps(told: Told) -> Iterator[Sign]:
         )
 
 
-def overfitting(told: Told) -> Iterator[Sign]:
-    """The rows are known by heart, and others are not."""
+def _by_heart(told: Told) -> bool:
+    """Whether the training rows are explained and the scored ones are not."""
     held = told.held_out
     metric = "micro_f1" if told.several else "accuracy"
     right = part(part(told.facts.scores, "test"), metric).get("value", 0.0)
     if not told.comparable or held is None or right > 0.95:
-        return
+        return False
     # rare labels bring the mean over labels near nought, so the distance is a whole row's
-    if told.ended < 0.2 * held and told.summed * (held - told.ended) > 0.2:
+    return told.ended < 0.2 * held and told.summed * (held - told.ended) > 0.2
+
+
+def overfitting(told: Told) -> Iterator[Sign]:
+    """The rows are known by heart, and others are not."""
+    if _by_heart(told):
         yield Sign(
             "overfitting",
             f"The training rows are known by heart (loss {told.ended:.3f}{told.each} at the "
-            f"end) and others are not ({held:.3f} on the {told.facts.tested_row}s).",
+            f"end) and others are not ({told.held_out:.3f} on the {told.facts.tested_row}s).",
             "More rows help most; else new ones (--augment auto), fewer --num_train_epochs, or a "
             "method that trains less (`lora`, `probe`).",
         )
@@ -119,7 +126,8 @@ def past_the_best(told: Told) -> Iterator[Sign]:
         for one in happened(told.facts, "validated")
     ]
     losses = [(loss, step) for step, loss in seen if isinstance(loss, int | float)]
-    if len(losses) < 3:
+    kept = any(one.fields.get("best_step") for one in happened(told.facts, "trained"))
+    if len(losses) < 3 or kept:
         return
     best, at = min(losses)
     last = losses[-1][0]

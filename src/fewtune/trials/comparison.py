@@ -7,7 +7,7 @@ tests are about: whether another sample of rows would say the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from fewtune.evaluate.paired import Comparison, compare_means, holm
 from fewtune.trials.measures import Heard, Truth
 
 LEVEL = 0.05
+FINER = 40  # resamples for each of the pairs that a p value is corrected for
 
 Line = dict[str, Any]
 
@@ -116,9 +117,12 @@ def ranked(answers: Sequence[Answers], truth: Truth) -> list[Line]:
 
     Returns:
         `name`, `rank`, `tied` (not beaten by the best beyond noise), `behind` (how much the best is
-        better: `value`, `low`, `high`, and `p`, Holm-corrected for the number compared; None for
-        the best itself), and what `Standing.line` tells.
+        better: `value`, `low`, `high`, and `p`, Holm-corrected for all pairs; None for the best
+        itself), and what `Standing.line` tells.
     """
+    # the best is picked on the same rows: any two could have been the pair that is compared
+    pairs = len(answers) * (len(answers) - 1) // 2
+    truth = replace(truth, count=max(truth.count, FINER * pairs))
     standings = {one.name: Standing(one, truth) for one in answers if len(one.folds)}
     most = max((int(one.answered.sum()) for one in standings.values()), default=0)
 
@@ -129,7 +133,8 @@ def ranked(answers: Sequence[Answers], truth: Truth) -> list[Line]:
 
     names = sorted(standings, key=order)
     behind = [standings[names[0]].over(standings[name]) for name in names[1:]] if names else []
-    adjusted = holm([one.get("p", 1.0) for one in behind])
+    given = [one.get("p", 1.0) for one in behind]
+    adjusted = holm(given + [1.0] * (pairs - len(given)))[: len(given)]
     told: list[Comparison | None] = [None]
     told += [{**one, "p": p} if one else None for one, p in zip(behind, adjusted, strict=True)]
     lines = []
