@@ -66,6 +66,18 @@ def test_checkpointing_comes_after_the_batch():
     assert "computed twice" in found.told[0]
 
 
+def test_a_batch_of_one_row_has_no_smaller_one_and_is_computed_twice():
+    long = facts(QWEN, rows=200, bf16=True)
+    long = replace(long, lengths=long.lengths * 40)
+    one = TRAIN.model_copy(update={"per_device_train_batch_size": 1})
+    alone = fit(with_memory(long, 2**50), "lora", one).bytes
+    found = fit(with_memory(long, int(alone * 0.97)), "lora", one)
+    assert found.fits
+    assert found.train == {"gradient_checkpointing": True}
+    assert found.told[0].endswith("activations computed twice (a third more time).")
+    assert "in a pass" not in found.told[0]
+
+
 def least(case, depth):
     """What training the last blocks takes in passes of one row."""
     method = parse("freeze", {"layers": depth})

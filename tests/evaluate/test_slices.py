@@ -33,12 +33,14 @@ def test_of_many_equal_parts_one_is_called_worse_in_at_most_one_run_of_twenty():
     assert called / runs <= LEVEL + 0.03
 
 
-def test_the_intervals_hold_together():
+@pytest.mark.parametrize(("share", "parts"), [(0.8, 10), (0.95, 40)])
+def test_the_intervals_hold_together(share, parts):
     chance, held = np.random.default_rng(1), 0
-    part = np.arange(400) % 10
+    part = np.arange(400) % parts
+    masks = {"class": {str(k): part == k for k in range(parts)}}
     for _ in range(100):
-        found = slices(chance.random(400) < 0.8, {"class": {str(k): part == k for k in range(10)}})
-        held += all(one["low"] <= 0.8 <= one["high"] for one in found)
+        found = slices(chance.random(400) < share, masks)
+        held += all(one["low"] <= share <= one["high"] for one in found)
     assert held >= 90
 
 

@@ -60,6 +60,26 @@ def test_the_sentence_says_whether_it_is_as_sure_as_it_is_right(twelve, sure, hi
     assert f"{hits} % of them are right" in calibrated_words(facts)
 
 
+def test_an_average_that_is_right_hides_no_answers_that_are_not(twelve):
+    sure = [0.99] * 200 + [0.6] * 200
+    hits = [k % 5 > 0 for k in range(400)]  # 80 % of either kind; the mean certainty is 79.5 %
+    assert "too sure of some and too cautious of others" in calibrated_words(
+        told(twelve, sure, hits)
+    )
+
+
+def test_labels_that_come_together_are_not_so_many_decisions(twelve):
+    """Ten labels that are all there or all absent are one decision: 40 rows, not 400."""
+    names = [f"l{k}" for k in range(10)]
+    there = [k < 24 for k in range(40)]  # 60 % where 50 % were told
+    twelve.write_predictions(
+        {"prediction": names, "label": names if hit else [], "origin": "x.csv:2", "text": "t",
+         "probability": dict.fromkeys(names, 0.5)}
+        for hit in there
+    )  # fmt: skip
+    assert "as sure as it should be, within chance" in calibrated_words(gather(twelve))
+
+
 def test_the_rest_is_better_when_the_least_certain_are_handed_over(twelve):
     sure = [0.99] * 80 + [0.6] * 20
     right = [True] * 78 + [False] * 2 + [False] * 10 + [True] * 10

@@ -119,6 +119,10 @@ def test_a_loss_that_still_falls_steeply_wants_more_steps(record):
     assert "from 1.03 to 0.88" in sign.said
     assert "too-few-steps" not in codes(record(losses=falling()))
     assert "too-few-steps" not in codes(record(losses=[2.0 * 0.9**k for k in range(100)]))
+    known = record(losses=[0.5 - 0.0037 * k for k in range(100)], held=0.6)
+    assert codes(known) == ["too-few-steps"]
+    by_heart = record(losses=[0.5 - 0.0037 * k for k in range(100)], held=2.0)
+    assert codes(by_heart) == ["overfitting"]  # which wants fewer
 
 
 def test_rows_known_by_heart_are_overfitting_unless_others_are_right_too(record):
@@ -142,11 +146,22 @@ def test_a_validation_loss_that_rose_again_is_overfitting(record):
     assert "lowest at step 20 (0.500) and 0.800 at the end" in sign.said
     assert codes(record(events=seen(0.9, 0.5, 0.52, 0.51))) == []
     assert codes(record(events=seen(0.5, 0.8))) == []
+    kept = [*seen(0.9, 0.5, 0.6, 0.8), ("trained", {"best_step": 20})]
+    assert codes(record(events=kept)) == []  # it was done already
 
 
 def test_training_rows_that_were_hardly_learned_are_underfitting(record):
     assert "underfitting" in codes(record(losses=falling(start=2.3, end=2.0), held=2.1))
     assert "underfitting" not in codes(record(losses=falling(start=2.3, end=0.9), held=1.0))
+    # two classes that nobody tells apart in more than four of five rows
+    noisy = {
+        "losses": falling(start=0.69, end=0.46),
+        "baselines": {"majority": {"accuracy": score(0.5), "log_loss": score(0.69)}},
+    }
+    for high, learned in ((0.55, True), (0.68, False)):
+        loss = score(0.5) | {"high": high}
+        found = codes(record(test={"accuracy": score(0.79), "log_loss": loss}, **noisy))
+        assert ("underfitting" not in found) == learned
 
 
 LABELS = [f"标签{k}" for k in range(8)]
