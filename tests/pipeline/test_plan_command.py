@@ -337,3 +337,19 @@ def test_widths_of_chinese_texts_are_counted(tmp_path, files, capsys, monkeypatc
     out = shown([data, "--model", files["model"], "--need", "edge，switch"], capsys, monkeypatch)
     assert "edge, switch" in out
     assert max(cell_len(line) for line in out.splitlines() if "fewtune train" not in line) <= 100
+
+
+def test_what_a_need_forbids_or_does_not_fit_is_no_command(files, capsys, monkeypatch):
+    words = [files["train"], "--model", files["model"], "--need", "input-only"]
+    out = shown(words, capsys, monkeypatch)
+    given = [
+        line.split("--method ")[1].split()[0] for line in out.splitlines() if "--method " in line
+    ]
+    assert given
+    assert {*given} <= {"prompt", "ptuning", "text-prompt"}
+    assert "without --method" not in " ".join(out.split())  # the race knows no needs
+    small = shown([*words, "--memory", "1MB"], capsys, monkeypatch)
+    assert "fewtune train" not in small
+    ranks = fewtune.plan(files["train"], model=files["model"], need="input-only", memory="1MB")
+    fits = [one["fits"] for one in ranks["methods"] if one["rank"]]
+    assert fits == sorted(fits, reverse=True)
