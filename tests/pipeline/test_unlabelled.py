@@ -5,9 +5,10 @@ import json
 
 import numpy as np
 import pytest
-from jobs import rows, write_csv
+from jobs import only, rows, write_csv
 
 from fewtune.base.errors import UsageError
+from fewtune.pipeline import extra
 from fewtune.tasks.classify import Classify
 from fewtune.trials import self_training
 
@@ -66,6 +67,35 @@ def test_rows_that_are_used_are_told_with_their_confidence(
         "the test rows are the same"
     )
     assert any(o["probability"] != t["probability"] for o, t in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("gain", [True, False])
+def test_a_race_s_temperature_is_that_of_what_is_learned(
+    train, unlabelled, request, monkeypatch, gain
+):
+    """Chosen on the labelled rows alone, and anew on folds of the trial whose rows are learned."""
+    only(monkeypatch, ["probe", "full"])
+    monkeypatch.setattr("fewtune.trials.race.LEVEL", 0.0)
+    for room in ("race", "choosing"):
+        monkeypatch.setattr(f"fewtune.trials.{room}.choose", lambda losses, cost, *known: "full")
+    if gain:
+        request.getfixturevalue("every_round_is_better")
+    decided = []
+    decide = extra._decide_by
+
+    def heard(run, bench, trial, more):
+        decided.append((trial.temperature, run.chosen["race"]["temperature"], more))
+        decide(run, bench, trial, more)
+
+    monkeypatch.setattr(extra, "_decide_by", heard)
+    run = train(
+        unlabelled=unlabelled, folds=2, max_steps=2, self_training_confidence=0.1, method="auto",
+        budget="20m",
+    )  # fmt: skip
+    ((tried, raced, more),) = decided
+    assert more == gain
+    assert tried not in (1.0, raced)
+    assert run.folder.plan["chosen"]["race"]["temperature"] == (tried if gain else raced)
 
 
 def test_a_run_that_goes_on_learns_the_same_rows_without_trying_again(

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from fewtune.data.row import Origin, Row
+from fewtune.models.choice import ONE_OF
 from fewtune.models.probe import fit_probe, out_of_fold
 from fewtune.models.temperature import best_temperature
 from fewtune.pipeline.run import Run
-from fewtune.trials.folds import Setting, Trial, uncalibrated
+from fewtune.trials.folds import Setting, Trial, compared, uncalibrated
 from fewtune.trials.options import TrialOptions
 
 TARGETS = np.array([0, 1, 0, 1])
@@ -44,6 +45,27 @@ def test_a_row_in_no_fold_counts_nowhere():
     assert list(trial.held) == [2]
     assert len(trial.losses) == 1
     assert not trial.probabilities[0].any()
+
+
+def test_what_only_makes_answers_less_sure_is_no_gain_where_they_are_calibrated():
+    draw = np.random.default_rng(0)
+    scores, targets = draw.normal(size=(300, 3)), draw.integers(0, 3, 300)
+    scores[np.arange(300), targets] += 1.0
+    folds = tuple(np.array_split(np.arange(300), 3))
+
+    def sharp(times):
+        shares = ONE_OF.probabilities(scores * times)
+        return Trial(f"{times}", tuple(shares[held] for held in folds), folds, targets)
+
+    surer, calmer = sharp(3.0), sharp(2.0)
+    (line,) = compared([surer, calmer], [0, 0])[1:]
+    assert line["better"]
+    cooled = [one.calibrated() for one in (surer, calmer)]
+    (line,) = compared(cooled, [0, 0])[1:]
+    assert not line["better"]
+    assert cooled[0].temperature > cooled[1].temperature > 1
+    assert cooled[0].losses.mean() < surer.losses.mean()
+    assert cooled[0].accuracy == surer.accuracy
 
 
 @pytest.mark.parametrize(

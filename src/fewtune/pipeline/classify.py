@@ -18,8 +18,9 @@ from fewtune.pipeline.job import races
 from fewtune.pipeline.language import foreign
 from fewtune.pipeline.memory import footprint
 from fewtune.pipeline.out_of_fold import write_out_of_fold
-from fewtune.pipeline.race import FITS, Raced, race, reserved_tokens
+from fewtune.pipeline.race import Raced, race, reserved_tokens
 from fewtune.pipeline.run import Run
+from fewtune.pipeline.setting import FITS
 from fewtune.pipeline.thresholds import decide, decide_ngrams, fit_tfidf, texts
 from fewtune.tasks import LABELLED
 from fewtune.tasks.labelled import Labelled

@@ -14,10 +14,10 @@ from fewtune.data.holdout import folds_of
 from fewtune.data.load import Dataset
 from fewtune.pipeline.baselines import probe_start
 from fewtune.pipeline.entries import Entry
-from fewtune.pipeline.extra import setting_of
 from fewtune.pipeline.language import foreign
 from fewtune.pipeline.lineup import LineUp
 from fewtune.pipeline.run import Run
+from fewtune.pipeline.setting import setting_of
 from fewtune.tasks import LABELLED
 
 if TYPE_CHECKING:

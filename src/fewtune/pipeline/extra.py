@@ -20,11 +20,12 @@ from fewtune.data.row import Origin, Row
 from fewtune.methods.base import Method
 from fewtune.pipeline.job import AUTO, Job
 from fewtune.pipeline.run import Run
+from fewtune.pipeline.setting import FITS, calibrates, setting_of
 from fewtune.pipeline.thresholds import keep
 
 if TYPE_CHECKING:
     from fewtune.train.bench import Bench, Examples
-    from fewtune.trials.folds import Setting, Trial
+    from fewtune.trials.folds import Trial
 
 
 def refuse_extra(job: Job, method: Method, rows: Sequence[Row]) -> None:
@@ -120,7 +121,7 @@ def _helpful(
         yield tell("warned", message=f"augment: {' '.join(reason)}")
     run.tried("augmentation", outcome.table, bool(outcome.kept))
     if outcome.best and not run.job.trials.unlabelled:
-        _keep_thresholds(run, bench, outcome.best)
+        _decide_by(run, bench, outcome.best, bool(outcome.kept))
     return tuple(recipe for recipe in recipes if recipe.name in outcome.kept)
 
 
@@ -142,21 +143,6 @@ def calls_of(context: Context) -> dict[str, int]:
     return {"calls": context.writer.spent} if context.writer else {}
 
 
-def setting_of(run: Run, bench: Bench, examples: Examples) -> Setting:
-    """The folds that every trial of this run is held on."""
-    from fewtune.trials.folds import Setting
-
-    return Setting(
-        bench,
-        run.method,
-        examples,
-        run.folds,
-        run.chosen["probe_c"],
-        run.chosen["probe_temperature"],
-        run.folder.trials,
-    )
-
-
 def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, list[Row]]:
     from fewtune.trials.self_training import self_train
 
@@ -174,7 +160,7 @@ def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event
     )
     run.tried("self-training", outcome.table, bool(outcome.accepted))
     if not run.job.augment.augment:
-        _keep_thresholds(run, bench, outcome.best)
+        _decide_by(run, bench, outcome.best, bool(outcome.accepted))
     accepted = outcome.accepted
     if accepted is None:
         return []
@@ -190,8 +176,16 @@ def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event
     ]
 
 
-def _keep_thresholds(run: Run, bench: Bench, trial: Trial) -> None:
-    """Choose thresholds on a trial of what the final fit learns; no other folds are needed."""
+def _decide_by(run: Run, bench: Bench, trial: Trial, more: bool) -> None:
+    """Choose what follows from a trial of what the final fit learns; no other folds are needed.
+
+    After a race the temperature and the thresholds that suit it are known already, of the same
+    rows; they change together, and only where `more` is learned.
+    """
+    if calibrates(run):
+        if not more:
+            return
+        run.chosen[FITS]["temperature"] = trial.temperature
     keep(run, bench.task, run.method.spell(), trial.probabilities, trial.targets, trial.folds)
 
 

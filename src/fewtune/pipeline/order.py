@@ -36,8 +36,8 @@ from fewtune.pipeline.plan import (
     with_task,
     with_valid_rows,
 )
-from fewtune.pipeline.race import FITS
 from fewtune.pipeline.run import Run
+from fewtune.pipeline.setting import FITS
 from fewtune.pipeline.text_prompt import text_prompt
 from fewtune.record.environment import environment
 from fewtune.record.folder import RunFolder

@@ -13,10 +13,10 @@ from fewtune.base.errors import FewtuneError
 from fewtune.base.events import Event, tell
 from fewtune.data.holdout import first_repeat
 from fewtune.pipeline.contenders import fields_of, start_of
-from fewtune.pipeline.extra import setting_of
 from fewtune.pipeline.job import races
 from fewtune.pipeline.learning import learn_curve, learn_curve_of_answers
 from fewtune.pipeline.run import Run
+from fewtune.pipeline.setting import FITS, setting_of
 from fewtune.pipeline.thresholds import keep, texts
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from fewtune.trials.search import Search
 
 PROPOSALS, BELIEFS = "proposals", "beliefs"  # in the plan, beside the contenders
-FITS = "race"  # the folder of the fits, in the run's; and what of it stands in the plan
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from fewtune.data.holdout import folds_of
 from fewtune.data.row import Row
 from fewtune.methods import METHODS
 from fewtune.pipeline.run import Run
+from fewtune.pipeline.setting import setting_of
 from fewtune.tasks.labelled import Labelled
 
 if TYPE_CHECKING:
@@ -44,17 +45,9 @@ def _out_of_fold(
     run: Run, bench: Bench, examples: Examples, folds: list[np.ndarray]
 ) -> Generator[Event, None, np.ndarray]:
     """The method's answers to the training rows, each by a fit that did not see it."""
-    from fewtune.trials.folds import Setting, on_folds
+    from fewtune.trials.folds import on_folds
 
-    setting = Setting(
-        bench,
-        run.method,
-        examples,
-        folds,
-        run.chosen["probe_c"],
-        run.chosen["probe_temperature"],
-        run.folder.trials,
-    )
+    setting = setting_of(run, bench, examples, folds)
     return (yield from on_folds(setting, "thresholds")).probabilities
 
 

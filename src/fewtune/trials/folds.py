@@ -19,7 +19,7 @@ from fewtune.models.batches import Encoded
 from fewtune.models.choice import ONE_OF, Choice
 from fewtune.models.ladder import called, unheard
 from fewtune.models.probe import Probe, usual_temperature
-from fewtune.models.temperature import USUAL
+from fewtune.models.temperature import USUAL, best_temperature
 from fewtune.train.bench import Bench, Examples
 from fewtune.train.classifier import Classifier
 from fewtune.train.options import TrainOptions
@@ -54,6 +54,7 @@ class Trial:
         targets: (rows,) class indices, or as `choice` has them.
         others: of each fold, the answers to the other rows asked, (asked, classes).
         choice: what an answer means.
+        temperature: what the logits of all answers were divided by.
     """
 
     name: str
@@ -62,6 +63,19 @@ class Trial:
     targets: np.ndarray
     others: tuple[np.ndarray, ...] = ()
     choice: Choice = ONE_OF
+    temperature: float = 1.0
+
+    def calibrated(self) -> Trial:
+        """The same at the temperature that suits the answers to the held rows best."""
+        choice, held = self.choice, np.concatenate(self.folds)
+        logits = choice.logits(np.concatenate(self.answers))
+        best, _ = best_temperature(logits, self.targets[held], choice=choice)
+
+        def cooled(each: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+            return tuple(choice.probabilities(choice.logits(one) / best) for one in each)
+
+        answers, others = cooled(self.answers), cooled(self.others)
+        return replace(self, answers=answers, others=others, temperature=best)
 
     @property
     def held(self) -> np.ndarray:
@@ -116,6 +130,8 @@ class Setting:
             chosen once for all candidates alike cannot favour one of them.
         folder: for what a fit writes beside the model.
         train: options of the fits; None for the bench's.
+        calibrated: the final fit will be, so trials are compared as such: else what makes answers
+            less sure would look like a gain, and the temperature takes that away.
     """
 
     bench: Bench
@@ -126,6 +142,7 @@ class Setting:
     probe_temperature: float
     folder: Path
     train: TrainOptions | None = None
+    calibrated: bool = False
 
 
 def uncalibrated(setting: Setting) -> Setting:
@@ -188,7 +205,8 @@ def on_folds(
                 others.append(candidate.probabilities(ask))
         yield tell("trial", trial=name, fold=number + 1, folds=len(folds), rows=len(learned))
     choice = setting.bench.task.choice
-    return Trial(name, tuple(found), tuple(folds), examples.targets, tuple(others), choice)
+    trial = Trial(name, tuple(found), tuple(folds), examples.targets, tuple(others), choice)
+    return trial.calibrated() if setting.calibrated else trial
 
 
 def fitted(setting: Setting, learned: Examples) -> Classifier:
