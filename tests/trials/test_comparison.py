@@ -180,3 +180,19 @@ def test_answers_are_ranked_by_their_loss_a_token():
     for one, cost in zip(lines, (9, 1), strict=True):
         one["cost"] = cost
     assert front(lines, "cost", -1.0) == ["bad", "good"]
+
+
+def test_thresholds_of_labels_do_not_flatter_the_folds_they_were_chosen_on():
+    """Twelve labels, 150 rows: the score of a threshold a label stays near that on other rows."""
+    draw, apart = np.random.default_rng(0), []
+    for _ in range(20):
+        logits = draw.normal(-1.5, 1.2, size=(2150, 12))
+        ones = (draw.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(int)
+        here, there = slice(150), slice(150, None)
+        truth = LabelTruth(
+            task=Multilabel(tuple("abcdefghijkl")), targets=ones[here], truth=ones[here],
+            test=ones[there], thresholds="class",
+        )  # fmt: skip
+        sums, _, test = truth.heard(logits[here], logits[there])
+        apart.append(np.subtract(*(2 * s[:, 0].sum() / s[:, 1].sum() for s in (sums, test))))
+    assert abs(np.mean(apart)) < 0.012

@@ -18,6 +18,7 @@ from fewtune.evaluate.paired import Comparison, compare_means, compare_right, co
 from fewtune.tasks.labelled import Labelled
 from fewtune.trials.entrants import LabelJudge
 
+PARTS = 5  # of the rows, each answered at the thresholds of the others
 LEAST = 1000  # swaps of a test: with fewer no p value stays small once it is corrected
 
 
@@ -165,12 +166,25 @@ class LabelTruth(Truth):
         shares = judge.probabilities(given[known], known)
         task = self.task.decided_on(shares, self.targets[known], self.thresholds)
         sums, losses = np.full((len(given), 2), np.nan), np.full(len(given), np.nan)
-        sums[known] = measure.rows(task.choice.chosen(shares), self.truth[known])
+        sums[known] = measure.rows(self._chosen(shares, known), self.truth[known])
         losses[known] = task.choice.losses(shares, self.targets[known])
         if test is None or self.test is None:
             return sums, losses, np.empty((0, 2))
         asked = task.choice.probabilities(test / judge.temperature(given[known], known))
         return sums, losses, measure.rows(task.choice.chosen(asked), self.test)
+
+    def _chosen(self, shares: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """What is answered, at thresholds that were chosen on other rows: on the same ones every
+        threshold would flatter the score."""
+        if not self.task.decides or self.thresholds == "half":
+            return self.task.choice.chosen(shares)
+        order = np.random.default_rng(self.seed).permutation(len(known))
+        chosen = np.zeros(shares.shape, dtype=bool)
+        for part in np.array_split(order, min(PARTS, len(known))):
+            rest = np.setdiff1d(order, part)
+            task = self.task.decided_on(shares[rest], self.targets[known[rest]], self.thresholds)
+            chosen[part] = task.choice.chosen(shares[part])
+        return chosen
 
 
 @dataclass(frozen=True, kw_only=True)
