@@ -296,6 +296,22 @@ def test_doubtful_labels_of_training_rows_are_told_where_others_are_the_test_row
     ]
 
 
+def test_right_labels_that_are_rare_beside_their_text_are_no_noise(record):
+    """Of answers as sure as they are right a few are wrong, and a model knows how many."""
+    draw, told = random.Random(0), 0
+    for _ in range(40):
+        rows = []
+        for k in range(600):
+            shares = {"a": 0.985, **dict.fromkeys("bcd", 0.005)}
+            (truth,) = draw.choices([*shares], [*shares.values()])
+            rows.append(row(truth, "a", shares, k))
+        told += "label-noise" in codes(record(rows=rows))
+    assert told <= 2  # each has about nine of them
+    wrong = [row("b", "a", shares, k) for k in range(15)]
+    (sign,) = [one for one in diagnose(record(rows=[*rows, *wrong])) if one.code == "label-noise"]
+    assert "where 9.2 would be if all were right" in sign.said
+
+
 def test_answers_out_of_fold_that_cannot_be_read_are_none(record):
     facts = record(out_of_fold=folds(57, 55, 30))
     (facts.folder.path / OUT_OF_FOLD).write_text('{"fold": 1}\n{"fo', encoding="utf-8")

@@ -12,6 +12,7 @@ from fewtune.report.signs import Sign, Told
 
 NAMED = 5  # rows named in a sentence
 SURE, UNLIKELY = 0.9, 0.01  # of another label, and of the one that was written
+CHANCE = 0.01  # of as many contradictions as are told, where no label is wrong
 BOASTS = 0.1  # share of the sure answers that may be wrong beyond what their probabilities say
 
 
@@ -51,35 +52,44 @@ def label_noise(told: Told) -> Iterator[Sign]:
     learned, scored = told.facts.out_of_fold, told.facts.predictions
     beside = f" {told.facts.tested_row}s" if learned else ""
     for rows, what in ((learned, " training rows"), (scored, beside)):
-        if suspects := _contradicted(rows):
+        suspects, by_chance = _contradicted(rows)
+        if suspects:
             named = ", ".join(suspects[:NAMED])
             more = f" and {len(suspects) - NAMED} more" if len(suspects) > NAMED else ""
             are, them = ("is", "it") if len(suspects) == 1 else ("are", "them")
             yield Sign(
                 "label-noise",
                 f"{words.several(len(suspects), 'label')} of {len(rows):,}{what} {are} "
-                f"contradicted with confidence by a model that did not learn {them}: "
-                f"{named}{more}.",
+                f"contradicted with confidence by a model that did not learn {them}, where "
+                f"{by_chance:.1f} would be if all were right: {named}{more}.",
                 "Read these rows; a wrong label costs more than a missing row.",
             )
 
 
-def _contradicted(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Where the doubtful labels stand, what they are and what was answered; the surest first."""
+def _contradicted(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], float]:
+    """Where the doubtful labels stand, what they are and what was answered, the surest first; and
+    how many there would be by the model's own probabilities if every label were right.
+
+    Nothing where there are no more of them than that, but for chance (Poisson).
+    """
+    from scipy.stats import poisson
+
     found: list[tuple[float, str]] = []
-    right, expected, rows_sure = 0, 0.0, 0
+    right, expected, rows_sure, by_chance = 0, 0.0, 0, 0.0
     for one in rows:
         shares, truth, said = one.get("probability"), one.get("label"), one.get("prediction")
         if isinstance(shares, dict) and isinstance(truth, str) and truth in shares:
             sure = shares.get(str(said), 0.0)
             if sure >= SURE:
                 right, expected, rows_sure = right + (said == truth), expected + sure, rows_sure + 1
+                by_chance += sum(one for one in shares.values() if one <= UNLIKELY)
             if said != truth and sure >= SURE and shares[truth] <= UNLIKELY:
                 found.append((sure, f"{one.get('origin')} ({truth}, or {said}?)"))
     # a model that is surer than it is right contradicts labels for no reason
-    if expected - right > BOASTS * rows_sure:
-        return []
-    return [origin for _, origin in sorted(found, reverse=True)]
+    boasts = expected - right > BOASTS * rows_sure
+    if boasts or poisson.sf(len(found) - 1, by_chance) > CHANCE:
+        return [], by_chance
+    return [origin for _, origin in sorted(found, reverse=True)], by_chance
 
 
 def one_answer(told: Told) -> Iterator[Sign]:
