@@ -158,8 +158,8 @@ def told(curve: Curve, name: str, rows: int, seed: int = 0) -> Line:
         seed: of the resamples.
 
     Returns:
-        `method`, `metric`, `points` (rows, value, low, high), `said`, a sentence; and where a law
-        fits `fitted` (points as well), `more` (rows) and `gain`, positive where it is better.
+        `method`, `metric`, `points` (rows, value, low, high), `said`, a sentence, `more` (rows) and
+        `gain`, positive where it is better; and where a law fits `fitted` (points as well).
     """
     points = [
         {"rows": round(n), **score({curve.metric: one}, seed=seed)[curve.metric]}
@@ -168,21 +168,20 @@ def told(curve: Curve, name: str, rows: int, seed: int = 0) -> Line:
     found: Line = {"method": name, "metric": curve.metric, "points": points}
     answered = len(curve.scores[0].rows)
     best = fitted_law(curve.sizes, curve.errors(np.ones((1, answered))))
-    if best.b[0] <= 0:
-        return found | {"said": _flat(curve, name, points)}
     drawn_errors = [curve.errors(weights) for weights in resamples(answered, DRAWS, seed)]
     errors = np.concatenate(drawn_errors)
-    drawn = fitted_law(curve.sizes, errors[np.isfinite(errors).all(axis=1)])
+    drawn = fitted_law(curve.sizes, errors[np.isfinite(errors).all(axis=1)], falls=False)
     more = more_rows(rows)
     gain = float((best.error(rows) - best.error(rows + more))[0])
     ends = np.quantile(drawn.error(rows) - drawn.error(rows + more), [0.025, 0.975])
     low, high = min(gain, float(ends[0])), max(gain, float(ends[1]))
+    found |= {"more": more, "gain": {"value": gain, "low": low, "high": high}}
+    if best.b[0] <= 0:
+        return found | {"said": _flat(curve, name, points, more, high)}
     return found | {
         "said": f"{more:,} more rows would {_gained(curve, gain, low, high)}, by the learning "
         f"curve of `{name}`.",
         "fitted": _drawn(curve, best, drawn, rows + more),
-        "more": more,
-        "gain": {"value": gain, "low": low, "high": high},
     }
 
 
@@ -197,8 +196,8 @@ def _gained(curve: Curve, gain: float, low: float, high: float) -> str:
     return f"lower the {metric} by about {gain:.3f} nats a token ({low:.3f} to {high:.3f})"
 
 
-def _flat(curve: Curve, name: str, points: Sequence[Line]) -> str:
-    """No law fits: the score does not get better."""
+def _flat(curve: Curve, name: str, points: Sequence[Line], more: int, most: float) -> str:
+    """No law fits: the score does not get better, but for what chance may hide."""
     first, last = (
         f"{one['value']:.1%}" if curve.is_share else f"{one['value']:.3f} nats a token"
         for one in (points[0], points[-1])
@@ -206,8 +205,14 @@ def _flat(curve: Curve, name: str, points: Sequence[Line]) -> str:
     return (
         f"No learning curve can be fitted: with more rows `{name}` becomes no better "
         f"({_IN_WORDS[curve.metric]} {first} after {points[0]['rows']:,} rows, {last} after "
-        f"{points[-1]['rows']:,}), so more rows of this kind promise nothing."
+        f"{points[-1]['rows']:,}); {more:,} more rows would bring {_at_most(curve, most)}."
     )
+
+
+def _at_most(curve: Curve, gain: float) -> str:
+    if curve.is_share:
+        return f"{100 * gain:.1f} points at most"
+    return f"{gain:.3f} nats a token at most"
 
 
 def _drawn(curve: Curve, best: Law, drawn: Law, last: float) -> list[Line]:
