@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from fewtune.evaluate.slices import LEVEL, parts_of, slices, slices_of_losses
+from fewtune.evaluate.intervals import wilson
+from fewtune.evaluate.slices import LEVEL, parts_of, share_by_groups, slices, slices_of_losses
 
 
 def test_a_weak_part_is_first_and_beyond_chance():
@@ -42,6 +43,22 @@ def test_the_intervals_hold_together(share, parts):
         found = slices(chance.random(400) < share, masks)
         held += all(one["low"] <= share <= one["high"] for one in found)
     assert held >= 90
+
+
+def test_groups_that_differ_make_wider_intervals_which_hold():
+    """Twenty machines of twenty rows, and .2 of the variance between machines."""
+    chance, held, by_rows = np.random.default_rng(0), 0, 0
+    machines = [f"P-{k // 20}" for k in range(400)]
+    for _ in range(200):
+        right = chance.random((20, 20)) < chance.beta(3.2, 0.8, 20)[:, None]
+        found = share_by_groups(right.ravel(), machines)
+        low, high = wilson(right.mean(), 400)
+        assert found["value"] == pytest.approx(right.mean())
+        held += found["low"] <= 0.8 <= found["high"]
+        by_rows += low <= 0.8 <= high
+    assert held >= 180 > 150 > by_rows
+    assert share_by_groups(np.ones(3), ["a", "a", "a"]) is None
+    assert share_by_groups(np.ones(3), [None, None, "a"])["groups"] == 3
 
 
 def test_parts_of_a_few_rows_are_left_out():

@@ -88,3 +88,17 @@ def test_answers_are_told_by_column_and_length(teach, tmp_path):
     assert {one["metric"] for one in found} == {"loss"}
     page = (run.folder.path / "report.html").read_text(encoding="utf-8")
     assert "The loss a token of the reference answers in parts" in page
+
+
+def test_groups_as_units_are_told_beside_the_intervals_of_rows(tmp_path, capsys):
+    path = tmp_path / "grouped.csv"
+    lines = [f"{text},{label},M{k // 5}" for k, (text, label) in enumerate(rows(90))]
+    path.write_text("\n".join(["text,label,machine", *lines]), encoding="utf-8")
+    run = tmp_path / "run"
+    words = ("train", path, "--method", "tfidf", "--test_share", "0.4")
+    assert typed(*words, "--group", "machine", "--output", run, "--bootstrap", 100) == 0
+    scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
+    (note,) = [one for one in scores["warnings"] if one.startswith("group: ")]
+    machines = {one["name"] for one in scores["slices"] if one["by"] == "machine"}
+    assert f"where the {len(machines)} values of machine do" in note
+    assert note in " ".join((run / "report.html").read_text(encoding="utf-8").split())

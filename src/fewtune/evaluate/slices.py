@@ -111,6 +111,26 @@ def _loss(losses: np.ndarray, tokens: np.ndarray, level: float) -> dict[str, Any
     return {"rows": rows, "value": value, "low": max(0.0, value - reach), "high": value + reach}
 
 
+def share_by_groups(right: np.ndarray, groups: Sequence[object]) -> dict[str, Any] | None:
+    """The share that is right with groups as the units: rows of one machine are alike, and as many
+    of other machines would differ more than an interval over rows says.
+
+    Args:
+        right: (n,) whether each row was answered rightly.
+        groups: of every row what its group column says; None is a group of its own.
+
+    Returns:
+        `groups`, `value`, `low` and `high` (95 %); None for fewer than two groups.
+    """
+    names = [one if one is not None else (k,) for k, one in enumerate(groups)]
+    place = np.unique([str(one) for one in names], return_inverse=True)[1]
+    rows = np.bincount(place).astype(float)
+    if len(rows) < 2:
+        return None
+    found = _loss(np.bincount(place, weights=right), rows, LEVEL)
+    return {"groups": len(rows), **{k: min(1.0, found[k]) for k in ("value", "low", "high")}}
+
+
 def _higher_by_chance(
     losses: np.ndarray,
     tokens: np.ndarray,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fewtune.base.events import Event, tell
 from fewtune.data.row import Row
 from fewtune.evaluate.answers import Likelihood
-from fewtune.evaluate.slices import Slice, parts_of, slices, slices_of_losses
+from fewtune.evaluate.intervals import wilson
+from fewtune.evaluate.slices import Slice, parts_of, share_by_groups, slices, slices_of_losses
 from fewtune.tasks.labelled import Answered, Labelled
 
 if TYPE_CHECKING:
@@ -31,6 +33,32 @@ def label_slices(
     return said_slices(rows, truth, [_several(one) for one in task.named(found.chosen)], group)
 
 
+def by_group(
+    task: Labelled, rows: Sequence[Row], found: Answered, group: str | None
+) -> Iterator[Event]:
+    """A note where rows come in groups: the interval that takes these for the units."""
+    if group is None or not rows:
+        return
+    truth = [_several(task.expected(row)) for row in rows]
+    right = _right(truth, [_several(one) for one in task.named(found.chosen)])
+    told = share_by_groups(right, _groups(rows))
+    if told is None:
+        return
+    low, high = wilson(told["value"], len(rows))
+    yield tell(
+        "warned",
+        message=f"group: {100 * told['value']:.1f} % of {len(rows):,} rows are right, "
+        f"{100 * low:.1f} to {100 * high:.1f} where every row counts for itself, and "
+        f"{100 * told['low']:.1f} to {100 * told['high']:.1f} where the {told['groups']:,} values "
+        f"of {group} do, as they should where rows of one are alike; the other intervals and p "
+        "values count rows.",
+    )
+
+
+def _right(truth: Sequence[Sequence[str]], said: Sequence[Sequence[str]]) -> np.ndarray:
+    return np.array([{*a} == {*b} for a, b in zip(said, truth, strict=True)])
+
+
 def said_slices(
     rows: Sequence[Row],
     truth: Sequence[Sequence[str]],
@@ -43,7 +71,7 @@ def said_slices(
         truth, said: of every row the labels.
         group: the group column's name.
     """
-    right = np.array([{*a} == {*b} for a, b in zip(said, truth, strict=True)])
+    right = _right(truth, said)
     texts = [str(row["text"]) for row in rows]
     return slices(right, parts_of(truth, texts, _groups(rows), group or GROUP, _beside(rows)))
 

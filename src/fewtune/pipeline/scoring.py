@@ -17,7 +17,7 @@ from fewtune.models.footprint import highest
 from fewtune.pipeline.judge import judged
 from fewtune.pipeline.learning import curve_of
 from fewtune.pipeline.memory import memory_of
-from fewtune.pipeline.parted import label_slices
+from fewtune.pipeline.parted import by_group, label_slices
 from fewtune.record.trouble import writing
 from fewtune.report.card import model_card
 from fewtune.report.diagnosis import told_of
@@ -57,6 +57,7 @@ def write_scores(
         begun: when scoring began.
         where: what the rows are, in a sentence.
     """
+    yield from by_group(task, rows, found, run.job.data.group)
     scores = _scores(run, task, rows, found, where)
     run.seconds["evaluate"] = perf_counter() - begun
     yield tell("scored", scores=scores["test"], gain=scores["gain"])
