@@ -68,6 +68,11 @@ def test_an_average_that_is_right_hides_no_answers_that_are_not(twelve):
     )
 
 
+def test_answers_that_are_all_certain_are_as_sure_as_they_should_be_or_too_sure(twelve):
+    assert "within chance" in calibrated_words(told(twelve, [1.0] * 40, [True] * 40))
+    assert "too sure" in calibrated_words(told(twelve, [1.0] * 40, [True] * 39 + [False]))
+
+
 def test_labels_that_come_together_are_not_so_many_decisions(twelve):
     """Ten labels that are all there or all absent are one decision: 40 rows, not 400."""
     names = [f"l{k}" for k in range(10)]

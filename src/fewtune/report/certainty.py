@@ -130,12 +130,13 @@ def calibrated_words(facts: Facts) -> str:
     alone = sum(one * (1 - one) for one, _ in found) ** 0.5
     spread = _spread(facts) or alone
     noise = 1.96 * spread / len(found)
+    wider = max(1.0, spread / alone) if alone else 1.0
     groups = bins(found)
     error = calibration_error(groups)
     what = "Labels" if len(found) > len(answers(facts)) else "Its answers"
     told = f"{what} have a probability of {_percent(sure)} on average, and {_percent(right)} of "
     told += "them are right: "
-    if abs(sure - right) <= noise and error <= _by_chance(groups) * max(1.0, spread / alone):
+    if abs(sure - right) <= noise and error <= _by_chance(groups) * wider:
         told += "as sure as it should be, within chance."
     elif abs(sure - right) <= noise:
         told += "on average as sure as it should be, too sure of some and too cautious of others."
