@@ -464,8 +464,7 @@ def test_the_models_of_all_folds_must_answer_the_same_set():
     trial = out_of_fold(shares, targets, (first, second))
     examples = SimpleNamespace(targets=targets)
     setting = SimpleNamespace(bench=SimpleNamespace(task=Multilabel(("a", "b"))), examples=examples)
-    unlabelled = SimpleNamespace()
-    taken = self_training._for_all(setting, trial, unlabelled, confidence=0.8, share=1.0)
+    taken = self_training._for_all(setting, trial, confidence=0.8, share=1.0)
     assert taken.rows.tolist() == [0, 2]
     assert taken.targets.tolist() == [[1, 0], [0, 1]]
 

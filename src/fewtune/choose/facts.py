@@ -61,7 +61,6 @@ class Facts:
         per_class: rows of each class; empty where the task has no classes.
         lengths: (rows,) tokens of each training row.
         learned: targets of an average row of a language model; 0 for labels.
-        characters: of an average row's text.
         unknown: share of the tokens that the tokenizer does not know.
         chinese: share of the rows that are mostly Chinese.
         model: as the user named it.
@@ -89,7 +88,6 @@ class Facts:
     counts: Mapping[str, Count]
     timings: Timings | None = None
     learned: float = 0.0
-    characters: float = 0.0
     unknown: float = 0.0
     chinese: float = 0.0
     needs: frozenset[str] = frozenset()

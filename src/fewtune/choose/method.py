@@ -5,7 +5,7 @@ from __future__ import annotations
 LARGE = 50_000_000  # parameters
 
 
-def default_method(parameters: int, task: str = "classify") -> tuple[str, str]:
+def default_method(parameters: int) -> tuple[str, str]:
     """A method's name and the reason, until the race between methods decides.
 
     >>> default_method(22_000_000)[0], default_method(7_000_000_000)[0]

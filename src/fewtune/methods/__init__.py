@@ -8,7 +8,7 @@ from typing import Any
 from fewtune.base.errors import UsageError, one_of
 from fewtune.base.options import build
 from fewtune.methods.adapter import Adapter
-from fewtune.methods.base import Method, options_of, pick
+from fewtune.methods.base import Method, options_of
 from fewtune.methods.bitfit import BitFit
 from fewtune.methods.freeze import Freeze
 from fewtune.methods.full import Full
@@ -93,4 +93,4 @@ def parse(
     return members[0] if len(members) == 1 else Hybrid(members=tuple(members))  # type: ignore[return-value,arg-type]
 
 
-__all__ = ["METHODS", "Method", "parse", "pick"]
+__all__ = ["METHODS", "Method", "parse", "parts_of"]

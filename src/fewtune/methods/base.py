@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from fewtune.base.errors import UsageError
 from fewtune.base.options import Options
@@ -253,8 +253,3 @@ def options_of(methods: Iterable[type[Method]]) -> dict[str, list[str]]:
         for name in cls.model_fields:
             found.setdefault(name, []).append(cls.name)
     return found
-
-
-def pick(cls: type[Method], given: dict[str, Any]) -> dict[str, Any]:
-    """The given options that `cls` has."""
-    return {name: value for name, value in given.items() if name in cls.model_fields}

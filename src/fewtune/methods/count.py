@@ -21,7 +21,6 @@ class Count:
         total: all, the added ones among them.
         lowest: the lowest block that needs a gradient; the number of blocks where none does.
         added: trained parameters that are not the base's own, nor the head's.
-        largest: numbers in the largest trained table of embeddings.
         refusal: why the method cannot be used here, as a sentence; the other fields are 0 then.
     """
 
@@ -29,7 +28,6 @@ class Count:
     total: int = 0
     lowest: int = 0
     added: int = 0
-    largest: int = 0
     refusal: str | None = None
 
     @property
@@ -57,11 +55,9 @@ def count(make: Callable[[], Tunable], method: Method) -> Count:
         prepared = prepare(model, method).model
     every = {id(p): p for p in prepared.parameters()}
     trained = {key: p for key, p in every.items() if p.requires_grad}
-    tables = [m.weight for m in prepared.modules() if isinstance(m, torch.nn.Embedding)]
     return Count(
         trained=sum(p.numel() for p in trained.values()),
         total=sum(p.numel() for p in every.values()),
         lowest=lowest_trained_block(prepared.backbone),
         added=sum(p.numel() for key, p in trained.items() if key not in base),
-        largest=max((t.numel() for t in tables if t.requires_grad), default=0),
     )

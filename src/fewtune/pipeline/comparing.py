@@ -181,7 +181,7 @@ class Comparing:
         from fewtune.trials.variants import Variant
 
         return [
-            Variant(one.name, one.method, one.preset, one.job.train, self._maker(one), one.step)
+            Variant(one.name, one.method, one.job.train, self._maker(one))
             for one in self.lineup.entries
         ]
 

@@ -31,14 +31,12 @@ class LineUp:
         options: of the comparison.
         entries: those of the table, then the steps.
         given: what the user gave, flat.
-        named: whether the user named the methods.
     """
 
     job: Job
     options: CompareOptions
     entries: list[Entry]
     given: Mapping[str, Any]
-    named: bool = True
 
     @property
     def budget(self) -> float | None:
@@ -95,7 +93,7 @@ def line_up(path: str, given: Mapping[str, Any]) -> LineUp:
     wrong.tell()
     if not entries:
         raise UsageError("methods: name at least one to compare.")
-    return LineUp(entries[0].job, options, entries, given, bool(options.methods))
+    return LineUp(entries[0].job, options, entries, given)
 
 
 def _options(own: Mapping[str, Any], wrong: Wrong) -> CompareOptions:

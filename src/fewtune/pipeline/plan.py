@@ -90,7 +90,7 @@ def choose(job: Job) -> tuple[Method, Source | None, list[str]]:
         method = method_of(job)
         source.room(method.reserved_tokens)
         return method, source, []
-    name, reason = default_method(count_parameters(source) or 0, job.task)
+    name, reason = default_method(count_parameters(source) or 0)
     method = method_of(replace(job, method=name, method_options={}))
     return method, source, [] if races(job) else [reason]  # the race has its own
 

@@ -7,7 +7,7 @@ kernel, precision and optimiser.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -125,7 +125,6 @@ class Bench:
 
     plan: Rehearsal
     method: Method
-    _begun: dict[int, list[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         from fewtune.methods.base import prepare

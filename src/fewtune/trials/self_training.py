@@ -89,7 +89,7 @@ def self_train(
     )
     accepted = None
     if best:
-        accepted = _for_all(setting, trials[best - 1], unlabelled, confidence, best / rounds)
+        accepted = _for_all(setting, trials[best - 1], confidence, best / rounds)
     kept = [trials[best].name] if best else []
     yield tell("tried", what="self-training", table=table, kept=kept)
     return Outcome(table, accepted, trials[best])
@@ -114,9 +114,7 @@ def _of_fold(
     return _balanced(setting.bench.task, answers, agree, targets, confidence, share)
 
 
-def _for_all(
-    setting: Setting, last: Trial, unlabelled: Examples, confidence: float, share: float
-) -> Accepted:
+def _for_all(setting: Setting, last: Trial, confidence: float, share: float) -> Accepted:
     """What the models of all folds agree on, for the final fit."""
     each = [_calibrated(one, last, last.held) for one in last.others]
     task = setting.bench.task

@@ -33,19 +33,14 @@ class Variant:
     Attributes:
         name: in tables.
         method: with its options.
-        preset: the recipe of training, `default` or `cautious`.
         train: options of the fit.
         make: new rows from a fold's, where it learns such.
-        step: the option and the value in which it differs from the base; None for a line of the
-            main table.
     """
 
     name: str
     method: Method
-    preset: str
     train: TrainOptions
     make: Make | None = None
-    step: tuple[str, str] | None = None
 
     @property
     def trains(self) -> bool:
