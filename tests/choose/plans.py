@@ -61,7 +61,7 @@ def counts(shape: Shape, classes: int | None) -> dict[str, Count]:
         "probe": Count(head, base + head, shape.layers),
         "freeze": Count(2 * shape.block_parameters + head, base + head, shape.layers - 2),
         "bitfit": Count(part + head, base + head, 0),
-        "full": Count(base + head, base + head, 0, 0, shape.table),
+        "full": Count(base + head, base + head),
     }
     if classes is None:
         del found["probe"], found["tfidf"]

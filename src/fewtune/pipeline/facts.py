@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +155,8 @@ def _counted(facts: Facts, source: Source, job: Job, data: Dataset, again: bool)
 
     neural = {n: m for n, m in facts.methods.items() if m.tunes and m.needs_model}
     told = [(name, method.model_dump()) for name, method in neural.items()]
-    key = (__version__, fingerprint(source.folder / "config.json"), facts.classes, told)
+    known = [one.name for one in fields(Count)]
+    key = (__version__, known, fingerprint(source.folder / "config.json"), facts.classes, told)
     found = kept("counts", key, partial(_count_all, source, facts.classes, neural), again)
     counts = {name: Count(**one) for name, one in found.items()}
     if not facts.writes:

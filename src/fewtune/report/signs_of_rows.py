@@ -67,29 +67,46 @@ def label_noise(told: Told) -> Iterator[Sign]:
 
 
 def _contradicted(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], float]:
-    """Where the doubtful labels stand, what they are and what was answered, the surest first; and
-    how many there would be by the model's own probabilities if every label were right.
-
-    Nothing where there are no more of them than that, but for chance (Poisson).
-    """
-    from scipy.stats import poisson
-
+    """Where the doubtful labels stand, what they are and what was answered, the unlikeliest first;
+    and how many as unlikely there would be, by the model's probabilities, if all were right."""
     found: list[tuple[float, str]] = []
-    right, expected, rows_sure, by_chance = 0, 0.0, 0, 0.0
+    rare: list[float] = []  # what a sure model leaves to each class that it finds unlikely
+    right, expected, rows_sure = 0, 0.0, 0
     for one in rows:
         shares, truth, said = one.get("probability"), one.get("label"), one.get("prediction")
         if isinstance(shares, dict) and isinstance(truth, str) and truth in shares:
             sure = shares.get(str(said), 0.0)
             if sure >= SURE:
                 right, expected, rows_sure = right + (said == truth), expected + sure, rows_sure + 1
-                by_chance += sum(one for one in shares.values() if one <= UNLIKELY)
+                rare += [one for one in shares.values() if one <= UNLIKELY]
             if said != truth and sure >= SURE and shares[truth] <= UNLIKELY:
-                found.append((sure, f"{one.get('origin')} ({truth}, or {said}?)"))
+                found.append((shares[truth], f"{one.get('origin')} ({truth}, or {said}?)"))
     # a model that is surer than it is right contradicts labels for no reason
-    boasts = expected - right > BOASTS * rows_sure
-    if boasts or poisson.sf(len(found) - 1, by_chance) > CHANCE:
-        return [], by_chance
-    return [origin for _, origin in sorted(found, reverse=True)], by_chance
+    if expected - right > BOASTS * rows_sure:
+        return [], 0.0
+    found.sort()
+    count, by_chance = _beyond_chance([share for share, _ in found], rare)
+    return [origin for _, origin in found[:count]], by_chance
+
+
+def _beyond_chance(unlikely: Sequence[float], rare: Sequence[float]) -> tuple[int, float]:
+    """How many of the unlikeliest labels are more than right ones would give, and those.
+
+    Of right labels so many have a probability of q or less as all such probabilities add up to
+    (Poisson, at a level divided by the number of q that are looked at).
+
+    Args:
+        unlikely: probabilities of the doubted labels, ascending.
+        rare: of every sure row those of all unlikely classes.
+    """
+    from scipy.stats import poisson
+
+    told = 0, 0.0
+    for count, share in enumerate(unlikely, start=1):
+        by_chance = sum(one for one in rare if one <= share)
+        if poisson.sf(count - 1, by_chance) <= CHANCE / len(unlikely):
+            told = count, by_chance
+    return told
 
 
 def one_answer(told: Told) -> Iterator[Sign]:
