@@ -159,6 +159,13 @@ def test_predict_answers_one_text_by_its_likeliest_labels(typed, finished):
     )
 
 
+@pytest.mark.parametrize("name", ["later.ndjson", "later.XLSX", "later.tab", "later.pq"])
+def test_a_missing_file_is_no_text_to_label(typed, finished, name):
+    code, out, err = typed("predict", finished.folder.path, name)
+    assert (code, out) == (2, "")
+    assert name in err
+
+
 def test_a_text_longer_than_a_file_name_is_a_text(typed, chinese):
     """In UTF-8 a hundred Chinese characters are too long for a name."""
     text = "显示屏无显示，检查保险丝正常。" * 30

@@ -144,9 +144,10 @@ def _rows(
 
 def _is_file(source: str) -> bool:
     """Whether a source is a file, or looks like the name of one."""
+    from fewtune.data.formats import SUFFIXES
+
     path = at(source)
-    named = path.suffix in (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
-    return named or _exists(path)
+    return path.suffix.lower() in SUFFIXES or _exists(path)
 
 
 def _exists(path: Path) -> bool:

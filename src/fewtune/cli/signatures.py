@@ -6,6 +6,14 @@ import inspect
 from typing import Any
 
 
+def _rows() -> str:
+    """What a file of training rows may be."""
+    from fewtune.data.formats import FORMATS
+
+    *most, last = FORMATS
+    return f"{', '.join(most)} or {last} with the training rows"
+
+
 def common() -> list[inspect.Parameter]:
     """Of every command."""
     from fewtune.cli.flags import keyword
@@ -27,7 +35,7 @@ def train() -> list[inspect.Parameter]:
     groups: dict[str, list[Any]] = {f"Options: {name}": [cls] for name, cls in SECTIONS.items()}
     groups |= {f"Method: {name}": [cls] for name, cls in WAYS.items()}
     return [
-        argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
+        argument("data", _rows()),
         keyword("method", f"auto, one of {methods}, or several joined by + [default: auto]"),
         keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
         *common(),
@@ -62,7 +70,7 @@ def plan() -> list[inspect.Parameter]:
         "Options: generate": [GenerateOptions],
     }
     return [
-        argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
+        argument("data", _rows()),
         keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
         keyword("budget", "what training may take, as 90s, 10m or 2h", of=FieldOf(TrialOptions)),
         keyword("all", "every reason of every method", is_bool=True),
@@ -86,7 +94,7 @@ def compare() -> list[inspect.Parameter]:
     groups |= {f"Method: {name}": [cls] for name, cls in METHODS.items()}
     written_otherwise = {*NOT_HERE, "vary", "budget"}
     return [
-        argument("data", "csv, tsv, json, jsonl, parquet or xlsx with the training rows"),
+        argument("data", _rows()),
         keyword("vary", told, kind=list[str]),
         keyword(
             "budget",

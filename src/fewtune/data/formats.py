@@ -307,6 +307,7 @@ FORMATS: dict[str, Format] = {
     "parquet": Format(read_parquet, (".parquet", ".pq")),
     "xlsx": Format(read_xlsx, (".xlsx", ".xlsm")),
 }
+SUFFIXES = frozenset(suffix for one in FORMATS.values() for suffix in one.suffixes)
 
 
 def read_sheet(source: Source, asked: str | None = None) -> Sheet:
