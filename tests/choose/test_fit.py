@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from plans import MINILM, QWEN, QWEN_7B, facts
 
-from fewtune.base.amounts import bytes_of, seconds_of
+from fewtune.base.amounts import bytes_of, seconds_of, told_bytes
 from fewtune.base.errors import UsageError
-from fewtune.choose.fit import fitted, freezing_depth, frozen_count, gib, quantised, step_of
+from fewtune.choose.fit import fitted, freezing_depth, frozen_count, quantised, step_of
 from fewtune.choose.memory import predict
 from fewtune.methods import parse
 from fewtune.train.options import TrainOptions
@@ -104,7 +104,7 @@ def test_where_full_does_not_fit_the_depth_that_does_is_named():
     found = fit(case, "full")
     assert not found.fits
     assert "`freeze` with --layers 3" in found.told[-1]
-    assert gib(found.bytes) in found.told[0]
+    assert told_bytes(found.bytes) in found.told[0]
     assert freezing_depth(with_memory(case, least(case, 1) // 2), SMALLEST) == 0
 
 
@@ -115,7 +115,7 @@ def test_where_only_a_quantised_base_would_fit_the_plan_says_so_with_the_number(
     step = step_of(case, case.methods["lora"], case.counts["lora"], SMALLEST)
     needed = quantised(case, step)
     assert needed < case.hardware.memory < found.bytes
-    assert gib(needed) in " ".join(found.told)
+    assert told_bytes(needed) in " ".join(found.told)
     assert "only such a one fits" in " ".join(found.told)
     tiny = fit(facts(QWEN_7B, rows=1_000, memory=4, bf16=True), "lora")
     assert "does not fit either" in " ".join(tiny.told)

@@ -1,4 +1,4 @@
-"""Sizes and times as people write them: `24GB`, `800 MiB`, `10m`, `1.5h`."""
+"""Sizes and times as people write them, read (`24GB`, `10m`) and told (`1.5 GiB`, `13 min`)."""
 
 from __future__ import annotations
 
@@ -42,6 +42,30 @@ def seconds_of(told: str, option: str = "budget") -> float:
     if not found or not float(found[1]):
         raise UsageError(f"{option}: a time such as 90s, 10m or 2h; got {told!r}.")
     return float(found[1]) * _SECONDS[found[2]]
+
+
+def told_bytes(count: float) -> str:
+    """A size in binary units.
+
+    >>> told_bytes(900), told_bytes(3e7), told_bytes(1.5 * 2**30), told_bytes(2e12)
+    ('900 B', '29 MiB', '1.5 GiB', '1,862.6 GiB')
+    """
+    if count < 2**20:
+        return f"{count:.0f} B" if count < 2**10 else f"{count / 2**10:.0f} KiB"
+    return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
+
+
+def told_time(seconds: float) -> str:
+    """A length of time in one unit, about as exact as a prediction.
+
+    >>> told_time(3.21), told_time(34.4), told_time(100), told_time(754), told_time(7265)
+    ('3.2 s', '34 s', '1.7 min', '13 min', '2.0 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min" if seconds >= 570 else f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:,.1f} h"
 
 
 def _plain(told: str) -> str:

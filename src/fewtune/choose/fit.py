@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from fewtune.base.amounts import told_bytes
 from fewtune.choose.facts import Facts
 from fewtune.choose.memory import Memory, Step, predict
 from fewtune.methods.count import Count
@@ -66,7 +67,7 @@ def fitted(facts: Facts, method: Method, count: Count, train: TrainOptions, copi
     small = train.model_copy(update=changed)
     if names(method) == ("freeze",) and (depth := freezing_depth(facts, small, copies)):
         step = _frozen_step(facts, depth, small, copies)
-        less = f"{gib(best[1])} at the least with more blocks: {_last(facts, depth)} fits."
+        less = f"{told_bytes(best[1])} at the least with more blocks: {_last(facts, depth)} fits."
         return Fitted(changed, *_price(facts, step), fits=True, told=(less,), layers=depth)
     told = _what_would(facts, method, count, small, copies, best[1])
     return Fitted(changed, *best, fits=False, told=told)
@@ -177,7 +178,7 @@ def _changes(facts: Facts, train: TrainOptions, changed: dict[str, Any]) -> str:
         said.append(f"{_rows(rows)} in a pass and {times} passes in a step ({same})")
     if changed.get("gradient_checkpointing"):
         said.append("activations computed twice (a third more time)")
-    return f"to fit into {gib(facts.hardware.memory)}, {', and '.join(said)}."
+    return f"to fit into {told_bytes(facts.hardware.memory)}, {', and '.join(said)}."
 
 
 def _what_would(
@@ -185,7 +186,7 @@ def _what_would(
 ) -> tuple[str, ...]:
     """What would make it fit, where passes of one row, with checkpointing if it can be, do not."""
     room = facts.hardware.memory
-    told = [f"{gib(least)} at the least and {gib(room)} may be used."]
+    told = [f"{told_bytes(least)} at the least and {told_bytes(room)} may be used."]
     if "full" in names(method) and (depth := freezing_depth(facts, train, copies)):
         last = _last(facts, depth)
         return (*told, f"{last[0].upper()}{last[1:]} fits: `freeze` with --layers {depth}.")
@@ -194,8 +195,8 @@ def _what_would(
         needed = quantised(facts, step_of(facts, method, count, train, copies))
         fits = "only such a one fits" if needed <= room else "which does not fit either"
         told.append(
-            f"With a base quantised to 4 bits it would take {gib(needed)}: {fits}, and fewtune "
-            "does not train on quantised bases."
+            f"With a base quantised to 4 bits it would take {told_bytes(needed)}: {fits}, and "
+            "fewtune does not train on quantised bases."
         )
     return tuple(told)
 
@@ -241,15 +242,6 @@ def quantised(facts: Facts, step: Step) -> int:
 def names(method: Method) -> tuple[str, ...]:
     """Of a method's parts."""
     return tuple(part.name for part in method.parts())
-
-
-def gib(size: float) -> str:
-    """`1.5 GiB`.
-
-    >>> gib(1.5 * 2**30), gib(3e7)
-    ('1.5 GiB', '29 MiB')
-    """
-    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.0f} MiB"
 
 
 def _round_up(size: int) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from fewtune.base.amounts import told_bytes
 from fewtune.choose.facts import LARGE, SMALL, Facts
 from fewtune.choose.method import LARGE as SMALL_MODEL
 from fewtune.methods import parts_of
@@ -76,10 +77,6 @@ def _few_resources(facts: Facts) -> bool:
     return 16 * facts.parameters > facts.hardware.memory
 
 
-def _gib(size: float) -> str:
-    return f"{size / 2**30:,.1f} GiB"
-
-
 def _millions(count: float) -> str:
     return f"{count / 1e9:.1f} billion" if count >= 1e9 else f"{count / 1e6:.0f} million"
 
@@ -104,8 +101,8 @@ PRIOR: tuple[Rule, ...] = (
         lambda f: f.rows > LARGE and not _few_resources(f),
         {"full": 2, "lora": 1},
         lambda f: (
-            f"{f.rows:,} rows and room for all weights ({_gib(16 * f.parameters)} of "
-            f"{_gib(f.hardware.memory)}): with much data full fine-tuning learns most"
+            f"{f.rows:,} rows and room for all weights ({told_bytes(16 * f.parameters)} of "
+            f"{told_bytes(f.hardware.memory)}): with much data full fine-tuning learns most"
         ),
         "Chen et al. 2022, arXiv:2202.07962; Biderman et al. 2024, arXiv:2405.09673",
     ),
@@ -115,7 +112,8 @@ PRIOR: tuple[Rule, ...] = (
         {"lora": 2, "freeze": 1.5, "adapter": 1, "ia3": 0.5, "full": -2},
         lambda f: (
             f"{f.rows:,} rows, and training all {_millions(f.parameters)} weights wants about "
-            f"{_gib(16 * f.parameters)} where {_gib(f.hardware.memory)} are there: train a part"
+            f"{told_bytes(16 * f.parameters)} where {told_bytes(f.hardware.memory)} are there: "
+            "train a part"
         ),
         "Hu et al. 2021, arXiv:2106.09685; Yosinski et al. 2014, arXiv:1411.1792",
     ),
@@ -124,8 +122,9 @@ PRIOR: tuple[Rule, ...] = (
         lambda f: f.rows >= SMALL and _few_resources(f),
         {"lora": 2, "adapter": 1, "freeze": 1, "full": -2},
         lambda f: (
-            f"training all {_millions(f.parameters)} weights wants about {_gib(16 * f.parameters)} "
-            f"where {_gib(f.hardware.memory)} are there: train parts added to frozen weights"
+            f"training all {_millions(f.parameters)} weights wants about "
+            f"{told_bytes(16 * f.parameters)} where {told_bytes(f.hardware.memory)} are there: "
+            "train parts added to frozen weights"
         ),
         "Hu et al. 2021, arXiv:2106.09685",
     ),

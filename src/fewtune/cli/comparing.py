@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fewtune.base.race_state import RaceState
 from fewtune.cli.screen import Screen
 from fewtune.report import aside, standings
 from fewtune.report.standings import Column
@@ -69,7 +70,7 @@ def _table(screen: Screen, heads: Sequence[Column], lines: Sequence[Mapping[str,
         table.add_column(one.head, justify=side, overflow="fold", no_wrap=whole, min_width=least)
     for line in lines:
         best = line.get("rank") == 1
-        whole = line["state"] == "whole" and not line["failed"]
+        whole = line["state"] == RaceState.WHOLE and not line[RaceState.FAILED]
         style = "bold" if best else "" if whole else "dim"
         table.add_row(*(one.cell(line) for one in heads), style=style)
     return table

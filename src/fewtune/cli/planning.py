@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from fewtune.base.amounts import told_bytes, told_time
 from fewtune.cli.screen import Screen
 
 BEST = 3  # commands shown, unless --all
@@ -68,7 +69,7 @@ class Printed:
         )
         self._line("machine", _machine(told["hardware"]))
         if told["needs"] or told["budget"]:
-            budget = [f"at most {_time(told['budget'])}"] if told["budget"] else []
+            budget = [f"at most {told_time(told['budget'])}"] if told["budget"] else []
             self._line("wanted", ", ".join([*told["needs"], *budget]))
         for note in told["notes"]:
             self._line("note", note, style="yellow")
@@ -107,7 +108,7 @@ class Printed:
 
     def _row(self, one: Mapping[str, Any]) -> list[str]:
         share = one["share"]
-        memory = one["memory"] and _size(one["memory"]["predicted"])
+        memory = one["memory"] and told_bytes(one["memory"]["predicted"])
         trained = one["trainable_parameters"]
         timing = self.told["timing"]
         manner = MANNERS[timing["how"]] if timing else ""
@@ -117,7 +118,7 @@ class Printed:
             "-" if trained is None else f"{trained:,}",
             "-" if share is None else f"{share:.2%}",
             memory or "-",
-            "-" if one["seconds"] is None else f"{manner}{_time(one['seconds'])}",
+            "-" if one["seconds"] is None else f"{manner}{told_time(one['seconds'])}",
             "yes" if one["fits"] else "no",
             *_pace(one),
             _with(one),
@@ -195,12 +196,14 @@ def _machine(found: Mapping[str, Any]) -> str:
     cores = "1 core" if found["cores"] == 1 else f"{found['cores']} cores"
     units = f" with {', '.join(found['units'])}" if found["units"] else ""
     cards = ", ".join(found["gpus"]) or "no GPU"
-    said = f"{cores}{units}, {_size(found['ram'])} of memory ({_size(found['free'])} free), {cards}"
+    memory = f"{told_bytes(found['ram'])} of memory ({told_bytes(found['free'])} free)"
     precision = "bfloat16" if found["bf16"] else "float32"
     limit = "as told" if found["told"] else "what is free"
     if found["factor"] != 1:
         limit += f"; memory times {found['factor']:.2f}, by past runs"
-    return f"{said}; planned for {found['device']}, {precision}, {_size(found['memory'])} ({limit})"
+    room = f"{told_bytes(found['memory'])} ({limit})"
+    told = f"{cores}{units}, {memory}, {cards}"
+    return f"{told}; planned for {found['device']}, {precision}, {room}"
 
 
 def _pace(one: Mapping[str, Any]) -> tuple[str, str]:
@@ -238,16 +241,5 @@ def _parts(one: Mapping[str, Any]) -> str:
     names = ("weights", "gradients", "optimiser", "activations", "logits", "cache", "kept")
     memory = one["memory"]
     return ", ".join(
-        f"{name} {_size(memory[name])}" for name in names if memory.get(name, 0) >= 2**20
+        f"{name} {told_bytes(memory[name])}" for name in names if memory.get(name, 0) >= 2**20
     )
-
-
-def _size(count: float) -> str:
-    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"
-
-
-def _time(seconds: float) -> str:
-    """`12 s`, `3.5 min`, `2.1 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 9.5 else f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:,.1f} h"

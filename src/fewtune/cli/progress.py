@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.events import Event
+from fewtune.base.race_state import RaceState
 
 if TYPE_CHECKING:
     from fewtune.cli.screen import Screen
@@ -112,7 +113,7 @@ class Progress:
         table.add_column("")
         for row in event["table"]:
             if row.get("folds"):
-                own = row["state"] == "chosen"
+                own = row["state"] == RaceState.CHOSEN
                 table.add_row(*_raced_cells(row, hoped), style="bold" if own else "dim")
         chosen = ", ".join(filter(None, event["kept"]))
         self.screen.line("race", f"{chosen} is chosen" if chosen else "nobody could be compared")
@@ -124,7 +125,7 @@ class Progress:
         late = [
             row["name"]
             for row in event["table"]
-            if row["state"] == "out of time" and not row.get("folds")
+            if row["state"] == RaceState.LATE and not row.get("folds")
         ]
         if late:
             self.screen.line("", f"no time was left for: {', '.join(late)}", style="dim")

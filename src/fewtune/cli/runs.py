@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fewtune.base.amounts import told_time
 from fewtune.base.errors import UsageError, did_you_mean
 from fewtune.cli.screen import Screen
 from fewtune.record.folder import RunFolder
@@ -61,7 +62,8 @@ def _list(words: list[str], root: Path, screen: Screen) -> None:
 def _cells(one: Summary) -> list[str]:
     """A run's line."""
     rows = "-" if one.rows is None else f"{one.rows:,}"
-    model, took = Path(one.model or "-").name, _took(one.seconds)
+    model = Path(one.model or "-").name
+    took = "-" if one.seconds is None else told_time(one.seconds)
     return [one.name, one.method or "-", model, rows, _told(one), took]
 
 
@@ -82,19 +84,6 @@ def _fit_models(rows: list[list[str]], width: int) -> None:
     room = width - sum(widest) + widest[place] - 1
     for cells in rows:
         cells[place] = _clipped(cells[place], max(SHORTEST, room))
-
-
-def _took(seconds: float | None) -> str:
-    """A length of time in one unit.
-
-    >>> _took(34.4), _took(754), _took(7265), _took(None)
-    ('34 s', '13 min', '2.0 h', '-')
-    """
-    if seconds is None:
-        return "-"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
 
 
 def _score(one: Summary) -> str:

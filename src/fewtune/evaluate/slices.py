@@ -8,7 +8,7 @@ all right on 85 %, the worst shows 19 points less. The intervals are as wide as 
 hold together in 95 of 100 runs (Bonferroni).
 
 Of models that write, parts are compared by the loss a token of their reference answers: the test
-draws as many rows at random, the interval is that of a ratio of sums.
+draws as many rows at random, the interval is that of the logarithm of a ratio of sums.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from fewtune.evaluate.paired import holm
+from fewtune.evaluate.verdict import LEVEL
 
 LEAST = 5  # rows of a part, and outside it; fewer cannot show anything
 QUARTERS = 4
 MOST_VALUES = 50  # of the group column, for more name rows; of others the most frequent
-LEVEL = 0.05
 
 DRAWS = 5000  # of rows at random, so that p stays small once it is corrected for 50 parts
 AT_ONCE = 2**21  # of them, rows times draws
@@ -102,13 +102,27 @@ def slices_of_losses(
 
 
 def _loss(losses: np.ndarray, tokens: np.ndarray, level: float) -> dict[str, Any]:
-    """A ratio of sums with its interval: Cochran, Sampling Techniques (1977), eq. (6.13)."""
+    """A loss a token with its interval, on the scale of its logarithm.
+
+    Losses of few rows are skewed: around the loss itself the intervals of 20 parts of 10 rows hold
+    together half as often as they say. The delta method: Wolter, Introduction to Variance
+    Estimation (2007), section 6.
+    """
+    value, reach = _ratio(losses, tokens, level)
+    wide = float(np.exp(reach / value)) if value else 1.0
+    return {"rows": len(losses), "value": value, "low": value / wide, "high": value * wide}
+
+
+def _ratio(above: np.ndarray, below: np.ndarray, level: float) -> tuple[float, float]:
+    """A ratio of sums over rows and the half width of its interval.
+
+    Cochran, Sampling Techniques (1977), eq. (6.13).
+    """
     from scipy.stats import t
 
-    rows, value = len(losses), float(losses.sum() / tokens.sum())
-    spread = np.std(losses - value * tokens, ddof=1) / tokens.mean()
-    reach = float(t.ppf(1 - level / 2, rows - 1) * spread / rows**0.5)
-    return {"rows": rows, "value": value, "low": max(0.0, value - reach), "high": value + reach}
+    rows, value = len(above), float(above.sum() / below.sum())
+    spread = np.std(above - value * below, ddof=1) / below.mean()
+    return value, float(t.ppf(1 - level / 2, rows - 1) * spread / rows**0.5)
 
 
 def share_by_groups(right: np.ndarray, groups: Sequence[object]) -> dict[str, Any] | None:
@@ -127,8 +141,9 @@ def share_by_groups(right: np.ndarray, groups: Sequence[object]) -> dict[str, An
     rows = np.bincount(place).astype(float)
     if len(rows) < 2:
         return None
-    found = _loss(np.bincount(place, weights=right), rows, LEVEL)
-    return {"groups": len(rows), **{k: min(1.0, found[k]) for k in ("value", "low", "high")}}
+    value, reach = _ratio(np.bincount(place, weights=right), rows, LEVEL)
+    low, high = max(0.0, value - reach), min(1.0, value + reach)
+    return {"groups": len(rows), "value": value, "low": low, "high": high}
 
 
 def _higher_by_chance(

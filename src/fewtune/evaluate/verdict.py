@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-LEVEL = 0.05
+LEVEL = 0.05  # of every test of a difference, two-sided; intervals are 95 %
 WORTH = 0.03  # a gain below 3 points (0.03 of a score, 3 % of a loss) is not worth a training run
 
 #: How a baseline is called in a sentence, cheapest first.

@@ -16,15 +16,10 @@ from fewtune.evaluate.generate import gain, score
 from fewtune.evaluate.named import resolve_metrics
 from fewtune.methods.predictor import load_voice
 from fewtune.methods.voice import Voice
-from fewtune.models.footprint import highest
 from fewtune.pipeline import forgetting
+from fewtune.pipeline.ending import ended, recorded
 from fewtune.pipeline.hearing import Asked, Heard, asked_rows, few_shot, hear, looked_up, sums_of
-from fewtune.pipeline.learning import curve_of
-from fewtune.pipeline.memory import memory_of
 from fewtune.pipeline.parted import answer_slices
-from fewtune.pipeline.scoring import write_card
-from fewtune.report.diagnosis import told_of
-from fewtune.report.page import write_report
 from fewtune.tasks.generate import Generate
 
 if TYPE_CHECKING:
@@ -72,21 +67,13 @@ def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
     if test.talks:
         heard["nearest"] = Heard(replies=looked_up(train, test))
     run.folder.write_predictions(_predictions(test, heard))
-    scores = _scores(run, test, heard)
     recall = forgetting.recalled(now, then, known, run.seed)
-    scores["recall"] = recall | drift | {"curve": scaled}
+    scored = _scored(run, test, heard) | {"recall": recall | drift | {"curve": scaled}}
+    scores = recorded(run, scored, answered=len(test.talks))
     run.seconds["evaluate"] = perf_counter() - begun
     yield from forgetting.told(scores)
     yield from _endless(run, scores)
-    yield tell("scored", scores=scores["test"], gain=scores["gain"])
-    run.seconds["total"] = perf_counter() - run.begun
-    scores["seconds"] = {name: round(value, 3) for name, value in run.seconds.items()}
-    scores["diagnosis"] = told_of(run.folder, scores)
-    run.folder.write_scores(scores)
-    write_card(run, scores)
-    # a run is finished when all of it is there, so the report says so a moment before
-    write_report(run.folder, "finished")
-    yield tell("finished", verdict=scores["verdict"], seconds=run.seconds["total"])
+    yield from ended(run, scores)
 
 
 def _endless(run: Run, scores: dict[str, Any]) -> Iterator[Event]:
@@ -141,41 +128,27 @@ def _predictions(test: Asked, heard: dict[str, Heard]) -> Iterator[dict[str, Any
         }
 
 
-def _scores(run: Run, test: Asked, heard: dict[str, Heard]) -> dict[str, Any]:
-    """The block that `train --json` prints and `scores.json` holds."""
+def _scored(run: Run, test: Asked, heard: dict[str, Heard]) -> dict[str, Any]:
+    """What the answers to the test rows are worth, and what was there before."""
     options, seed, method = run.job.evaluate, run.seed, run.method.spell()
     own = resolve_metrics(options.metric)
     sums = {name: sums_of(test, one, own) for name, one in heard.items()}
     blocks = {name: score(one, options, seed) for name, one in sums.items()}
     ours, others = sums.pop("test"), sums
     better = gain(ours, others, method, Generate.primary, seed=seed)
-    counts = {part: len(run.data.part(part)) for part in ("train", "valid", "test")}
-    baselines = {name: blocks[name] for name in others}
     gains = _gains(ours, others, method, seed)
     return {
-        "run": str(run.folder.path),
-        "task": Generate.name,
-        "method": method,
         "primary": Generate.primary,
-        "rows": run.data.ledger.counts() | counts | {"answered": len(test.talks)},
         "test": blocks["test"],
-        "baselines": baselines,
+        "baselines": {name: blocks[name] for name in others},
         "gain": better,
         "gains": gains,
         "verdict": generation_verdict(
             method, len(test.marked), blocks["test"], blocks["before"], better, gains=gains
         ),
-        "seconds": {},
-        "peak_memory_bytes": highest(),
-        **memory_of(run),
-        "trainable_parameters": run.facts["trainable"],
-        "total_parameters": run.facts["total"],
-        "train": {"tokens": run.facts.get("tokens", 0)},
-        **curve_of(run),
         "slices": answer_slices(
             run.data.test, test.marked, heard["test"].likelihood, run.job.data.group, seed
         ),
-        "warnings": list(run.warnings),
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from fewtune.base.events import Event, tell
 from fewtune.base.files import write_json
+from fewtune.base.race_state import RaceState
 from fewtune.data.load import Dataset
 from fewtune.pipeline.desks import ROOMS
 from fewtune.pipeline.entries import Entry
@@ -95,13 +96,13 @@ class Comparing:
         answers: dict[str, dict[str, list[Any]]] = {
             one.name: {"folds": [], "test": [], "seconds": []} for one in variants
         }
-        states = dict.fromkeys(answers, "whole")
+        states = dict.fromkeys(answers, RaceState.WHOLE)
         for k in range(self.lineup.options.seeds):
             desk, folds = self.room.desk(self.lineup.job.run.seed + k)
-            running = [one for one in variants if states[one.name] == "whole"]
+            running = [one for one in variants if states[one.name] == RaceState.WHOLE]
             yield from self._race(desk, folds, running, answers, states, k)
             for one in running:
-                if self.room.tests and states[one.name] == "whole":
+                if self.room.tests and states[one.name] == RaceState.WHOLE:
                     found = yield from self._test(desk, one, k)
                     answers[one.name]["test"].append(found)
         return {
@@ -117,7 +118,7 @@ class Comparing:
         folds: list[np.ndarray],
         running: list[Variant],
         answers: dict[str, dict[str, list[Any]]],
-        states: dict[str, str],
+        states: dict[str, RaceState],
         k: int,
     ) -> Iterator[Event]:
         """The folds of a seed; without a budget nobody leaves."""
@@ -152,7 +153,7 @@ class Comparing:
                 answers[name]["folds"].append(outcome.answers[name])
                 aside = self._aside(name) / max(1, len(runner.fitted)) if k == 0 else 0.0
                 answers[name]["seconds"].append(outcome.cost[name] - aside)
-            if runner.state in ("beaten", "out of time"):
+            if runner.state in (RaceState.BEATEN, RaceState.LATE):
                 states[name] = runner.state
 
     def _aside(self, name: str) -> float:
@@ -215,7 +216,7 @@ class Comparing:
         costs, spoken = self._costs(), self.room.spoken
         for name, cost in costs.items():
             if cost.failed:
-                found[name] = replace(found[name], state="failed")
+                found[name] = replace(found[name], state=RaceState.FAILED)
         table = [name for name, one in entries.items() if one.step is None]
         untouched = [self.room.before()] if self.room.before else []
         lines = ranked([*untouched, *(found[name] for name in table)], truth)

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fewtune.base.amounts import seconds_of
+from fewtune.base.amounts import seconds_of, told_bytes
 from fewtune.choose.facts import Facts
-from fewtune.choose.fit import gib
 from fewtune.choose.prior import Belief, believed
 from fewtune.choose.proposal import ALWAYS, LOWEST, MOST, NO_ROOM, Proposed, candidates, rank
 from fewtune.choose.recipe import decide
@@ -175,17 +174,18 @@ def _for_memory(
     facts: Facts, ranked: Sequence[Proposed], chosen: Sequence[Proposed]
 ) -> Iterator[str]:
     """What was changed to fit, who is tried all the same, and who stays away."""
-    room, entered = gib(facts.hardware.memory), {one.method: one for one in chosen if one.decided}
+    room = told_bytes(facts.hardware.memory)
+    entered = {one.method: one for one in chosen if one.decided}
     for one in entered.values():
         if not one.fits:
             yield (
-                f"`{one.method}` races though it takes {gib(one.bytes or 0)} at the least and "
-                f"{room} may be used: nothing that trains is predicted to fit."
+                f"`{one.method}` races though it takes {told_bytes(one.bytes or 0)} at the least "
+                f"and {room} may be used: nothing that trains is predicted to fit."
             )
         elif one.room:
             yield f"`{one.method}`: {one.room[0]}"
     away = [
-        f"`{one.method}` ({gib(one.bytes or 0)} at the least)"
+        f"`{one.method}` ({told_bytes(one.bytes or 0)} at the least)"
         for one in ranked
         if one.decided and not one.fits and one.method not in entered
         if one.score + NO_ROOM > LOWEST  # others would not race with more memory either

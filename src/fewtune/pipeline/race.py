@@ -11,6 +11,7 @@ import numpy as np
 
 from fewtune.base.errors import FewtuneError
 from fewtune.base.events import Event, tell
+from fewtune.base.race_state import RaceState
 from fewtune.data.holdout import first_repeat
 from fewtune.pipeline.contenders import fields_of, start_of
 from fewtune.pipeline.job import races
@@ -220,7 +221,7 @@ def crowned(
 
     proposed = [Contender.of_json(one) for one in run.chosen[FITS].get(PROPOSALS, ())]
     named = {one.name: one for one in [*contenders, *proposed]}
-    failed = {line["name"] for line in outcome.table if line["state"] == "failed"}
+    failed = {line["name"] for line in outcome.table if line["state"] == RaceState.FAILED}
     able = (one for one in contenders if one.wins and one.name not in failed)
     winner = named.get(run.chosen[FITS].get("winner", outcome.winner))
     winner = winner or next(able, contenders[0])
@@ -283,7 +284,7 @@ def _reason(outcome: Outcome) -> str:
 
     lines = {line["name"]: line for line in outcome.table}
     own, best = lines[outcome.winner], lines[outcome.leader]
-    ran = [one for one in outcome.table if one["rows"] and one["state"] != "out of time"]
+    ran = [one for one in outcome.table if one["rows"] and one["state"] != RaceState.LATE]
     said = f"`{outcome.winner}`: {_reached(own)} on {own['folds']} folds of the training rows"
     if outcome.prior is not None and outcome.leader not in outcome.proposed:
         return f"{said}; {_expected(outcome.prior.first, own, best, len(ran))}."

@@ -1,27 +1,20 @@
-"""The last stages: predictions of the reloaded artefact, scores, verdict, record, report."""
+"""The last stages of a run with labels: what the reloaded artefact answers, scores, verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fewtune.base.events import Event, tell
+from fewtune.base.events import Event
 from fewtune.data.row import Row
 from fewtune.evaluate.classify import positive_class
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.verdict import verdict
 from fewtune.methods.predictor import load_predictor
-from fewtune.models.footprint import highest
+from fewtune.pipeline.ending import ended, recorded
 from fewtune.pipeline.judge import judged
-from fewtune.pipeline.learning import curve_of
-from fewtune.pipeline.memory import memory_of
 from fewtune.pipeline.parted import by_group, label_slices
-from fewtune.record.trouble import writing
-from fewtune.report.card import model_card
-from fewtune.report.diagnosis import told_of
-from fewtune.report.page import write_report
 from fewtune.tasks.labelled import Answered, Labelled
 
 if TYPE_CHECKING:
@@ -58,17 +51,9 @@ def write_scores(
         where: what the rows are, in a sentence.
     """
     yield from by_group(task, rows, found, run.job.data.group)
-    scores = _scores(run, task, rows, found, where)
+    scores = recorded(run, _scored(run, task, rows, found, where))
     run.seconds["evaluate"] = perf_counter() - begun
-    yield tell("scored", scores=scores["test"], gain=scores["gain"])
-    run.seconds["total"] = perf_counter() - run.begun
-    scores["seconds"] = {name: round(value, 3) for name, value in run.seconds.items()}
-    scores["diagnosis"] = told_of(run.folder, scores)
-    run.folder.write_scores(scores)
-    write_card(run, scores)
-    # a run is finished when all of it is there, so the report says so a moment before
-    write_report(run.folder, "finished")
-    yield tell("finished", verdict=scores["verdict"], seconds=run.seconds["total"])
+    yield from ended(run, scores)
 
 
 def predictions(rows: Sequence[Row], found: Answered, task: Labelled) -> Iterator[dict[str, Any]]:
@@ -86,36 +71,23 @@ def predictions(rows: Sequence[Row], found: Answered, task: Labelled) -> Iterato
         }
 
 
-def _scores(
+def _scored(
     run: Run, task: Labelled, rows: Sequence[Row], answered: Answered, where: str
 ) -> dict[str, Any]:
-    """The block that `train --json` prints and `scores.json` holds."""
+    """What the answers to some rows are worth."""
     own = run.method.spell()
     options = _with_positive(run, task)
     found = judged(task, rows, answered, run.baselines, own, options, run.seed)
     errors: dict[str, Any] = {k: found[k] for k in ("per_class", "confusion") if k in found}
     return {
-        "run": str(run.folder.path),
-        "task": task.name,
-        "method": own,
         "primary": task.primary,
         "scored_on": where,
-        "rows": run.data.ledger.counts()
-        | {part: len(run.data.part(part)) for part in ("train", "valid", "test")},
         "test": found["test"],
         "baselines": found["baselines"],
         "gain": found["gain"],
         "verdict": verdict(own, len(rows), found["test"], found["gain"], task.primary, where),
-        "seconds": {},
-        "peak_memory_bytes": highest(),
-        **memory_of(run),
-        "trainable_parameters": run.facts["trainable"],
-        "total_parameters": run.facts["total"],
-        "train": {"tokens": run.facts.get("tokens", 0)},
-        **curve_of(run),
         "slices": label_slices(task, rows, answered, run.job.data.group),
         **errors,
-        "warnings": list(run.warnings),
     }
 
 
@@ -127,14 +99,3 @@ def _with_positive(run: Run, task: Labelled) -> EvaluateOptions:
     positive = positive_class(task.targets(run.data.train), task.labels, options.positive)
     named = None if positive is None else task.labels[positive]
     return options.model_copy(update={"positive": named})
-
-
-def write_card(run: Run, scores: dict[str, Any]) -> None:
-    """The model card, from what was measured."""
-    from fewtune.base.files import write_atomic
-
-    code = run.method.code(run.facts["about"])
-    card = model_card(run.folder.plan, run.folder.data, scores, code)
-    path = Path(run.folder.model) / "README.md"
-    with writing(path):
-        write_atomic(path, card)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from shlex import quote
 from time import perf_counter
-from typing import Any, cast
+from typing import cast
 
 from fewtune.base.errors import FewtuneError, Interrupted, UsageError
 from fewtune.base.events import Event, tell
@@ -16,6 +16,7 @@ from fewtune.data.row import Row
 from fewtune.evaluate.overlap import rouge
 from fewtune.evaluate.texts import characters, words
 from fewtune.models.writer import Writer
+from fewtune.pipeline.ending import ended, recorded
 from fewtune.pipeline.prompt_job import given_instructions
 from fewtune.pipeline.prompt_scores import (
     Said,
@@ -203,10 +204,6 @@ def _grade(desk: Desk) -> Grade:
 
 def _finish(run: Run, desk: Desk) -> Iterator[Event]:
     """Ask the test rows with the saved prompt and with the first one, and write all down."""
-    from fewtune.pipeline.scoring import write_card
-    from fewtune.report.diagnosis import told_of
-    from fewtune.report.page import write_report
-
     begun = perf_counter()
     if desk.available > len(desk.test):
         yield tell(
@@ -227,41 +224,14 @@ def _finish(run: Run, desk: Desk) -> Iterator[Event]:
         if silent := heard[name].unanswered(desk.test):
             yield tell("warned", message=f"{system}: {silent}")
     scored = scored_labels if desk.first.labels else scored_texts
-    scores = _block(run, desk, scored(run, desk.rows, desk.test, heard))
+    calls = {"most": desk.writer.calls, **run.chosen["calls"], "sent": desk.writer.spent}
+    found = scored(run, desk.rows, desk.test, heard) | {"calls": calls}
+    scores = recorded(run, found, answered=len(desk.test))
     run.seconds["evaluate"] = perf_counter() - begun
-    yield tell("scored", scores=scores["test"], gain=scores["gain"])
-    run.seconds["total"] = perf_counter() - run.begun
-    scores["seconds"] = {name: round(value, 3) for name, value in run.seconds.items()}
-    scores["diagnosis"] = told_of(run.folder, scores)
-    run.folder.write_scores(scores)
-    write_card(run, scores)
-    # a run is finished when all of it is there, so the report says so a moment before
-    write_report(run.folder, "finished")
-    yield tell("finished", verdict=scores["verdict"], seconds=run.seconds["total"])
+    yield from ended(run, scores)
 
 
 def _said(prompted: Prompted, desk: Desk) -> Said:
     """What is said of the test rows."""
     asked = [example_of(row).asked for row in desk.test]
     return Said.of(prompted.answers(asked, desk.writer))
-
-
-def _block(run: Run, desk: Desk, scored: Mapping[str, Any]) -> dict[str, Any]:
-    """What `train --json` prints and `scores.json` holds."""
-    from fewtune.models.footprint import highest
-
-    counts = {part: len(run.data.part(part)) for part in ("train", "valid", "test")}
-    return {
-        "run": str(run.folder.path),
-        "task": run.job.task,
-        "method": run.method.spell(),
-        "rows": run.data.ledger.counts() | counts | {"answered": len(desk.test)},
-        **scored,
-        "seconds": {},
-        "peak_memory_bytes": highest(),
-        "trainable_parameters": 0,
-        "total_parameters": 0,
-        "train": {"tokens": 0},
-        "calls": {"most": desk.writer.calls, **run.chosen["calls"], "sent": desk.writer.spent},
-        "warnings": list(run.warnings),
-    }

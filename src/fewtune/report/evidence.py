@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fewtune.evaluate.verdict import LEVEL
 from fewtune.report import words
 from fewtune.report.facts import Facts, baseline, happened, part
 from fewtune.report.pictures import Dot
@@ -12,7 +13,6 @@ from fewtune.report.pictures import Dot
 MISTAKES = 20  # worst rows shown
 PAIRS = 20  # confused pairs shown where the matrix is too large for numbers
 CLASSES_IN_TABLE = 25  # of the confusion matrix; more do not fit a page
-LEVEL = 0.05  # of a p value
 #: Metrics drawn beside the primary one, the first that is there: all systems that answer have them.
 ALSO_DRAWN = ("rougeL_characters", "rougeL")
 

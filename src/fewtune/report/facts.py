@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.base.events import Event
+from fewtune.evaluate.verdict import LEVEL
 from fewtune.record.folder import RunFolder, State
 from fewtune.report import words
 
@@ -196,7 +197,7 @@ def tone(facts: Facts) -> str:
         return "open"
     if gain.get("low") is None or gain.get("high") is None:
         return "none"
-    if (gain.get("p") or 0) >= 0.05:  # corrected for several comparisons: it can outweigh `low`
+    if (gain.get("p") or 0) >= LEVEL:  # corrected for several comparisons: it can outweigh `low`
         return "open"
     return "good" if gain["low"] > 0 else "bad" if gain["high"] < 0 else "open"
 

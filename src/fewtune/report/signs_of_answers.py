@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fewtune.evaluate.verdict import LEVEL
 from fewtune.report import words
 from fewtune.report.facts import part
 from fewtune.report.signs import Sign, Told
@@ -60,7 +61,7 @@ def writes_worse(told: Told) -> Iterator[Sign]:
     for name in WRITTEN:
         found = part(part(part(gains, name), "all"), "before")
         high = found.get("high")
-        if high is not None and high < 0 and (found.get("p") or 0) < 0.05:
+        if high is not None and high < 0 and (found.get("p") or 0) < LEVEL:
             less = words.points(name, -found["value"], signed=False)
             yield Sign(
                 "writes-worse",

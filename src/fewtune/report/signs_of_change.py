@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from math import ceil, inf
 from typing import Any
 
+from fewtune.base.race_state import RaceState
 from fewtune.evaluate.change import forgets
+from fewtune.evaluate.verdict import LEVEL
 from fewtune.report import words
 from fewtune.report.facts import part
 from fewtune.report.signs import Sign, Told, hardly_learned
@@ -19,11 +21,11 @@ def out_of_time(told: Told) -> Iterator[Sign]:
     table: list[dict[str, Any]] = next(
         (one["table"] for one in chosen.get("trials") or () if one.get("what") == "methods"), []
     )
-    own: dict[str, Any] = next((one for one in table if one["state"] == "chosen"), {})
+    own: dict[str, Any] = next((one for one in table if one["state"] == RaceState.CHOSEN), {})
     ahead = [
         one
         for one in table
-        if one["state"] == "out of time" and one.get("low", -inf) > (own.get("gain") or 0.0)
+        if one["state"] == RaceState.LATE and one.get("low", -inf) > (own.get("gain") or 0.0)
     ]
     if not ahead or not own:
         return
@@ -47,7 +49,7 @@ def took_away(told: Told) -> Iterator[Sign]:
     for name in ("probe", "before"):
         found = part(part(part(told.facts.scores, "gain"), "all"), name)
         high = found.get("high")
-        if high is not None and high < 0 and (found.get("p") or 0) < 0.05:
+        if high is not None and high < 0 and (found.get("p") or 0) < LEVEL:
             key = told.facts.primary
             less = words.points(key, -found["value"], signed=False)
             halfway = "asking it with --adapter_scale 0.5" if told.writes else "--wise_ft_alpha 0.5"

@@ -6,13 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fewtune.base.race_state import RaceState
 from fewtune.evaluate.change import forgets
 from fewtune.report import words
 
 Line = Mapping[str, Any]
 #: What a reader should know of every table, whoever shows it.
 MARKS = "= not beaten by the best beyond noise (paired over rows, Holm-corrected)"
-PARTS = {"beaten": "beaten early", "out of time": "out of time", "failed": "failed"}
+PARTS = {
+    RaceState.BEATEN: "beaten early",
+    RaceState.LATE: "out of time",
+    RaceState.FAILED: "failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ def step_columns(told: Line) -> list[Column]:
         Column("p", lambda one: p_of(one["effect"])),
         Column(
             "it is",
-            lambda one: one["said"] if one["state"] == "whole" else PARTS[one["state"]],
+            lambda one: one["said"] if one["state"] == RaceState.WHOLE else PARTS[one["state"]],
             right=False,
         ),
         *_costs()[:1],
@@ -165,7 +170,7 @@ def quickest(lines: Sequence[Line]) -> Line:
 
 
 def _named(lines: Sequence[Line], said: str) -> list[str]:
-    whole = [one for one in lines if one["state"] == "whole"]
+    whole = [one for one in lines if one["state"] == RaceState.WHOLE]
     return [f"`{one['name']}`" for one in whole if one["said"] == said]
 
 
@@ -211,7 +216,7 @@ def absent(told: Line) -> str:
     found = []
     for state, why in PARTS.items():
         names = [f"`{one['name']}`" for one in told["methods"] if one["state"] == state]
-        if state == "out of time":
+        if state == RaceState.LATE:
             names += [f"`{name}`" for name in told["missing"]]
         if names:
             found.append(f"{why}: {words.listed(names)}")

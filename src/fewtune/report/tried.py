@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fewtune.base.race_state import RaceState
 from fewtune.report import words
 from fewtune.report.facts import Facts, part
 
-LATE = "out of time"
 #: How a candidate of the race ended, in a reader's words.
-STATES = {
-    "chosen": "chosen",
-    "tied": "as good, dearer",
-    "behind": "behind the best",
-    "beaten": "beaten beyond noise",
-    LATE: "no time left to go on",
-    "near": "as good",
-    "unproven": "ahead, but no more than the best of so many is by chance",
-    "failed": "could not be fitted",
+STATES: dict[str, str] = {
+    RaceState.CHOSEN: "chosen",
+    RaceState.TIED: "as good, dearer",
+    RaceState.BEHIND: "behind the best",
+    RaceState.BEATEN: "beaten beyond noise",
+    RaceState.LATE: "no time left to go on",
+    RaceState.NEAR: "as good",
+    RaceState.UNPROVEN: "ahead, but no more than the best of so many is by chance",
+    RaceState.FAILED: "could not be fitted",
 }
-WHOLE = ("tied", "near", "unproven", "behind")  # with all folds
-LEFT = ("beaten", LATE, "failed")
+WHOLE = (RaceState.TIED, RaceState.NEAR, RaceState.UNPROVEN, RaceState.BEHIND)  # with all folds
+LEFT = (RaceState.BEATEN, RaceState.LATE, RaceState.FAILED)
 RACE = "methods"
 OWN_PLACE = (RACE, "prompts")  # trials that have a part of the page to themselves
 
@@ -56,7 +56,9 @@ def race(facts: Facts) -> dict[str, Any]:
         "hoped": any("expected" in one for one in table),
         "lines": [_raced(one, first) for one in sorted(table, key=_place) if one.get("folds")],
         "late": [
-            str(one["name"]) for one in table if one.get("state") == LATE and not one.get("folds")
+            str(one["name"])
+            for one in table
+            if one.get("state") == RaceState.LATE and not one.get("folds")
         ],
     }
 
@@ -66,12 +68,17 @@ def _all(facts: Facts) -> list[Mapping[str, Any]]:
     return [one for one in found if isinstance(one, Mapping) and isinstance(one.get("table"), list)]
 
 
+def _too_late(line: Mapping[str, Any]) -> bool:
+    """Whether it had no time for a single fold."""
+    return line.get("state") == RaceState.LATE and not line.get("folds")
+
+
 def _place(line: Mapping[str, Any]) -> tuple[int, float]:
     """The chosen one first; then those that saw all folds, the best first; then who left."""
     state = str(line.get("state"))
     place = 1 if state in WHOLE else LEFT.index(state) + 2 if state in LEFT else len(LEFT) + 2
     loss = line.get("log_loss", line.get("loss", float("inf")))
-    return 0 if state == "chosen" else place, loss
+    return 0 if state == RaceState.CHOSEN else place, loss
 
 
 def _raced(line: Mapping[str, Any], first: str) -> dict[str, Any]:
@@ -91,7 +98,7 @@ def _raced(line: Mapping[str, Any], first: str) -> dict[str, Any]:
         "p": interval,
         "expected": words.change(line.get("expected")),
         "seconds": words.duration(line.get("seconds")),
-        "ours": state == "chosen",
+        "ours": state == RaceState.CHOSEN,
     }
 
 

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fewtune.base.amounts import told_bytes
+
 #: Metrics where less is better; all others grow with quality.
 LOSSES = {"log_loss", "ece", "loss", "perplexity", "repetition", "hamming_loss"}
 #: Metrics that are no share of anything, so that "percent" would be wrong.
@@ -259,14 +261,10 @@ def duration(seconds: float | None) -> str:
 def size(raw: float | None) -> str:
     """Bytes in binary units.
 
-    >>> size(900), size(3 * 2**20), size(1.5 * 2**30)
-    ('900 B', '3 MiB', '1.5 GiB')
+    >>> size(3 * 2**20), size(None)
+    ('3 MiB', '–')
     """
-    if raw is None:
-        return NONE
-    if raw < 2**20:
-        return f"{raw:.0f} B" if raw < 2**10 else f"{raw / 2**10:.0f} KiB"
-    return f"{raw / 2**20:.0f} MiB" if raw < 2**30 else f"{raw / 2**30:.1f} GiB"
+    return NONE if raw is None else told_bytes(raw)
 
 
 def value(anything: Any) -> str:

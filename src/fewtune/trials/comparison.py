@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from fewtune.base.race_state import RaceState
 from fewtune.evaluate.paired import Comparison, compare_means, holm
+from fewtune.evaluate.verdict import LEVEL
 from fewtune.trials.measures import Heard, Truth
 
-LEVEL = 0.05
 FINER = 40  # resamples for each of the pairs that a p value is corrected for
 
 Line = dict[str, Any]
@@ -38,7 +39,7 @@ class Answers:
     folds: Sequence[np.ndarray]
     test: Sequence[np.ndarray] = ()
     seconds: float = 0.0
-    state: str = "whole"
+    state: RaceState = RaceState.WHOLE
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def ranked(answers: Sequence[Answers], truth: Truth) -> list[Line]:
 
 
 def _is_part(one: Standing, most: int) -> bool:
-    return int(one.answered.sum()) < most or one.answers.state != "whole"
+    return int(one.answered.sum()) < most or one.answers.state != RaceState.WHOLE
 
 
 def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]:

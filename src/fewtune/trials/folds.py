@@ -14,6 +14,7 @@ import numpy as np
 from fewtune.base.events import Event, tell
 from fewtune.choose.recipe import decide
 from fewtune.evaluate.paired import Comparison, compare_means, holm
+from fewtune.evaluate.verdict import LEVEL
 from fewtune.methods.base import Method
 from fewtune.models.batches import Encoded
 from fewtune.models.choice import ONE_OF, Choice
@@ -26,7 +27,6 @@ from fewtune.train.options import TrainOptions
 
 #: A fold's fit has no validation rows to watch, and it is repeated, not resumed.
 ALONE = {"early_stopping_patience": None, "load_best_model_at_end": None, "save_steps": 10**9}
-LEVEL = 0.05
 
 Line = dict[str, Any]
 

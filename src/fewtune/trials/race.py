@@ -24,6 +24,7 @@ import numpy as np
 
 from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.events import Event, tell
+from fewtune.base.race_state import RaceState
 from fewtune.evaluate.paired import holm, mean_swap_p
 from fewtune.trials.choosing import as_good_as_best, best_of, choose
 from fewtune.trials.expected import Prior
@@ -83,7 +84,7 @@ class Race:
         for fold in range(len(self.folds)):
             for runner in self._starting():
                 self._cut_down(fold)
-                if runner.state == "runs":
+                if runner.state == RaceState.RUNS:
                     yield from self._fit(runner, fold)
             if fold + 1 >= FIRST_LOOK and not self.patient:
                 yield from self._send_away(fold + 1)
@@ -101,9 +102,12 @@ class Race:
         lost = sum(one.failure.seconds for one in runners if one.failure)
         return lost + sum(fit.seconds for one in runners for fit in one.fitted.values())
 
+    @property
+    def _running(self) -> list[Runner]:
+        return [one for one in self.runners.values() if one.state == RaceState.RUNS]
+
     def _starting(self) -> list[Runner]:
-        alive = [one for one in self.runners.values() if one.state == "runs"]
-        return sorted(alive, key=lambda one: (not one.entrant.stays, self._seconds(one)))
+        return sorted(self._running, key=lambda one: (not one.entrant.stays, self._seconds(one)))
 
     def _seconds(self, runner: Runner) -> float:
         """What a fold of it takes; before it has run, as told, at the pace of those that have."""
@@ -116,13 +120,13 @@ class Race:
         entrant, held = runner.entrant, self.folds[fold]
         found = self.kept.read(entrant.name, fold)
         if found is None and not self._affords(runner):
-            runner.state = "out of time"
+            runner.state = RaceState.LATE
             return
         if found is None:
             found = _fitted(entrant, np.setdiff1d(np.arange(self.rows), held), held)
             self.kept.write(entrant.name, fold, found)
         if found.failed:
-            runner.state, runner.failure = "failed", found
+            runner.state, runner.failure = RaceState.FAILED, found
             yield tell("warned", message=f"{entrant.name}: {found.failed}")
             return
         runner.fitted[fold] = found
@@ -131,7 +135,7 @@ class Race:
 
     def _affords(self, runner: Runner) -> bool:
         """Whether another fold fits in the budget, and a refit to all rows after it."""
-        alone = sum(not one.entrant.stays and one.state == "runs" for one in self.runners.values())
+        alone = sum(not one.entrant.stays for one in self._running)
         if runner.entrant.stays or (self.soft and (alone == 1 or runner.proposed)):
             return True
         limit = self.budget if runner.proposed or alone == 1 else self._limit
@@ -159,7 +163,7 @@ class Race:
         Before the first fold the order of the entrants is what they promise.
         """
         left = len(self.folds) - fold
-        running = [one for one in self.runners.values() if one.state == "runs"]
+        running = self._running
         tuned = [one for one in running if not one.entrant.stays]
         tuned.sort(key=self._promise(running))
         stay = [one for one in self.runners.values() if one.entrant.stays]
@@ -170,7 +174,7 @@ class Race:
             limit = self._limit if len(tuned) > 1 else self.budget
             if self.spent + always + now + later <= limit:
                 return
-            tuned.pop().state = "out of time"
+            tuned.pop().state = RaceState.LATE
 
     def _promise(self, some: Sequence[Runner]) -> Callable[[Runner], tuple[float, int]]:
         """What runners are sorted by: what is expected of them, or where nothing is known before
@@ -201,7 +205,7 @@ class Race:
         running = [
             name
             for name, one in self.runners.items()
-            if one.state == "runs"
+            if one.state == RaceState.RUNS
             and not one.entrant.stays
             and name != leader
             and len(one.fitted) < len(self.folds)
@@ -210,7 +214,7 @@ class Race:
         found = [_beaten(losses[name], losses[leader], swaps) for name in running]
         for name, p in zip(running, holm(found), strict=True):
             if p < LEVEL / self._looks:
-                self.runners[name].state = "beaten"
+                self.runners[name].state = RaceState.BEATEN
                 yield tell("left", trial=name, by=leader, folds=looks, p=p)
 
     @property
@@ -225,16 +229,16 @@ class Race:
     def _spend_the_rest(self) -> Generator[Event, None, None]:
         """Whoever was sent away for want of time runs after all where others left early."""
         while (runner := self._in_time_after_all()) is not None:
-            runner.state = "runs"
+            runner.state = RaceState.RUNS
             for fold in range(len(self.folds)):
-                if runner.state == "runs" and fold not in runner.fitted:
+                if runner.state == RaceState.RUNS and fold not in runner.fitted:
                     yield from self._fit(runner, fold)
                     if fold + 1 >= FIRST_LOOK and not self.patient:
                         yield from self._send_away(fold + 1)
 
     def _in_time_after_all(self) -> Runner | None:
         """The most promising of those sent away that could now be seen to their end."""
-        waiting = [one for one in self.runners.values() if one.state == "out of time"]
+        waiting = [one for one in self.runners.values() if one.state == RaceState.LATE]
         fit = (one for one in waiting if self._sees_the_end(one, self._limit))
         # each by its own rows: one that has not run has answered none that others have
         return min(fit, key=lambda one: self._promise([one])(one), default=None)
@@ -259,15 +263,14 @@ class Race:
         """A proposal, fold by fold, until it is through or leaves."""
         for fold in range(len(self.folds)):
             yield from self._fit(runner, fold)
-            if runner.state == "runs" and fold + 1 >= FIRST_LOOK and not self.patient:
+            if runner.state == RaceState.RUNS and fold + 1 >= FIRST_LOOK and not self.patient:
                 yield from self._send_proposal_away(runner, fold + 1, count)
-            if runner.state != "runs":
+            if runner.state != RaceState.RUNS:
                 return
 
     def _sees_the_end(self, runner: Runner, limit: float) -> bool:
         """Whether all folds of one more fit in some seconds, and after it the dearest refit."""
-        tuned = [one for one in self.runners.values() if one.state == "runs"]
-        refit = max(map(self._seconds, [*tuned, runner])) * self._refit
+        refit = max(map(self._seconds, [*self._running, runner])) * self._refit
         left = len(self.folds) - len(runner.fitted)
         return self.spent + self._seconds(runner) * left + refit <= limit
 
@@ -284,7 +287,7 @@ class Race:
             return
         p = min(1.0, count * _beaten(losses[name], losses[leader], self._swaps(count)))
         if p < LEVEL / self._looks:
-            runner.state = "beaten"
+            runner.state = RaceState.BEATEN
             yield tell("left", trial=name, by=leader, folds=looks, p=p)
 
     def _may_win(self, losses: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -336,13 +339,13 @@ class Race:
         so many, is `unproven`; one that is as good as the best is `near`.
         """
         for name, runner in self.runners.items():
-            if runner.state == "runs":
-                runner.state = "tied" if name in as_good else "behind"
+            if runner.state == RaceState.RUNS:
+                runner.state = RaceState.TIED if name in as_good else RaceState.BEHIND
                 if runner.proposed and name in as_good:
                     ahead = np.nanmean(losses[name]) < np.nanmean(losses[winner])
-                    runner.state = "unproven" if ahead else "near"
+                    runner.state = RaceState.UNPROVEN if ahead else RaceState.NEAR
         if winner:
-            self.runners[winner].state = "chosen"
+            self.runners[winner].state = RaceState.CHOSEN
 
 
 def _too_late(tried: int, count: int) -> str:

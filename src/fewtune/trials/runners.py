@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fewtune.base.race_state import RaceState
 from fewtune.trials.expected import Prior
 
 Line = dict[str, Any]
@@ -110,7 +111,7 @@ class Runner:
     """
 
     entrant: Entrant
-    state: str = "runs"
+    state: RaceState = RaceState.RUNS
     proposed: int = 0
     fitted: dict[int, Fitted] = field(default_factory=dict)
     failure: Fitted | None = None

@@ -9,10 +9,9 @@ import numpy as np
 
 from fewtune.data.holdout import first_repeat
 from fewtune.evaluate.paired import compare_means, holm
+from fewtune.evaluate.verdict import LEVEL
 from fewtune.trials.expected import Prior
 from fewtune.trials.runners import Judge, Line, Runner, Seen
-
-LEVEL = 0.05
 
 
 @dataclass
