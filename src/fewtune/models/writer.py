@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from fewtune.base.errors import FewtuneError
 from fewtune.base.files import cache_folder, fingerprint, write_json
+from fewtune.models.calls import side_by_side
 from fewtune.models.endpoint import Endpoint, Refused, TooLong
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 TEMPERATURE, TOP_P = 0.8, 0.95
 MAX_TOKENS = 512  # of an endpoint's answer: room for a model that thinks first
 LEAST_HEAT = 1e-3
-AT_ONCE = 4  # calls to an endpoint side by side
 PATIENCE = 8  # failures in a row after which the server is taken to be gone
 #: What came of a prompt: an answer, why there is none, or None for one that is not worth keeping.
 Outcome = str | FewtuneError | None
@@ -230,22 +229,16 @@ def _ask_endpoint(
         FewtuneError: every call failed, or the last PATIENCE of them; a server that answers others
             and does not take a question is not gone.
     """
-    pool = ThreadPoolExecutor(AT_ONCE)
-    try:
-        calls = {pool.submit(_one, endpoint, prompt, seed, manner): prompt for prompt in prompts}
-        failed, in_a_row, answered = 0, 0, False
-        for call in as_completed(calls):
-            told = call.result()
-            if isinstance(told, FewtuneError):
-                failed += 1
-                in_a_row += not (answered and isinstance(told, Refused))
-                if failed == len(calls) or in_a_row == PATIENCE:
-                    raise told
-            else:
-                in_a_row, answered = 0, True
-            yield calls[call], told
-    finally:
-        pool.shutdown(cancel_futures=True)
+    failed, in_a_row, answered = 0, 0, False
+    for prompt, told in side_by_side(lambda one: _one(endpoint, one, seed, manner), prompts):
+        if isinstance(told, FewtuneError):
+            failed += 1
+            in_a_row += not (answered and isinstance(told, Refused))
+            if failed == len(prompts) or in_a_row == PATIENCE:
+                raise told
+        else:
+            in_a_row, answered = 0, True
+        yield prompt, told
 
 
 def _one(endpoint: Endpoint, prompt: str, seed: int, manner: Manner) -> str | FewtuneError | None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.data.dialogue import Message
 from fewtune.methods.voice import Reply, before_stop, in_order
+from fewtune.models.calls import side_by_side
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.endpoint import Answer, Endpoint, Refused
 from fewtune.models.options import ENDPOINT, is_endpoint
-from fewtune.models.writer import AT_ONCE, LEAST_HEAT, without_thoughts
+from fewtune.models.writer import LEAST_HEAT, without_thoughts
 from fewtune.trials.prompt import question_of
 from fewtune.trials.prompted import Prompted
 
@@ -93,10 +93,10 @@ class PromptedVoice:
         """Answers as they come, a few calls side by side."""
         endpoint = Endpoint.parse(self.model.removeprefix(ENDPOINT))
 
-        def one(prompt: str) -> Answer | Refused:
+        def one(number: int) -> Answer | Refused:
             try:
                 return endpoint.complete(
-                    [{"role": "user", "content": prompt}],
+                    [{"role": "user", "content": prompts[number]}],
                     temperature=how.temperature,
                     top_p=how.top_p or 1.0,
                     max_tokens=how.max_new_tokens,
@@ -106,13 +106,7 @@ class PromptedVoice:
             except Refused as error:
                 return error
 
-        pool = ThreadPoolExecutor(AT_ONCE)
-        try:
-            calls = {pool.submit(one, prompt): number for number, prompt in prompts.items()}
-            for call in as_completed(calls):
-                yield calls[call], call.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        yield from side_by_side(one, prompts)
 
     def _ask_here(
         self, prompts: Mapping[int, str], how: DecodingOptions, seed: int
