@@ -94,7 +94,7 @@ class Standing:
             "seeds": len(each),
             "test": None if test is None else truth.measure.interval(test, truth.count, truth.seed),
             "seconds": round(self.answers.seconds, 4),
-            "state": self.answers.state,
+            "state": self.answers.state.value,
         }
 
     def over(self, other: Standing) -> Comparison:

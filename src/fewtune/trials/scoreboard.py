@@ -116,7 +116,7 @@ class Scoreboard:
             line[self.judge.metric] = float(self.judge.losses(answers, rows).mean())
             line |= self.judge.also(answers, rows)
         proposed = {"proposed": runner.proposed} if runner.proposed else {}
-        return line | {"state": runner.state} | proposed
+        return line | {"state": runner.state.value} | proposed
 
     def _row_losses(self, runner: Runner) -> list[np.ndarray]:
         """Of every fold that it answered; found once, for a search asks often."""
