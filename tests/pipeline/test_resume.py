@@ -160,7 +160,10 @@ def test_killed_before_the_first_step_stopped_by_hand_and_killed_near_the_end(
     assert RunFolder.open(run).state == "resumable"
     code, out, err = finish(command("resume", str(run), "--json"))
     assert code == 0, err
-    assert json.loads(out)["method"] == "full"
+    scores = json.loads(out)
+    assert scores["method"] == "full"
+    earlier, planned = scores["seconds"]["before_it_was_stopped"], RunFolder.open(run).plan["spent"]
+    assert scores["seconds"]["total"] > earlier > planned > 0
     assert_same_artefact(run, whole("full"))
 
 

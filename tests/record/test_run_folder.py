@@ -233,3 +233,21 @@ def test_the_environment_holds_versions_and_machine_and_nobodys_name():
     text = json.dumps(told)
     assert os.uname().nodename not in text or os.uname().nodename in {"linux", "Linux"}
     assert os.path.expanduser("~") not in text
+
+
+def test_the_time_of_a_run_that_was_stopped_is_that_of_its_parts(tmp_path):
+    with RunFolder.create(tmp_path / "one", PLAN) as folder:
+        assert folder.spent == 0
+        for name, moment in (
+            ("started", 10.0), ("step", 14.0),
+            ("started", 500.0), ("step", 507.5), ("step", 503.0),  # the clock was put back
+        ):  # fmt: skip
+            folder.append(Event(name, {}, moment))
+        assert folder.spent == 4 + 3
+        folder.start_anew()
+        assert folder.spent == 7
+        folder.append(Event("started", {}, 900.0))
+        folder.append(Event("step", {}, 901.0))
+        assert folder.spent == 8
+        folder.forget(PLAN, ())
+        assert folder.spent == 0

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fewtune.base.race_state import RaceState
 from fewtune.tasks.classify import Classify
 from fewtune.tasks.multilabel import Multilabel
 from fewtune.trials.comparison import Answers, Standing, effects, front, ranked
@@ -67,7 +68,7 @@ def test_few_resamples_do_not_hide_who_is_beaten():
 def test_who_did_not_answer_all_rows_has_no_rank():
     part = logits(1.0)
     part[50:] = np.nan
-    gone = Answers("gone", [part], state="beaten")
+    gone = Answers("gone", [part], state=RaceState.BEATEN)
     lines = ranked([gone, answers("good", 0.9), answers("bad", 0.5)], TRUTH)
     assert [one["name"] for one in lines] == ["good", "bad", "gone"]
     assert [one["rank"] for one in lines] == [1, 2, None]

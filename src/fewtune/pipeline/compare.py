@@ -73,7 +73,8 @@ def start_comparison(path: str, given: Mapping[str, Any]) -> tuple[RunFolder, It
         return folder, iter(())
     if job.run.again:
         folder.forget(plan, (FITS, COSTS, ASIDE, COMPARISON))
-    return folder, _told(Comparing(lineup, data, source, folder, out, begun))
+    # what it took before it was stopped counts too
+    return folder, _told(Comparing(lineup, data, source, folder, out, begun - folder.spent))
 
 
 def compared(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,9 @@ def ended(run: Run, scores: dict[str, Any]) -> Iterator[Event]:
         scores: as `recorded`; gets the seconds of the stages and the diagnosis.
     """
     yield tell("scored", scores=scores["test"], gain=scores["gain"])
-    run.seconds["total"] = perf_counter() - run.begun
+    if run.earlier:
+        run.seconds["before_it_was_stopped"] = run.earlier
+    run.seconds["total"] = run.earlier + perf_counter() - run.begun
     scores["seconds"] = {name: round(value, 3) for name, value in run.seconds.items()}
     scores["diagnosis"] = told_of(run.folder, scores)
     run.folder.write_scores(scores)

@@ -158,7 +158,9 @@ def _run(
     """A run with what its plan says was chosen already, and why."""
     plan = folder.plan
     chosen, reasons = dict(plan.get("chosen") or {}), list(plan.get("reasons") or ())
-    return Run(job, folder, data, method, source, begun, reasons, chosen=chosen)
+    return Run(
+        job, folder, data, method, source, begun, reasons, chosen=chosen, earlier=folder.spent
+    )
 
 
 def _told(run: Run) -> Iterator[Event]:

@@ -35,7 +35,8 @@ class Run:
     Attributes:
         chosen: what was measured or decided, as it stands in the plan.
         baselines: name -> what it answered to the test rows.
-        seconds: by stage.
+        seconds: by stage, since it was begun or resumed.
+        earlier: seconds until it was stopped.
     """
 
     job: Job
@@ -49,6 +50,7 @@ class Run:
     chosen: dict[str, Any] = field(default_factory=dict)
     baselines: dict[str, Answered] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    earlier: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property

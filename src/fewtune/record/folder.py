@@ -23,6 +23,7 @@ State = Literal["finished", "resumable", "unfinished"]
 PLAN, DATA, EVENTS_FILE, SCORES = "plan.yaml", "data.json", "events.jsonl", "scores.json"
 PREDICTIONS, ENVIRONMENT, LOCK = "predictions.jsonl", "environment.json", ".lock"
 LEARNED = "learned.jsonl"
+SPENT = "spent"  # in the plan: seconds of parts whose events are gone
 
 #: Events worth a wait for the disk. The others are many, and losing the last few costs nothing.
 IMPORTANT = {"started", "planned", "checkpoint", "stopped", "saved", "scored", "finished"}
@@ -165,6 +166,17 @@ class RunFolder:
         return (event for line in self._lines(EVENTS_FILE) if (event := _event(line)))
 
     @property
+    def spent(self) -> float:
+        """Seconds that the parts of a run took which was stopped: between them nothing ran."""
+        told, first, last = float(self.plan.get(SPENT) or 0.0), None, 0.0
+        for event in self.events:
+            if first is None or event.name == "started":
+                told += max(0.0, last - first) if first is not None else 0.0
+                first = event.time
+            last = event.time
+        return told if first is None else told + max(0.0, last - first)
+
+    @property
     def predictions(self) -> Iterator[dict[str, Any]]:
         """One mapping a test row, in the test file's order."""
         return (one for line in self._lines(PREDICTIONS) if (one := _object(line)))
@@ -254,6 +266,8 @@ class RunFolder:
 
     def start_anew(self) -> None:
         """Forget all but what was decided: for a run that ended before its first checkpoint."""
+        if spent := self.spent:
+            self.write_plan(self.plan | {SPENT: round(spent, 3)})
         for name in (SCORES, EVENTS_FILE, DATA, PREDICTIONS, ENVIRONMENT, "report.html"):
             self._remove(self.path / name)
         self._remove(self.checkpoints)
