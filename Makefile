@@ -3,7 +3,9 @@
 CSV := examples/fault_reports.csv
 RUN := runs/demo
 BIN := .venv/bin
-# For example: make test PYTEST_FLAGS="-n 2 -k splits"
+# A process a core, four at most: each holds some GiB. Neighbours stay together, for they share what was trained.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+# For example: make test PYTEST_FLAGS="-n 0 -k splits"
 PYTEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
@@ -18,10 +20,10 @@ demo: .venv/.installed  ## install, train on the example data, say where the rep
 	@echo "The report: $(RUN)/report.html"
 
 test: lint  ## install, lint, type check, and all tests that are quick
-	CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -m "not slow and not gpu" $(PYTEST_FLAGS)
+	CUDA_VISIBLE_DEVICES= $(PYTEST) -m "not slow and not gpu" $(PYTEST_FLAGS)
 
 test-all: lint  ## the same with the slow tests, and those for a GPU where there is one
-	CUDA_VISIBLE_DEVICES= $(BIN)/python -m pytest -m "not gpu" $(PYTEST_FLAGS)
+	CUDA_VISIBLE_DEVICES= $(PYTEST) -m "not gpu" $(PYTEST_FLAGS)
 	$(BIN)/python -m pytest -m gpu $(PYTEST_FLAGS)
 
 lint: .venv/.installed-dev  ## ruff and mypy; nothing is changed

@@ -159,18 +159,3 @@ def fitted(base: Base, case: Case, done: dict[tuple[str, str], Fitted]) -> Fitte
     if key not in done:
         done[key] = fit(base, case)
     return done[key]
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    """How many checks the battery made."""
-
-    def here(kind: str) -> list:
-        reports = terminalreporter.getreports(kind)
-        return [r for r in reports if r.nodeid.startswith("tests/laws/")]
-
-    refused = [r for r in here("skipped") if "refused: " in str(r.longrepr)]
-    passed = [r for r in here("passed") if r.when == "call"]
-    if passed:
-        terminalreporter.write_line(
-            f"laws: {len(passed)} checks passed, {len(refused)} refused with a reason"
-        )
