@@ -70,7 +70,7 @@ def _table(screen: Screen, heads: Sequence[Column], lines: Sequence[Mapping[str,
         table.add_column(one.head, justify=side, overflow="fold", no_wrap=whole, min_width=least)
     for line in lines:
         best = line.get("rank") == 1
-        whole = line["state"] == RaceState.WHOLE and not line[RaceState.FAILED]
+        whole = line["state"] == RaceState.WHOLE and not line["failed"]
         style = "bold" if best else "" if whole else "dim"
         table.add_row(*(one.cell(line) for one in heads), style=style)
     return table

@@ -167,7 +167,7 @@ class RunFolder:
 
     @property
     def spent(self) -> float:
-        """Seconds that the parts of a run took which was stopped: between them nothing ran."""
+        """Seconds that the run took so far, without the pauses in which it was stopped."""
         told, first, last = float(self.plan.get(SPENT) or 0.0), None, 0.0
         for event in self.events:
             if first is None or event.name == "started":

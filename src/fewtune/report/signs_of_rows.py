@@ -99,14 +99,15 @@ def _beyond_chance(unlikely: Sequence[float], rare: Sequence[float]) -> tuple[in
         unlikely: probabilities of the doubted labels, ascending.
         rare: of every sure row those of all unlikely classes.
     """
+    import numpy as np
     from scipy.stats import poisson
 
-    told = 0, 0.0
-    for count, share in enumerate(unlikely, start=1):
-        by_chance = sum(one for one in rare if one <= share)
-        if poisson.sf(count - 1, by_chance) <= CHANCE / len(unlikely):
-            told = count, by_chance
-    return told
+    ordered = np.sort(rare)
+    sums = np.concatenate([[0.0], ordered.cumsum()])
+    by_chance = sums[np.searchsorted(ordered, unlikely, side="right")]
+    chances = poisson.sf(np.arange(len(unlikely)), by_chance)
+    (beyond,) = np.nonzero(chances <= CHANCE / max(1, len(unlikely)))
+    return (int(beyond[-1]) + 1, float(by_chance[beyond[-1]])) if len(beyond) else (0, 0.0)
 
 
 def one_answer(told: Told) -> Iterator[Sign]:

@@ -68,11 +68,6 @@ def _all(facts: Facts) -> list[Mapping[str, Any]]:
     return [one for one in found if isinstance(one, Mapping) and isinstance(one.get("table"), list)]
 
 
-def _too_late(line: Mapping[str, Any]) -> bool:
-    """Whether it had no time for a single fold."""
-    return line.get("state") == RaceState.LATE and not line.get("folds")
-
-
 def _place(line: Mapping[str, Any]) -> tuple[int, float]:
     """The chosen one first; then those that saw all folds, the best first; then who left."""
     state = str(line.get("state"))
