@@ -10,6 +10,7 @@ from tiny_models import WORDS
 import fewtune
 from fewtune.data.row import Origin, Row
 from fewtune.methods import parse
+from fewtune.methods.lora import LoRA
 from fewtune.pipeline import forgetting
 
 TEXTS = [" ".join(WORDS[(k + 5 * j) % len(WORDS)] for j in range(12)) for k in range(20)]
@@ -91,9 +92,12 @@ def test_a_planted_rise_is_found_and_told():
     assert found["change"]["low"] < 0.5 < found["change"]["high"]
     assert found["change"]["value"] == pytest.approx(0.5, abs=0.06)
     scores = {"recall": found, "warnings": []}
-    told = [event.name for event in forgetting.told(scores)]
+    told = [event.name for event in forgetting.told(scores, LoRA())]
     assert told == ["recalled", "warned"]
     assert "forget" in scores["warnings"][0]
+    assert "in place of" not in scores["warnings"][0]
+    [*forgetting.told(scores, parse("full+lora", {}))]
+    assert "`lora` in place of `full`" in scores["warnings"][1]
 
 
 def test_no_rise_is_no_alarm():
@@ -101,7 +105,7 @@ def test_no_rise_is_no_alarm():
     before = 2 + 0.1 * draw.normal(size=40)
     found = forgetting.recalled(losses(before + 0.01), losses(before), range(40), 0)
     scores = {"recall": found, "warnings": []}
-    assert [event.name for event in forgetting.told(scores)] == ["recalled"]
+    assert [event.name for event in forgetting.told(scores, LoRA())] == ["recalled"]
 
 
 # --- replay --------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from written_runs import (
 )  # fmt: skip
 
 from fewtune.base.events import Event
+from fewtune.methods.lora import LoRA
 from fewtune.pipeline import forgetting
 from fewtune.record import RunFolder
 from fewtune.report import answers, markdown, model_card, words
@@ -200,7 +201,7 @@ def test_the_page_judges_as_the_run_warns(rise):
     loss = {"value": 2.0, "low": 1.9, "high": 2.1}
     found = {"known": True, "passages": 60, "loss": loss, "before": loss, "change": change}
     scores = {"recall": found, "warnings": []}
-    warned = "warned" in [event.name for event in forgetting.told(scores)]
+    warned = "warned" in [event.name for event in forgetting.told(scores, LoRA())]
     assert warned == ("forgets" in answers.judged(change)) == (rise > answers.NOTABLE)
 
 

@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from fewtune.evaluate.answers import Likelihood, boiled
+from fewtune.evaluate.answers import Likelihood, boiled, shares
 from fewtune.evaluate.multilabel import boiled as boiled_tags
 from fewtune.evaluate.multilabel import tags
 from fewtune.trials.fits import FitsOnDisk
-from fewtune.trials.learning_curve import SHARES, Curve, cost, measured, shares, told
+from fewtune.trials.learning_curve import SHARES, Curve, cost, measured, told
 from fewtune.trials.power_law import fitted_law
 from fewtune.trials.runners import Entrant, Fitted
 from fewtune.trials.smaller import of_owners, of_targets

@@ -22,12 +22,11 @@ from fewtune.data.joined import in_one_cell
 from fewtune.data.options import DataOptions
 from fewtune.data.read import holds_images, read_any, shape_of
 from fewtune.data.row import Row
+from fewtune.tasks import TASKS
 
 COLUMNS = ("text", "label", "labels", "parent", "recipe")  # one label, or several
 USUAL = ("text", "label", "parent", "recipe")
 TURNS = ("messages", "tools", "parent", "recipe")
-#: Tasks of the rows that recipes are made for -> the rows' kind.
-KINDS = {"classify": "text", "multilabel": "text", "generate": "dialogue", "image": "image"}
 
 
 def augment_file(
@@ -79,13 +78,13 @@ def _kind(path: str, data: DataOptions) -> str:
         return "image"
     shape = shape_of(at(path), data)
     roles = {role.name for role in shape.roles}
-    if shape.task not in KINDS or roles == {"text"} or "text_pair" in roles:
+    if shape.task not in TASKS or roles == {"text"} or "text_pair" in roles:
         raise UsageError(
             f"augment: {path} holds rows of {shape.name}, and recipes are made for texts with "
             "labels, dialogues, and images with labels; name the columns (--text, --label) where "
             "it holds one of these."
         )
-    return KINDS[shape.task]
+    return "dialogue" if TASKS[shape.task].writes else "text"
 
 
 def _recipes(options: AugmentOptions, kind: str) -> tuple[Recipe, ...]:

@@ -52,7 +52,7 @@ def unknown(look: Look) -> Iterator[Finding]:
     name = look.model.model if look.model else ""
     advice = "Choose a model of the texts' language, or clean what is no text."
     if chinese:
-        talks = look.shape.task in ("generate", "vision-chat")
+        talks = look.shape.written
         such = " or ".join(WRITE_CHINESE if talks else READ_CHINESE[:2])
         advice = f"Choose a model that reads Chinese, such as {such}."
     yield Finding(

@@ -80,7 +80,7 @@ class Look:
     @property
     def fixable(self) -> bool:
         """Whether `--fix` can write the file anew; paths of images would point elsewhere."""
-        return self.shape.task not in ("image", "vision-chat")
+        return not self.shape.pictured
 
     @property
     def mends_labels(self) -> bool:

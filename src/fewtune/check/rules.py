@@ -22,6 +22,7 @@ from fewtune.check import (
 )
 from fewtune.check.finding import Finding, Severity
 from fewtune.check.look import Look
+from fewtune.tasks.classify import Classify
 
 Needs = Literal["rows", "tokenizer", "features"]
 Kind = Literal["rows", "text", "plain text", "label", "dialogue", "image"]
@@ -54,14 +55,14 @@ class Rule:
     def applies(self, look: Look) -> bool:
         """Whether the rows are of the kind that the rule speaks of."""
         if self.speaks_of == "dialogue":
-            return look.shape.task in ("generate", "vision-chat")
+            return look.shape.written
         if self.speaks_of == "image":
             return bool(look.images) or look.shape.task == "image"
         if self.speaks_of == "plain text":
-            return look.shape.task not in ("generate", "image", "vision-chat")
+            return not (look.shape.written or look.shape.pictured)
         if self.speaks_of == "label":
-            return look.shape.task == "classify"
-        return self.speaks_of == "rows" or look.shape.task not in ("image", "vision-chat")
+            return look.shape.task == Classify.name
+        return self.speaks_of == "rows" or not look.shape.pictured
 
     @property
     def family(self) -> str:

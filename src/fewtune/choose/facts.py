@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from fewtune.tasks import TASKS
 from fewtune.train.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Facts:
     @property
     def writes(self) -> bool:
         """Whether a language model learns to write."""
-        return self.task == "generate"
+        return TASKS[self.task].writes
 
     @property
     def size(self) -> str:

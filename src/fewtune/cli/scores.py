@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
+
+from fewtune.tasks import TASKS
 
 if TYPE_CHECKING:
     from fewtune.api import Run
     from fewtune.cli.screen import Screen
 
-SHOWN = {
-    "classify": ("accuracy", "macro_f1", "log_loss"),
-    "multilabel": ("micro_f1", "macro_f1", "subset_accuracy"),  # four are wider than 80 letters
-    "generate": ("loss", "token_accuracy", "exact_match", "number_match", "rougeL",
-                 "rougeL_characters", "chrf", "stops"),
-}  # fmt: skip
 BY_THEMSELVES = ("class", "length")  # what rows are divided by without any column
-TRANSPOSED = ("generate",)
-TRY = {
-    "classify": 'predict {} "some text"',
-    "multilabel": 'predict {} "some text"',
-    "generate": "chat {}",
-}
+ACROSS = 3  # metrics that a line of 80 letters has room for
 
 
 def finish(screen: Screen, run: Run) -> None:
@@ -52,7 +43,7 @@ def finish(screen: Screen, run: Run) -> None:
     for what, where in (
         ("report", path / "report.html"),
         ("model", path / "model"),
-        ("try it", f"fewtune {TRY[scores['task']].format(quote(str(path)))}"),
+        ("try it", f"fewtune {TASKS[scores['task']].usage.format(quote(str(path)))}"),
     ):
         screen.out.print(f"{what:8}{where}", markup=False, soft_wrap=True)
 
@@ -70,11 +61,12 @@ def _weakest(screen: Screen, scores: Mapping[str, Any]) -> None:
 
 def score_table(screen: Screen, scores: Mapping[str, Any]) -> Any:
     """A run beside its baselines: systems down, or metrics where there are many."""
-    if scores["task"] in TRANSPOSED:
-        return _by_metric(screen, scores)
+    shown = TASKS[scores["task"]].shown
+    if len(shown) > ACROSS:
+        return _by_metric(screen, scores, shown)
     table = _new_table(screen, scores)
     narrow = screen.out.width < 64  # the scores are what wraps then, not the names
-    for metric in SHOWN[scores["task"]]:
+    for metric in shown:
         table.add_column(
             metric.replace("_", " "), justify="right", no_wrap=not narrow, overflow="fold"
         )
@@ -84,20 +76,20 @@ def score_table(screen: Screen, scores: Mapping[str, Any]) -> Any:
         own = name == scores["method"]
         table.add_row(
             name,
-            *(_cell(metric, block.get(metric)) for metric in SHOWN[scores["task"]]),
+            *(_cell(metric, block.get(metric)) for metric in shown),
             style="bold" if own else "",
         )
     return table
 
 
-def _by_metric(screen: Screen, scores: Mapping[str, Any]) -> Any:
+def _by_metric(screen: Screen, scores: Mapping[str, Any], shown: Sequence[str]) -> Any:
     """Metrics down, systems across: there are many, and not every system has all."""
     table = _new_table(screen, scores)
     for name in scores["baselines"]:
         table.add_column(name, justify="right", overflow="fold")
     table.add_column(scores["method"], justify="right", style="bold", overflow="fold")
     blocks = [*scores["baselines"].values()]
-    for metric in SHOWN[scores["task"]]:
+    for metric in shown:
         if metric in scores["test"]:
             others = (_value(metric, block.get(metric)) for block in blocks)
             table.add_row(metric, *others, _cell(metric, scores["test"][metric]))

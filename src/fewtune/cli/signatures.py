@@ -25,10 +25,17 @@ def common() -> list[inspect.Parameter]:
     ]
 
 
+def _task() -> inspect.Parameter:
+    """What is learned, in the commands that can learn."""
+    from fewtune.cli.flags import keyword
+    from fewtune.tasks import TASKS
+
+    return keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]")
+
+
 def train() -> list[inspect.Parameter]:
     """Of `fewtune train`."""
     from fewtune.cli.flags import argument, keyword, parameters
-    from fewtune.pipeline.job import TASKS
     from fewtune.trials.sections import SECTIONS, WAYS
 
     methods = ", ".join(WAYS)
@@ -37,7 +44,7 @@ def train() -> list[inspect.Parameter]:
     return [
         argument("data", _rows()),
         keyword("method", f"auto, one of {methods}, or several joined by + [default: auto]"),
-        keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
+        _task(),
         *common(),
         *parameters(groups),
     ]
@@ -56,7 +63,6 @@ def plan() -> list[inspect.Parameter]:
     from fewtune.cli.flags import FieldOf, argument, keyword
     from fewtune.data.options import DataOptions
     from fewtune.models.options import ModelOptions
-    from fewtune.pipeline.job import TASKS
     from fewtune.record.options import SeedOptions
     from fewtune.tasks.options import GenerateOptions
     from fewtune.train.options import TrainOptions
@@ -71,7 +77,7 @@ def plan() -> list[inspect.Parameter]:
     }
     return [
         argument("data", _rows()),
-        keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
+        _task(),
         keyword("budget", "what training may take, as 90s, 10m or 2h", of=FieldOf(TrialOptions)),
         keyword("all", "every reason of every method", is_bool=True),
         *common(),
@@ -84,7 +90,6 @@ def compare() -> list[inspect.Parameter]:
     from fewtune.cli.flags import FieldOf, argument, keyword, parameters
     from fewtune.methods import METHODS
     from fewtune.pipeline.entries import NOT_HERE
-    from fewtune.pipeline.job import TASKS
     from fewtune.trials.options import CompareOptions, TrialOptions
     from fewtune.trials.sections import SECTIONS
 
@@ -101,7 +106,7 @@ def compare() -> list[inspect.Parameter]:
             "time for the folds; with one the beaten leave early [default: no limit]",
             of=FieldOf(TrialOptions),
         ),
-        keyword("task", f"one of {', '.join(TASKS)} [default: by the file's columns]"),
+        _task(),
         *common(),
         *(one for one in parameters(groups) if one.name not in written_otherwise),
     ]

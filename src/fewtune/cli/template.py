@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import create_model
 
-from fewtune.pipeline.job import AUTO, TASKS
+from fewtune.pipeline.job import AUTO
+from fewtune.tasks import TASKS
 from fewtune.trials.sections import SECTIONS, WAYS
 
 

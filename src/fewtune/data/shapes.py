@@ -39,6 +39,16 @@ class Shape:
     fits: Callable[[Fields], bool] = lambda sample: True
     joined: Callable[[Fields], dict[str, Any]] | None = None
 
+    @property
+    def written(self) -> bool:
+        """Whether a model that writes learns from such rows."""
+        return self.task in ("generate", "vision-chat")
+
+    @property
+    def pictured(self) -> bool:
+        """Whether rows hold images."""
+        return self.task in ("image", "vision-chat")
+
 
 def _dialogue(make: Callable[[Fields], tuple[Any, ...]]) -> Callable[[Fields], dict[str, Any]]:
     def joined(fields: Fields) -> dict[str, Any]:

@@ -99,6 +99,11 @@ def _mean(values: ArrayLike, **known: Any) -> Sums:
     return Sums(np.stack([np.where(counts, scores, 0.0), counts], axis=1), ratio, **known)
 
 
+def shares(right: ArrayLike) -> Sums:
+    """The share of rows that are right, of (rows,) yes and no."""
+    return _mean(right, yes_or_no=True)
+
+
 def boiled(
     answers: Sequence[Answer] = (),
     likelihood: Likelihood | None = None,

@@ -51,6 +51,7 @@ class Method(Options):
         needs_model: False for a candidate without a neural model.
         needs_steps: False where the start of the head is the whole fit.
         saves_base: True where the artefact holds the base's own weights.
+        trains_words: True where the vocabulary's vectors train.
         adds_parts: True where what trains stands beside the base's own weights.
         merges: True where `merge` leaves a plain model that computes the same.
         rate: default learning rate; `head_rate` the head's, `passes` over up to 1,000 rows.
@@ -70,6 +71,7 @@ class Method(Options):
     needs_model: ClassVar[bool] = True
     needs_steps: ClassVar[bool] = True
     saves_base: ClassVar[bool] = False
+    trains_words: ClassVar[bool] = False
     adds_parts: ClassVar[bool] = False
     merges: ClassVar[bool] = False
     rate: ClassVar[float] = 1e-4

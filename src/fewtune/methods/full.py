@@ -15,6 +15,7 @@ class Full(WholeModel):
     """Train every weight."""
 
     name: ClassVar[str] = "full"
+    trains_words: ClassVar[bool] = True
     rate: ClassVar[float] = 2e-4
     passes: ClassVar[float] = 6
     least_steps: ClassVar[int] = 30

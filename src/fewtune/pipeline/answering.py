@@ -71,7 +71,7 @@ def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
     scored = _scored(run, test, heard) | {"recall": recall | drift | {"curve": scaled}}
     scores = recorded(run, scored, answered=len(test.talks))
     run.seconds["evaluate"] = perf_counter() - begun
-    yield from forgetting.told(scores)
+    yield from forgetting.told(scores, run.method)
     yield from _endless(run, scores)
     yield from ended(run, scores)
 
@@ -81,7 +81,7 @@ def _endless(run: Run, scores: dict[str, Any]) -> Iterator[Event]:
     stops = scores["test"].get("stops")
     if stops is None or stops["high"] >= ENOUGH:
         return
-    part = "" if run.method.spell() == "full" else (
+    part = "" if any(one.trains_words for one in run.method.parts()) else (
         f" `{run.method.spell()}` trains no word of the vocabulary, so an end token that the base "
         "model never used stays unlikely: choose a model that was taught to end its answers (chat "
         "or instruct), or `--method full`."

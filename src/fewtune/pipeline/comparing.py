@@ -14,7 +14,7 @@ from fewtune.base.events import Event, tell
 from fewtune.base.files import write_json
 from fewtune.base.race_state import RaceState
 from fewtune.data.load import Dataset
-from fewtune.pipeline.desks import ROOMS
+from fewtune.pipeline.desks import answer_room, label_room
 from fewtune.pipeline.entries import Entry
 from fewtune.pipeline.extra import recipes_of
 from fewtune.pipeline.lineup import LineUp
@@ -82,7 +82,8 @@ class Comparing:
         )  # fmt: skip
         begun = perf_counter()
         costs = CostsOnDisk(self.folder.path / COSTS)
-        self.room = yield from ROOMS[job.task](run, self.lineup, costs)
+        room = answer_room if job.writes else label_room
+        self.room = yield from room(run, self.lineup, costs)
         self.shared = perf_counter() - begun
         if self.room.spoken:
             self.shared -= self.room.spoken.took

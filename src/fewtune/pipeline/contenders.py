@@ -17,7 +17,6 @@ from fewtune.methods.space import Space
 from fewtune.models.shape import shape_of
 from fewtune.pipeline.job import AUTO, method_of, says
 from fewtune.pipeline.run import Run
-from fewtune.tasks.generate import Generate
 
 if TYPE_CHECKING:
     from fewtune.trials.entrants import Contender
@@ -75,14 +74,13 @@ def start_of(run: Run) -> Start:
         baselines = [one for one in found if one.method.name in ALWAYS]
         found = [*(replace(one, wins=False) for one in baselines), _named(run, ranked)]
     budget = run.job.trials.budget
-    answers = run.job.task == Generate.name
     if budget:
         given = seconds_of(budget)
     else:
         given = max(LEAST, _usual_seconds(ranked))
-        if answers:
+        if run.job.writes:
             given = min(given, LONGEST) * (1 + run.job.trials.search / MOST)
-    return Start(found, given, not budget and not answers, _beliefs(run, found, facts))
+    return Start(found, given, not budget and not run.job.writes, _beliefs(run, found, facts))
 
 
 def _beliefs(run: Run, found: Sequence[Contender], facts: Facts) -> dict[str, Belief]:

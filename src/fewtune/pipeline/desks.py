@@ -159,6 +159,3 @@ def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event
         return Answers(BEFORE, heard[:1], heard[1:])
 
     return Room(desk, len(rows), asks, AnswerJudge(tokens), truth, "loss", before, told)
-
-
-ROOMS = {"classify": label_room, "multilabel": label_room, "generate": answer_room}

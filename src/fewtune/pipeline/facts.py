@@ -62,13 +62,12 @@ def facts_of(
     again = wanted.again
     source = find(job.model, weights=False)
     shape = shape_of(source.config)
-    if job.task == "generate" and not shape.causal:
+    if job.writes and not shape.causal:
         raise UsageError(
             f"model: {job.model.model} reads and does not write; give a causal language model, "
             "such as a folder or hub id of the Qwen or Llama family (--model)."
         )
     told = kept("tokens", _data_key(job, data, source), partial(_tokens, job, data, source), again)
-    writes = job.task == "generate"
     facts = Facts(
         task=job.task,
         rows=len(told["lengths"]),
@@ -78,7 +77,7 @@ def facts_of(
         unknown=told["unknown"],
         chinese=told["chinese"],
         model=job.model.model,
-        parameters=shape.backbone_parameters + (shape.head_parameters if writes else 0),
+        parameters=shape.backbone_parameters + (shape.head_parameters if job.writes else 0),
         shape=shape,
         hardware=hardware,
         methods={name: way() for name, way in WAYS.items()},
@@ -112,7 +111,7 @@ def _tokens(job: Job, data: Dataset, source: Source) -> dict[str, Any]:
     tokenizer = load_tokenizer(source)
     texts = [_text_of(row) for row in data.train]
     chinese = sum(map(is_chinese, texts)) / len(texts)
-    if job.task == "generate":
+    if job.writes:
         return {"chinese": chinese, **_answer_tokens(job, data.train, source, tokenizer)}
     from fewtune.tasks import LABELLED
 

@@ -184,7 +184,7 @@ def _mean(losses: Losses) -> float:
     return float(losses[0].sum() / losses[1].sum())
 
 
-def told(scores: dict[str, Any]) -> Iterator[Event]:
+def told(scores: dict[str, Any], method: Method) -> Iterator[Event]:
     """What the user should know of it."""
     recall = scores["recall"]
     if not recall["known"]:
@@ -193,7 +193,8 @@ def told(scores: dict[str, Any]) -> Iterator[Event]:
     yield tell("recalled", **{k: recall[k] for k in ("passages", "loss", "before", "change")})
     change = recall["change"]
     if forgets(change):
-        other = ", `lora` in place of `full`" if scores.get("method") == "full" else ""
+        whole = [one.name for one in method.parts() if one.trains_words]
+        other = f", `lora` in place of `{whole[0]}`" if whole else ""
         message = (
             f"the loss on general texts rose by {change['value']:.2f} nats a token "
             f"({change['low']:.2f} to {change['high']:.2f}): the model forgets what it knew. A "

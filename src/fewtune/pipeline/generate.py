@@ -45,7 +45,7 @@ UNTRAINED = ("template-untrained", "none of its tokens is learned")
 LONGEST_SHOWN = 400  # characters of a piece in it
 
 #: What a model that writes is scored on and replays: answers and texts.
-WRITTEN = tuple(shape for shape in SHAPES if shape.task == "generate")
+WRITTEN = tuple(shape for shape in SHAPES if shape.task == Generate.name)
 #: Replayed rows are read by themselves, whatever the task's file was told to be.
 PLAIN: dict[str, Any] = {"text": None, "label": None, "map": {}, "format": None}
 CUTS = {

@@ -17,7 +17,7 @@ from fewtune.methods.base import Method, options_of
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.options import ModelOptions, is_endpoint
 from fewtune.record.options import RunOptions
-from fewtune.tasks import LABELLED
+from fewtune.tasks import LABELLED, TASKS
 from fewtune.tasks.options import GenerateOptions
 from fewtune.train.options import TrainOptions
 from fewtune.trials.options import TextPrompt, TrialOptions
@@ -25,7 +25,6 @@ from fewtune.trials.sections import SECTIONS, WAYS
 
 AUTO = "auto"
 GIVEN = "method_options"  # in the plan: those of a named method, where a search chooses the others
-TASKS = ("classify", "multilabel", "generate")
 
 #: The recipe that many guides give for small data. What the user gives wins.
 CAUTIOUS: dict[str, Any] = {
@@ -67,6 +66,11 @@ class Job:
     generate: GenerateOptions
     decoding: DecodingOptions
     run: RunOptions
+
+    @property
+    def writes(self) -> bool:
+        """Whether answers are learned, and not labels; no while the task is not known."""
+        return self.task in TASKS and TASKS[self.task].writes
 
     @property
     def command(self) -> str:

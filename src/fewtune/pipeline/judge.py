@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from fewtune.base.errors import UsageError
 from fewtune.data.row import Row
 from fewtune.evaluate import classify, multilabel
+from fewtune.evaluate.answers import Sums, shares
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.tasks.labelled import Answered, Labelled
 
@@ -36,8 +38,17 @@ def judged(
     Raises:
         UsageError: a positive class where there is none.
     """
-    judge = JUDGES[task.name]
+    judge = JUDGES[task.name].judged
     return judge(task, task.truth(rows), model, baselines, own_method, options, seed)
+
+
+def sums_of(task: Labelled, targets: np.ndarray, answered: Answered) -> Sums:
+    """The metric that decides, of some rows, as sums that can be resampled.
+
+    Args:
+        targets: of the rows, as the task has them.
+    """
+    return JUDGES[task.name].sums(task, targets, answered)
 
 
 def _one_label(
@@ -86,4 +97,24 @@ def _several_labels(
     }
 
 
-JUDGES: dict[str, Callable[..., Judged]] = {"classify": _one_label, "multilabel": _several_labels}
+def _right(task: Labelled, targets: np.ndarray, answered: Answered) -> Sums:
+    return shares(task.choice.right(answered.probabilities, targets))
+
+
+def _tagged(task: Labelled, targets: np.ndarray, answered: Answered) -> Sums:
+    found = multilabel.tags(targets > 0, answered.chosen, answered.probabilities)
+    return multilabel.boiled(found)[task.primary]
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How a task's answers are scored: all that is told of them, and the metric that decides."""
+
+    judged: Callable[..., Judged]
+    sums: Callable[[Labelled, np.ndarray, Answered], Sums]
+
+
+JUDGES = {
+    "classify": Judging(_one_label, _right),
+    "multilabel": Judging(_several_labels, _tagged),
+}

@@ -10,8 +10,8 @@ import numpy as np
 
 from fewtune.base.events import Event, tell
 from fewtune.data.holdout import first_repeat
-from fewtune.evaluate import multilabel
 from fewtune.evaluate.answers import Likelihood, Sums, boiled
+from fewtune.pipeline.judge import sums_of
 from fewtune.pipeline.run import Run
 from fewtune.tasks.generate import Generate
 
@@ -75,7 +75,7 @@ def learn_curve(
     once = raced.first_folds
     ground = Ground(
         entrants, raced.outcome, race, once, len(targets), of_targets(targets, run.seed),
-        raced.task.primary, SCORES[raced.task.name](run, raced), len(targets),
+        raced.task.primary, _labels(run, raced), len(targets),
     )  # fmt: skip
     chosen = affordable(raced.outcome, _time(run, raced.outcome, once), len(once))
     yield from _measure(run, ground, chosen)
@@ -215,26 +215,14 @@ def _cost(seconds: float, folds: int) -> float:
 # ---- what answers are worth
 
 
-def _right(run: Run, raced: Raced) -> Scored:
-    """One label a row: whether it is the right one."""
-    from fewtune.trials.learning_curve import shares
-
-    def scored(answers: np.ndarray, held: np.ndarray) -> Sums:
-        return shares(answers.argmax(axis=1) == raced.targets[held])
-
-    return scored
-
-
-def _tagged(run: Run, raced: Raced) -> Scored:
-    """Several labels a row: F1, at the thresholds that suit the answers of each size."""
+def _labels(run: Run, raced: Raced) -> Scored:
+    """Labels: the metric that decides, at thresholds that suit the answers of each size."""
     kind = run.job.trials.thresholds
 
     def scored(answers: np.ndarray, held: np.ndarray) -> Sums:
-        truth = raced.targets[held]
-        found = raced.judge.probabilities(answers, held)
-        said = raced.task.decided_on(found, truth, kind).answered(found)
-        one = multilabel.tags(truth > 0, said.chosen, found)
-        return multilabel.boiled(one)[raced.task.primary]
+        truth, found = raced.targets[held], raced.judge.probabilities(answers, held)
+        task = raced.task.decided_on(found, truth, kind)
+        return sums_of(task, truth, task.answered(found))
 
     return scored
 
@@ -249,6 +237,3 @@ def _losses_of(owners: np.ndarray) -> Scored:
         return boiled(likelihood=Likelihood(*summed.T))[Generate.primary]
 
     return scored
-
-
-SCORES: dict[str, Callable[[Run, Raced], Scored]] = {"classify": _right, "multilabel": _tagged}

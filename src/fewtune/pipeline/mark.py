@@ -39,7 +39,7 @@ def inputs_of(job: Job, data: Dataset, method: Method, source: Source | None) ->
 
     read = {one["path"]: one["fingerprint"] for one in data.files.values()}
     asked = {"unlabelled": job.trials.unlabelled}
-    if job.task == "generate":
+    if job.writes:
         asked |= {"replay": job.generate.replay, "general": job.generate.general}
     read |= {path: fingerprint(found(path, option)) for option, path in asked.items() if path}
     read |= _for_recipes(job.augment) if job.augment.augment else {}

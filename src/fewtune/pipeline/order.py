@@ -19,7 +19,6 @@ from fewtune.base.events import Event, tell
 from fewtune.check.look import Look, shown
 from fewtune.check.run import check
 from fewtune.data.load import PARTS, Dataset, given_back, load
-from fewtune.data.shapes import DIALOGUE, LABELLED, TAGGED
 from fewtune.methods.base import Method
 from fewtune.models.ladder import with_news
 from fewtune.models.waiting import wait_as_the_machine_allows
@@ -43,15 +42,12 @@ from fewtune.record.environment import environment
 from fewtune.record.folder import RunFolder
 from fewtune.record.names import default_name
 from fewtune.record.trouble import writing
+from fewtune.tasks import TASKS
 
 if TYPE_CHECKING:
     from fewtune.models.source import Source
 
 RUNS = Path("runs")  # of the current directory; `machine_factor` learns from those in it
-#: What happens between the rows and the scores, by task.
-STAGES = {"classify": classify, "multilabel": classify, "generate": generate}
-#: What rows are to the linter, by task, where they are no dialogues.
-SHAPES = {"classify": LABELLED, "multilabel": TAGGED}
 #: What the reading itself tells of.
 TOLD = ("format", "empty", "truncated", "balance-single", "balance-unseen")
 MOST_ROWS = 20  # of a finding that a run keeps; `fewtune check` names all
@@ -186,7 +182,10 @@ def _stages(run: Run) -> Iterator[Event]:
     with writing(run.folder.path):
         run.folder.write_environment(environment())
     yield from _read(run)
-    yield from (STAGES[run.job.task] if run.method.tunes else text_prompt)(run)
+    if not run.method.tunes:
+        yield from text_prompt(run)
+    else:
+        yield from (generate if run.job.writes else classify)(run)
 
 
 def _read(run: Run) -> Iterator[Event]:
@@ -205,7 +204,7 @@ def _checked(run: Run) -> Iterator[Event]:
     data = run.data
     parts = {part: data.part(part) for part in PARTS if data.part(part)}
     shown_parts = {part: [*map(shown, rows)] for part, rows in parts.items()}
-    shape = SHAPES.get(run.job.task, DIALOGUE)
+    shape = TASKS[run.job.task].shape
     look = Look(shown_parts, data.ledger, data.columns, group=run.job.data.group, shape=shape)
     aside = {entry.origin for entry in data.ledger.quarantined}
     findings = [

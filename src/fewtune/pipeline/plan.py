@@ -16,6 +16,7 @@ from fewtune.data.holdout import parted
 from fewtune.data.hub import paths_of
 from fewtune.data.load import Dataset
 from fewtune.data.read import read_rows, shape_of
+from fewtune.methods import METHODS
 from fewtune.methods.base import Method
 from fewtune.pipeline.extra import refuse_extra
 from fewtune.pipeline.job import AUTO, GIVEN, Job, method_of, races, says
@@ -23,6 +24,8 @@ from fewtune.pipeline.mark import mark_of
 from fewtune.pipeline.prompt_job import asked_method, refuse_prompt
 from fewtune.pipeline.run import watchable_rows
 from fewtune.tasks import LABELLED
+from fewtune.tasks.classify import Classify
+from fewtune.tasks.generate import Generate
 
 if TYPE_CHECKING:
     from fewtune.models.source import Source
@@ -45,17 +48,17 @@ def _inferred(job: Job) -> str:
         paths = paths_of(job.path, None, None)
         shape = shape_of(paths["train"], job.data)
     except UsageError:
-        return "classify"  # what reads labels says best what it misses
-    if shape.task == "generate" and any(role.name != "text" for role in shape.roles):
-        return "generate"
-    if shape.task == "generate":
+        return Classify.name  # what reads labels says best what it misses
+    if shape.task == Generate.name and any(role.name != "text" for role in shape.roles):
+        return Generate.name
+    if shape.task == Generate.name:
         _refuse_texts_alone(paths["train"], job)
     if shape.task == "vision-chat":
         raise UsageError(
             f"{job.path} holds dialogues with images, and `fewtune train` does not learn from "
             "images; `fewtune check` looks at them."
         )
-    return shape.task if shape.task in LABELLED else "classify"
+    return shape.task if shape.task in LABELLED else Classify.name
 
 
 def reads(job: Job) -> Sequence[Role] | None:
@@ -70,7 +73,7 @@ def _refuse_texts_alone(path: str | Path, job: Job) -> None:
         UsageError: no column holds labels.
     """
     try:
-        read_rows(path, LABELLED["classify"].reads, job.data)
+        read_rows(path, Classify.reads, job.data)
     except UsageError as error:
         raise UsageError(
             f"{error} To learn to go on from texts without labels, give --task generate."
@@ -79,7 +82,7 @@ def _refuse_texts_alone(path: str | Path, job: Job) -> None:
 
 def choose(job: Job) -> tuple[Method, Source | None, list[str]]:
     """The method and the pretrained folder, looked at but not loaded."""
-    if job.method == "tfidf":
+    if job.method in METHODS and not METHODS[job.method].needs_model:
         return method_of(job), None, []
     if asked := asked_method(job):
         return asked, None, []
@@ -99,9 +102,9 @@ def refuse_early(job: Job, data: Dataset, method: Method) -> None:
     """What would be refused later, said before there is a run folder."""
     if not method.tunes:
         refuse_prompt(job, data, method)
-    elif job.task == "generate":
+    elif job.writes:
         _refuse_silent(job, data, method)
-    if job.evaluate.metric and job.task != "generate":
+    if job.evaluate.metric and not job.writes:
         raise UsageError("metric: for generated texts only; classification has its own metrics.")
     if job.trials.budget:
         seconds_of(job.trials.budget)

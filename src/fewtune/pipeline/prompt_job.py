@@ -55,7 +55,7 @@ def refuse_prompt(job: Job, data: Dataset, method: Method) -> None:
             f"{', '.join([*trained, *more])}: `{method.spell()}` trains nothing; leave it out."
         )
     refuse_heat(job.given, method.spell())
-    if job.task == Generate.name:
+    if job.writes:
         metrics = resolve_metrics(job.evaluate.metric)
         talks = [row for row in data.train if "messages" in row.fields]
         if not talks:

@@ -28,12 +28,10 @@ from fewtune.pipeline.job import AUTO, Job, make_job
 from fewtune.pipeline.machine import hardware_of
 from fewtune.pipeline.memory import with_factor
 from fewtune.pipeline.plan import reads, with_task, with_valid_rows
+from fewtune.tasks import TASKS
 
-#: What of a text's language a model must read, to be named where the given one does not.
-READS_CHINESE = {
-    "classify": f"{', '.join(READ_CHINESE[:-1])} or {READ_CHINESE[-1]}",
-    "generate": WRITE_CHINESE[0],
-}
+#: What to name where a model does not read Chinese.
+READERS = f"{', '.join(READ_CHINESE[:-1])} or {READ_CHINESE[-1]}"
 
 
 @dataclass(frozen=True)
@@ -112,11 +110,7 @@ class Proposal:
         columns = ", ".join(f"{role} is `{name}`" for role, name in self.data.columns.items())
         if self.asked:
             return "as you said."
-        kind = {
-            "classify": "a text and one label a row",
-            "multilabel": "a text and several labels a row",
-            "generate": "dialogues or questions with answers",
-        }.get(self.facts.task, "what the rows hold")
+        kind = TASKS[self.facts.task].holds
         return f"{kind} ({columns})." if columns else f"{kind}."
 
     def _per_class(self) -> dict[str, float] | None:
@@ -209,7 +203,7 @@ def _notes(facts: Facts) -> list[str]:
     notes = []
     if facts.unknown > STRANGE:
         chinese = facts.chinese > 0.2
-        better = READS_CHINESE.get(facts.task, READS_CHINESE["classify"])
+        better = WRITE_CHINESE[0] if facts.writes else READERS
         advice = (
             f"choose one that reads Chinese, such as {better}"
             if chinese

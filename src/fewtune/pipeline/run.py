@@ -68,7 +68,7 @@ class Run:
     @property
     def answer_width(self) -> int | None:
         """The width of the language model that learns to write; None for a classifier."""
-        if self.job.task != "generate" or self.source is None:
+        if not self.job.writes or self.source is None:
             return None
         config = self.source.config
         return int(config.get("hidden_size") or config["n_embd"])

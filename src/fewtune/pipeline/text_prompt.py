@@ -29,7 +29,6 @@ from fewtune.pipeline.prompt_scores import (
 )
 from fewtune.pipeline.run import Run
 from fewtune.tasks.classify import Classify
-from fewtune.tasks.generate import Generate
 from fewtune.trials.options import TextPrompt
 from fewtune.trials.prompt import Example, Prompt, as_json, example_of, first_prompt
 from fewtune.trials.prompted import (
@@ -108,14 +107,14 @@ def _desk(run: Run) -> Desk:
     test = [row for row in run.data.test if usable(row)]
     examples = [example_of(row) for row in rows]
     first = first_prompt(run.data.labels if job.task == Classify.name else (), examples)
-    writes = job.task == Generate.name
-    most = min(len(test), job.generate.answered_rows) if writes else len(test)
+    longest = job.decoding.max_new_tokens if job.writes else None
+    most = min(len(test), job.generate.answered_rows) if job.writes else len(test)
     scored = min(most, int(KEPT_ASIDE * method.calls) // 2)
     return Desk(
         rows,
         examples,
         first,
-        writer_of(job.model.model, method.calls, job.decoding.max_new_tokens if writes else None),
+        writer_of(job.model.model, method.calls, longest),
         method.calls - 2 * scored,
         some_of(test, scored, run.seed),
         most,

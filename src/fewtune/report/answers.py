@@ -322,7 +322,7 @@ def decoded(facts: Facts) -> str:
 
 def limits(facts: Facts) -> list[str]:
     """What follows from the numbers of a model that writes; nothing for another."""
-    if facts.task != "generate":
+    if not facts.writes:
         return []
     scores, rows = part(facts.scores, "test"), told.counts(facts).get("answered")
     values = {name: part(scores, name).get("value") for name in scores}

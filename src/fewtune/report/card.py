@@ -15,15 +15,10 @@ from fewtune.report import answers, evidence, prompts, weak, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
 from fewtune.report.markdown import cell, plain, race_table, scores_table, table
+from fewtune.tasks import TASKS
+from fewtune.tasks.classify import Classify
 
 FEW = 5  # test rows of a class below which its scores say almost nothing
-
-#: What a hub calls the task.
-HUB_TASKS = {
-    "classify": "text-classification",
-    "multilabel": "text-classification",
-    "generate": "text-generation",
-}
 
 #: Names that fewtune knows by a short form, as the hub knows them.
 HUB_NAMES = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
@@ -66,7 +61,7 @@ def model_card(
 
 def _front_matter(facts: Facts) -> str:
     """What a hub reads. Language and licence are the user's to say, so they are left out."""
-    task = HUB_TASKS.get(facts.task, "text-classification")
+    task = TASKS.get(facts.task, Classify).hub
     head: dict[str, Any] = {"tags": ["fewtune", facts.method, task], "pipeline_tag": task}
     if base := _hub_name(facts):
         head["base_model"] = base
@@ -95,7 +90,7 @@ def _about(facts: Facts) -> str:
     version = facts.plan.get("fewtune")
     made = f"fewtune {version}" if version else "fewtune"
     what = plain(answers.described(facts) or prompts.described(facts)) or _classifier(facts)
-    made_for = "Made for" if facts.method == prompts.METHOD else "Made from"
+    made_for = "Made for" if facts.searched else "Made from"
     return (
         f"{what}.\n\n{made_for} {plain(base)} with the method "
         f"{plain(facts.method)} by {made}.{share}"
@@ -105,7 +100,7 @@ def _about(facts: Facts) -> str:
 def _classifier(facts: Facts) -> str:
     labels = [str(one) for one in facts.data.get("labels") or []]
     what = f"A text classifier with {words.several(len(labels), 'class', 'classes')}"
-    if facts.task == "multilabel":
+    if facts.several:
         what += ", any number of which may belong to a text"
     return what + (f": {', '.join(map(cell, labels))}" if 0 < len(labels) <= 25 else "")
 
@@ -123,7 +118,7 @@ def _data(facts: Facts) -> str:
     used = [
         f"{words.count(rows[name])} {purpose}"
         for name, purpose in (
-            ("train", "were searched on" if facts.method == prompts.METHOD else "trained it"),
+            ("train", "were searched on" if facts.searched else "trained it"),
             ("valid", "validated it"),
             ("test", "tested it"),
         )

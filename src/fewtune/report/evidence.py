@@ -163,8 +163,7 @@ def training_loss(facts: Facts) -> list[tuple[float, float]]:
 
     Of several labels a row the mean over the labels, as log-loss on validation rows is.
     """
-    several = facts.task == "multilabel"
-    by = len(facts.data.get("labels") or "1") if several else 1
+    by = len(facts.data.get("labels") or "1") if facts.several else 1
     steps = {
         event.fields.get("step"): _share(event.fields.get("loss"), by)
         for event in happened(facts, "step")

@@ -8,20 +8,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fewtune.base.events import Event
 from fewtune.evaluate.verdict import LEVEL
 from fewtune.record.folder import RunFolder, State
 from fewtune.report import words
+from fewtune.tasks import TASKS
+
+if TYPE_CHECKING:
+    from fewtune.methods.base import Method
 
 QUARANTINED = 50  # rows of the ledger shown
 OUT_OF_FOLD = Path("race", "out_of_fold.jsonl")  # in a run's folder, where test rows are others
-
-WITHOUT_MODEL = {"tfidf"}  # methods that use no pretrained model
-
-#: Sections of a plan that a task has beside those of all.
-OWN_SECTIONS = {"generate": ("generate", "decoding")}
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,16 @@ class Facts:
         return str(self.scores.get("task") or self.plan.get("task") or "")
 
     @property
+    def writes(self) -> bool:
+        """Whether the model answers in words of its own."""
+        return self.task in TASKS and TASKS[self.task].writes
+
+    @property
+    def several(self) -> bool:
+        """Whether a row may have several labels."""
+        return self.task in TASKS and TASKS[self.task].several
+
+    @property
     def primary(self) -> str:
         """The metric that decides."""
         return self.scores.get("primary") or "accuracy"
@@ -61,7 +70,21 @@ class Facts:
     @property
     def without_model(self) -> bool:
         """Whether the method uses no pretrained model, whatever one the plan names."""
-        return self.method in WITHOUT_MODEL
+        way = self._way
+        return way is not None and not way.needs_model
+
+    @property
+    def searched(self) -> bool:
+        """Whether a prompt was searched, and the model left as it is."""
+        way = self._way
+        return way is not None and not way.tunes
+
+    @property
+    def _way(self) -> type[Method] | None:
+        """The method, where it is known and no hybrid."""
+        from fewtune.trials.sections import WAYS
+
+        return WAYS.get(self.method)
 
     @property
     def on_folds(self) -> bool:
@@ -125,7 +148,7 @@ def happened(facts: Facts, name: str) -> Iterable[Event]:
 
 def baseline(facts: Facts, name: str) -> str:
     """A baseline's name in a sentence, with the numbers of this run."""
-    if name == "before" and facts.method == "text-prompt":
+    if name == "before" and facts.searched:
         return "the first prompt"
     known, examples = words.baseline_name(name), part(facts.plan, "generate").get("examples")
     return known.replace("examples", words.several(examples, "example")) if examples else known
@@ -176,7 +199,7 @@ def key_numbers(facts: Facts) -> list[tuple[str, str, str]]:
     if rows := part(scores, "rows"):
         told.append(("rows", words.count(rows.get("kept")), _use(facts)))
     if seconds := part(scores, "seconds"):
-        doing = "searching" if facts.method == "text-prompt" else "training"
+        doing = "searching" if facts.searched else "training"
         trained = f"{words.duration(seconds.get('train'))} of {doing}"
         told.append(("time", words.duration(seconds.get("total")), trained))
     return told
@@ -271,7 +294,7 @@ def _sections(task: str) -> list[str]:
     """Those of the plan that the task reads, and its method."""
     from fewtune.trials.sections import SECTIONS
 
-    others = {name for other, own in OWN_SECTIONS.items() if other != task for name in own}
+    others = {name for key, other in TASKS.items() if key != task for name in other.sections}
     return ["method", *(name for name in SECTIONS if name not in others)]
 
 

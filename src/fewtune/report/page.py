@@ -180,7 +180,7 @@ def _certainty(facts: Facts) -> dict[str, Any]:
     return {
         "calibrated": calibrated,
         "handed_over": certainty.rejection_words(facts),
-        "several_labels": facts.task == "multilabel",
+        "several_labels": facts.several,
         "certainty": [Markup(one) for one in drawn if one],
     }
 

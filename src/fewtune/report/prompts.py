@@ -11,7 +11,6 @@ from fewtune.report.facts import Facts, counts, part
 
 SHEET = "prompt.md"  # in `model/`, for people
 TRIED = "prompts"  # what the trial is called in the plan
-METHOD = "text-prompt"
 _FENCED = re.compile(r"^(`{3,})text\n(.*)\n\1$", re.DOTALL | re.MULTILINE)
 
 
@@ -47,11 +46,11 @@ def shown(prompt: Mapping[str, Any]) -> str:
 
 def described(facts: Facts) -> str:
     """What the artefact is, for its card; nothing where it is no prompt."""
-    if facts.method != METHOD:
+    if not facts.searched:
         return ""
     rows = words.several(counts(facts).get("train") or 0, "training row")
     asked = f"A prompt: an instruction, and {rows} of which some may be shown. "
-    if facts.task == "generate":
+    if facts.writes:
         return f"{asked}A language model that is asked with it answers as those rows do"
     labels = [str(one) for one in facts.data.get("labels") or ()]
     return f"{asked}A language model that is asked with it chooses one of {words.listed(labels)}"
@@ -59,13 +58,13 @@ def described(facts: Facts) -> str:
 
 def limits(facts: Facts) -> list[str]:
     """What holds of every prompt; nothing for a model."""
-    if facts.method != METHOD:
+    if not facts.searched:
         return []
     found = [
         "The scores are those of the model that was asked; another one, or another version of it "
         "at the same address, answers otherwise."
     ]
-    if facts.task != "generate":
+    if not facts.writes:
         found.append("An answer that names none of the labels, or several, counts as none.")
     return found
 

@@ -37,7 +37,7 @@ class Told:
     @property
     def writes(self) -> bool:
         """Whether the model answers in words of its own."""
-        return self.facts.task == "generate"
+        return self.facts.writes
 
     @cached_property
     def losses(self) -> list[float]:
@@ -82,7 +82,7 @@ class Told:
     @property
     def several(self) -> bool:
         """Whether a row may have several labels."""
-        return self.facts.task == "multilabel"
+        return self.facts.several
 
     @property
     def each(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fewtune.data.columns import Role
 from fewtune.data.row import Row
+from fewtune.data.shapes import LABELLED, Shape
 from fewtune.models.choice import ONE_OF, Choice
 from fewtune.tasks.labelled import Labelled
 
@@ -35,6 +36,9 @@ class Classify(Labelled):
     name: ClassVar[str] = "classify"
     reads: ClassVar[tuple[Role, ...]] = (Role("text"), Role("label"))
     primary: ClassVar[str] = "accuracy"
+    shape: ClassVar[Shape] = LABELLED
+    holds: ClassVar[str] = "a text and one label a row"
+    shown: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "log_loss")
 
     @property
     def choice(self) -> Choice:

@@ -10,6 +10,8 @@ import numpy as np
 
 from fewtune.data.dialogue import Message
 from fewtune.data.row import Row
+from fewtune.data.shapes import DIALOGUE, Shape
+from fewtune.tasks.base import Task
 
 if TYPE_CHECKING:
     from fewtune.models.batches import Marked
@@ -40,7 +42,7 @@ class Encoding:
 
 
 @dataclass(frozen=True)
-class Generate:
+class Generate(Task):
     """Write what comes next.
 
     Attributes:
@@ -52,8 +54,16 @@ class Generate:
 
     name: ClassVar[str] = "generate"
     primary: ClassVar[str] = "loss"
-    selection: ClassVar[str] = "log_loss"
-    row_independent: ClassVar[bool] = True
+    writes: ClassVar[bool] = True
+    shape: ClassVar[Shape] = DIALOGUE
+    holds: ClassVar[str] = "dialogues or questions with answers"
+    shown: ClassVar[tuple[str, ...]] = (
+        "loss", "token_accuracy", "exact_match", "number_match", "rougeL", "rougeL_characters",
+        "chrf", "stops",
+    )  # fmt: skip
+    hub: ClassVar[str] = "text-generation"
+    usage: ClassVar[str] = "chat {}"
+    sections: ClassVar[tuple[str, ...]] = ("generate", "decoding")
 
     def encode(self, rows: Sequence[Row], tokenizer: Any, max_length: int) -> Encoding:
         """Tokens of rows, and how much each counts.

@@ -13,6 +13,7 @@ from fewtune.data.columns import Role
 from fewtune.data.options import DataOptions
 from fewtune.data.row import Row
 from fewtune.models.choice import Choice
+from fewtune.tasks.base import Task
 
 if TYPE_CHECKING:
     from typing import Self
@@ -36,7 +37,7 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Labelled(ABC):
+class Labelled(Task, ABC):
     """A text, and labels out of a closed set.
 
     Attributes:
@@ -49,11 +50,9 @@ class Labelled(ABC):
     class_weights: tuple[float, ...] | None = None
     label_smoothing: float = 0.0
 
-    name: ClassVar[str]
+    hub: ClassVar[str] = "text-classification"
+    usage: ClassVar[str] = 'predict {} "some text"'
     reads: ClassVar[tuple[Role, ...]]
-    primary: ClassVar[str]
-    selection: ClassVar[str] = "log_loss"
-    row_independent: ClassVar[bool] = True
     #: Whether which probabilities are answers must be chosen on rows that were not learned from.
     decides: ClassVar[bool] = False
 

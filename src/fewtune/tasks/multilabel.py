@@ -11,6 +11,7 @@ import numpy as np
 from fewtune.data.columns import Role
 from fewtune.data.options import DataOptions
 from fewtune.data.row import Row
+from fewtune.data.shapes import TAGGED, Shape
 from fewtune.models.choice import AnyOf, Choice
 from fewtune.tasks.labelled import Labelled
 from fewtune.tasks.thresholds import thresholds_for
@@ -36,6 +37,11 @@ class Multilabel(Labelled):
     name: ClassVar[str] = "multilabel"
     reads: ClassVar[tuple[Role, ...]] = (Role("text"), Role("labels"))
     primary: ClassVar[str] = "micro_f1"
+    several: ClassVar[bool] = True
+    shape: ClassVar[Shape] = TAGGED
+    holds: ClassVar[str] = "a text and several labels a row"
+    # four are wider than 80 letters
+    shown: ClassVar[tuple[str, ...]] = ("micro_f1", "macro_f1", "subset_accuracy")
     decides: ClassVar[bool] = True
 
     @property

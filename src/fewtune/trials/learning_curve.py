@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fewtune.base.events import Event, tell
-from fewtune.evaluate.answers import Sums, ratio
+from fewtune.evaluate.answers import Sums
 from fewtune.evaluate.generate import score
 from fewtune.evaluate.intervals import resamples
 from fewtune.trials.power_law import Law, fitted_law
@@ -128,11 +128,6 @@ def _fit(
         found = Fitted(entrant.fit(rows, held), 0.0)
         kept.write(name, fold, found)
     return found
-
-
-def shares(right: np.ndarray) -> Sums:
-    """The share of rows that are right, of (rows,) yes and no."""
-    return Sums(np.stack([right, np.ones(len(right))], axis=1).astype(float), ratio, yes_or_no=True)
 
 
 # ---- what is told
