@@ -6,7 +6,7 @@ changes nothing in the result comes before what costs time, and that before what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -77,47 +77,52 @@ def step_of(
     facts: Facts, method: Method, count: Count, train: TrainOptions, copies: int = 0
 ) -> Step:
     """The largest step of a fit, as the memory model takes it."""
-    parts = method.parts()
-    own = {name: value for part in parts for name, value in part.model_dump().items()}
     first = count.lowest if train.cache_trunk and method.needs_steps else 0
     longest = int(facts.lengths.max())
     rows = train.per_device_train_batch_size
     if not method.needs_steps:  # features alone, in the batches of evaluation
         first, rows = facts.shape.layers, max(1, min(64, SEEN_AT_ONCE // longest))
     share = facts.learned / max(1.0, float(facts.lengths.mean()))
-    rounded = facts.hardware.bf16 and facts.writes and not any(p.saves_base for p in parts)
     return Step(
         rows=rows,
         length=longest,
         trained=count.trained if method.needs_steps else 0,
-        parts=tuple(part.name for part in parts),
         answers=int(rows * longest * share) if facts.writes else 0,
-        dtype="bfloat16" if facts.hardware.bf16 else "float32",
-        base_dtype="bfloat16" if rounded else "float32",
-        checkpointing=train.gradient_checkpointing,
-        dropout=train.dropout or 0.0,
         attention="sdpa" if facts.hardware.device == "cuda" else "eager",
         lowest_trained_block=first,
-        accumulation=train.gradient_accumulation_steps,
         copies=copies,
         cached_tokens=_cached(facts, method, first),
-        virtual_tokens=virtual_tokens(method),
-        rank=own.get("lora_r", 8),
-        bottleneck=facts.shape.width // own["reduction_factor"] if "reduction_factor" in own else 0,
-        adapters=adapters_of(own),
-        lora_dropout=own.get("lora_dropout", 0.0),
         device=facts.hardware.device,
+        **asked_of_step(method, train, facts.shape.width, facts.hardware.bf16, facts.writes),
     )
 
 
-def virtual_tokens(method: Method) -> int:
-    """Those that the method puts before the text, or before its keys."""
-    return sum(int(getattr(part, "num_virtual_tokens", 0)) for part in method.parts())
+def asked_of_step(
+    method: Method, train: TrainOptions, width: int, bf16: bool, writes: bool
+) -> dict[str, Any]:
+    """What method and options alone say of a step, whether it is planned or at work.
 
-
-def adapters_of(own: Mapping[str, Any]) -> int:
-    """Bottleneck adapters in a block, by the method's options."""
-    return 2 if own.get("adapter_type") == "houlsby" else 1
+    Args:
+        width: of the model's states.
+        bf16: whether the machine computes in bfloat16.
+        writes: whether a language model learns to write.
+    """
+    parts = method.parts()
+    own = {name: value for part in parts for name, value in part.model_dump().items()}
+    rounded = bf16 and writes and not any(part.saves_base for part in parts)
+    return {
+        "parts": tuple(part.name for part in parts),
+        "dtype": "bfloat16" if bf16 else "float32",
+        "base_dtype": "bfloat16" if rounded else "float32",
+        "checkpointing": train.gradient_checkpointing,
+        "dropout": train.dropout or 0.0,
+        "accumulation": train.gradient_accumulation_steps,
+        "virtual_tokens": sum(getattr(part, "num_virtual_tokens", 0) for part in parts),
+        "rank": own.get("lora_r", 8),
+        "bottleneck": width // own["reduction_factor"] if "reduction_factor" in own else 0,
+        "adapters": 2 if own.get("adapter_type") == "houlsby" else 1,
+        "lora_dropout": own.get("lora_dropout", 0.0),
+    }
 
 
 def copies_of(options: TrainOptions, device: str) -> int:

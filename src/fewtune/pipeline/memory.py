@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fewtune.base.errors import UsageError
 from fewtune.base.events import Event
 from fewtune.choose.facts import Hardware
-from fewtune.choose.fit import adapters_of, copies_of, virtual_tokens
+from fewtune.choose.fit import asked_of_step, copies_of
 from fewtune.choose.memory import Memory, Step, predict
 from fewtune.models.footprint import forget_peak, peak, resident
 from fewtune.models.shape import shape_of
@@ -84,34 +84,21 @@ def step_of(candidate: Candidate, rows: Encoded, options: TrainOptions, width: i
     from fewtune.models.parts import lowest_trained_block
 
     method, bench, model = candidate.method, candidate.bench, candidate.model
-    own = {k: v for part in method.parts() for k, v in part.model_dump().items()}
     learned = getattr(rows, "learned", None)  # of rows whose tokens are marked
     lowest = lowest_trained_block(model.backbone) if options.cache_trunk else 0
     size = min(options.per_device_train_batch_size, len(rows))
-    low = bench.machine.bf16
-    rounded = low and learned is not None and not any(p.saves_base for p in method.parts())
     return Step(
         rows=size,
         length=int(rows.lengths.max()),
         trained=candidate.counts()[0],
-        parts=tuple(part.name for part in method.parts()),
         answers=0 if learned is None else round(size * float(learned.mean())),
-        dtype="bfloat16" if low else "float32",
-        base_dtype="bfloat16" if rounded else "float32",
-        checkpointing=options.gradient_checkpointing,
-        dropout=options.dropout or 0.0,
         attention=bench.chosen.get("attention", "eager"),
         lowest_trained_block=lowest,
-        accumulation=options.gradient_accumulation_steps,
         copies=copies_of(options, bench.machine.device),
         cached_tokens=int(rows.lengths.sum()) if lowest else 0,
-        virtual_tokens=virtual_tokens(method),
-        rank=own.get("lora_r", 8),
-        bottleneck=width // own["reduction_factor"] if "reduction_factor" in own else 0,
-        adapters=adapters_of(own),
-        lora_dropout=own.get("lora_dropout", 0.0),
         read_rows=min(64, len(rows)),
         device=bench.machine.device,  # type: ignore[arg-type]
+        **asked_of_step(method, options, width, bench.machine.bf16, learned is not None),
     )
 
 
