@@ -7,6 +7,7 @@ from fewtune.choose.method import LARGE, default_method
 from fewtune.choose.recipe import SMALL, SNAPSHOTS, decide, too_cautious
 from fewtune.methods import METHODS, parse
 from fewtune.train.options import TrainOptions
+from fewtune.trials.folds import alone
 
 TRAINED = [name for name, method in METHODS.items() if method.needs_steps]
 
@@ -126,3 +127,25 @@ def test_the_model_s_size_decides_between_full_and_lora():
     name, reason = default_method(LARGE + 1)
     assert name == "lora"
     assert "50 million" in reason
+
+
+def test_folds_end_as_the_fit_to_all_rows_does():
+    """A temperature that was chosen on averaged weights is not that of others."""
+    for whole in (SMALL + 100, SMALL - 100):
+        all_ = recipe(rows=whole)
+        fold = decide(parse("full", {}), TrainOptions(), 4 * whole // 5, False, whole=whole)
+        for name in ("average_last", "wise_ft_alpha"):
+            assert getattr(fold.options, name) == getattr(all_.options, name), name
+        assert fold.steps < all_.steps
+
+
+@pytest.mark.parametrize(
+    "given", [{"early_stopping_patience": 2}, {"load_best_model_at_end": True}]
+)
+def test_trials_of_a_run_that_keeps_its_best_step_average_nothing(given):
+    options = TrainOptions(**given)
+    found = decide(parse("full", {}), alone(options), 200, False).options
+    whole = decide(parse("full", {}), options, 250, True).options
+    assert (found.average_last, found.wise_ft_alpha) == (whole.average_last, whole.wise_ft_alpha)
+    assert alone(TrainOptions()).average_last is None
+    assert alone(TrainOptions(wise_ft_alpha=0.3, **given)).wise_ft_alpha == 0.3

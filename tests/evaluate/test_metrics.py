@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fewtune.base.errors import FewtuneError
-from fewtune.evaluate.metrics import METRICS, UNSEEN, outcome, stack, tally
+from fewtune.evaluate.metrics import METRICS, UNSEEN, effective_rows, outcome, stack, tally
 
 
 def made_up(rows, classes, seed=0, sharp=2.0, unseen=0.0):
@@ -130,3 +130,14 @@ def test_the_registry_holds_every_classification_metric():
         "log_loss",
         "ece",
     ]
+
+
+def test_rows_without_an_answer_are_wrong_and_no_class_of_their_own():
+    truth = np.array([0, 1] * 500)
+    said = np.eye(3)[truth]
+    said[0] = [0, 0, 1]  # one of a thousand was not answered
+    found = {name: one.of(outcome(truth, said, silent=2)) for name, one in METRICS.items()}
+    assert found["accuracy"] == 0.999
+    for name in ("macro_f1", "macro_precision", "macro_recall", "balanced_accuracy"):
+        assert found[name] == pytest.approx(0.999, abs=0.002), name
+    assert effective_rows(METRICS["macro_precision"], outcome(truth, said, silent=2)) > 990

@@ -176,3 +176,15 @@ def test_a_group_column_of_a_name_that_is_taken_keeps_the_other_parts():
     texts = ["short"] * 10 + ["a much longer text than the others are"] * 10
     found = parts_of([["a"], ["b"]] * 10, texts, ["x", "x", "y", "y"] * 5, "length")
     assert {"class", "length", "column length"} <= {*found}
+
+
+@pytest.mark.parametrize(
+    ("right", "groups"),
+    [([1, 1, 1, 1, 1, 1], "aabbcc"), ([1, 1, 0, 1, 1, 0], "aaabbb"), ([0, 0, 0, 0], "aabb")],
+)
+def test_groups_that_are_all_alike_are_not_surer_than_their_rows(right, groups):
+    found = share_by_groups(np.array(right), list(groups))
+    low, high = wilson(found["value"], len(right))
+    assert found["low"] <= low + 1e-12
+    assert found["high"] >= high - 1e-12
+    assert found["high"] - found["low"] > 0.3

@@ -5,7 +5,7 @@ import pytest
 
 from fewtune.evaluate.intervals import wilson
 from fewtune.evaluate.paired import bonett_price, detectable, mcnemar
-from fewtune.evaluate.verdict import NAMES, verdict
+from fewtune.evaluate.verdict import NAMES, SEARCHED, verdict
 
 
 def told(method, rows, right, won, lost, over="tfidf", primary="accuracy", majority=0.3):
@@ -103,3 +103,16 @@ def test_rows_that_could_have_shown_enough_are_not_asked_for_again():
     said = told("lora", 1000, 880, 60, 48)
     assert "about 1,000 would be needed" not in said
     assert "the gain may be 3.2 points, which would be worth it, or none; until then" in said
+
+
+def test_a_verdict_on_a_prompt_speaks_of_prompts():
+    scores = {"accuracy": {"value": 0.9, "low": 0.86, "high": 0.93}}
+    worse = {"value": -0.04, "low": -0.06, "high": -0.02, "p": 0.01, "detectable": 0.03}
+    gain = {"over": "before", **worse, "all": {"before": worse}}
+    said = verdict("text-prompt", 300, scores, gain, wording=SEARCHED)
+    assert "4.0 points (2.0 to 6.0) fewer than the first prompt, which needs no search" in said
+    assert said.endswith("do not search a prompt.")
+    nothing = {"value": 0.0, "low": -0.01, "high": 0.01, "p": 1.0, "detectable": 0.03}
+    gain = {"over": "majority", **nothing, "all": {"majority": nothing}}
+    assert "do not use this prompt" in verdict("text-prompt", 300, scores, gain, wording=SEARCHED)
+    assert "--class_weights balanced" in verdict("full", 300, scores, gain)

@@ -8,6 +8,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from fewtune.models.choice import ONE_OF, AnyOf
 from fewtune.models.ngrams import KINDS, NgramModel, fit_ngrams
 from fewtune.models.probe import fit_probe, out_of_fold, softmax
 from fewtune.tasks.classify import balanced_weights
@@ -154,3 +155,15 @@ def test_class_weights_move_the_ngram_model():
         for weights in (None, np.array([20.0, 1.0]))
     )
     assert moved[0, 0] > plain[0, 0]
+
+
+@pytest.mark.parametrize("truth", [TRUTH, np.eye(2)[TRUTH]], ids=["one label", "several"])
+def test_a_temperature_keeps_the_ranking_and_is_saved(truth, tmp_path):
+    model = fit_ngrams(TEXTS, truth, 2)
+    choice = ONE_OF if truth.ndim == 1 else AnyOf()
+    wanted = choice.probabilities(choice.logits(model.probabilities(TEXTS)) / 0.4)
+    surer = model.at(0.4)
+    np.testing.assert_allclose(surer.probabilities(TEXTS), wanted)
+    surer.save(tmp_path)
+    again = NgramModel.load(tmp_path, truth.ndim == 1).probabilities(TEXTS)
+    np.testing.assert_array_equal(again, surer.probabilities(TEXTS))

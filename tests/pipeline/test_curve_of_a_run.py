@@ -11,6 +11,7 @@ import fewtune
 from fewtune.pipeline import contenders, learning
 from fewtune.pipeline.learning import CHEAP, affordable, time_for
 from fewtune.trials import learning_curve as trials
+from fewtune.trials.runners import Fitted
 
 CHINESE = Path(__file__).resolve().parents[3] / "shared" / "data" / "industrial_ner_zh"
 
@@ -196,3 +197,18 @@ def test_repeated_folds_and_the_only_row_of_a_class_leave_a_curve_of_one_repeat(
     assert [one["rows"] for one in curve["points"]] == pytest.approx([11, 21, 31, 41], abs=3)
     fits = list((run.folder.path / "learning_curve").iterdir())
     assert len(fits) == 3 * 3
+
+
+def test_a_fit_to_few_rows_that_fails_leaves_the_run_its_model(auto, monkeypatch):
+    found = trials.fit
+
+    def fit(entrant, learned, held, must=False):
+        if must:
+            return found(entrant, learned, held, must)
+        return Fitted(np.empty(0), 0.0, "memory ran out.")
+
+    monkeypatch.setattr(trials, "fit", fit)
+    run = auto("failed")
+    assert run.scores["learning_curve"]["points"] == []
+    assert "on fewer rows failed: memory ran out." in run.scores["learning_curve"]["said"]
+    assert run.predict("pump")

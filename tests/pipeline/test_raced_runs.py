@@ -13,6 +13,7 @@ from jobs import SPOKEN, rows, write_csv
 import fewtune
 from fewtune.base.errors import FewtuneError, Interrupted, UsageError
 from fewtune.methods.predictor import load_predictor
+from fewtune.models.ngrams import NgramModel, fit_ngrams
 from fewtune.pipeline import contenders, folded
 from fewtune.pipeline import race as racing
 from fewtune.tasks.multilabel import Multilabel
@@ -381,3 +382,34 @@ def test_a_race_that_was_stopped_in_a_fold_ends_as_if_it_had_not_been(auto, race
         for trial in run.folder.plan["chosen"]["trials"]
     ]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_n_grams_that_win_answer_as_sure_as_they_were_scored(train, monkeypatch, tmp_path, several):
+    """Thresholds are chosen on calibrated answers, so the artefact must give such ones."""
+    always(monkeypatch, "tfidf")
+    lines = [{"text": text, "label": [name] if several else name} for text, name in rows(60)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines), encoding="utf-8")
+    given = {"method": "auto", "folds": 3, "budget": "20m", "learning_curve": False}
+    run = train("run", data=str(path), **given)
+    assert run.scores["method"] == "tfidf"
+    kept = run.folder.plan["chosen"]["race"]["temperature"]
+    model = NgramModel.load(run.folder.model, one_of=not several)
+    plain = fit_ngrams(*_all_rows(lines, several))
+    asked = [one["text"] for one in lines[:9]]
+    np.testing.assert_allclose(model.probabilities(asked), plain.at(kept).probabilities(asked))
+    assert abs(np.log(kept)) > 0.1  # else the test shows nothing
+
+
+def _all_rows(lines, several):
+    names = sorted({str(one["label"]) for one in lines})
+    targets = np.array([names.index(str(one["label"])) for one in lines])
+    texts = [one["text"] for one in lines]
+    return texts, np.eye(len(names))[targets] if several else targets, len(names)
+
+
+def test_a_race_of_answers_that_leaves_nothing_to_learn_is_refused():
+    with pytest.raises(FewtuneError, match=r"all rows with an answer to learn \(4\) stand in one"):
+        racing.refuse_whole_fold([np.arange(4)], 4)
+    racing.refuse_whole_fold([np.arange(2), np.arange(2, 4)], 4)

@@ -449,13 +449,25 @@ def test_the_same_long_answer_to_every_question_is_told_in_short(record):
     assert "--map" in sign.do
 
 
-def test_a_tuned_model_worse_than_before_may_be_asked_with_less_of_it(record):
+def test_a_tuned_model_worse_than_before_is_to_learn_less(record):
     worse = {"over": "before", **score(-0.3, 0.1)}
     gain = worse | {"all": {"before": {**score(-0.3, 0.1), "p": 0.001}}}
     (sign,) = diagnose(record(**written(gain=gain)))
     assert sign.code == "moved-too-much"
-    assert "--adapter_scale" in sign.do
+    assert "fewer --num_train_epochs" in sign.do
 
 
 def test_all_rules_are_under_test():
     assert len(RULES) == 16
+
+
+def test_dialogues_are_not_told_that_their_end_was_cut(record):
+    counts = {"kept": 100, "train": 80, "test": 20, "truncated": 30}
+    texts, talks = record(), record(**written())
+    texts.scores["rows"], talks.scores["rows"] = counts, counts | {"answered": 20}
+    (sign,) = diagnose(texts)
+    assert "cut at the end" in sign.said
+    assert "to the front of the text" in sign.do
+    (sign,) = diagnose(talks)
+    assert "lost their oldest turns" in sign.said
+    assert "front" not in sign.do

@@ -90,3 +90,13 @@ def test_the_text_report_tells_the_main_parts(twelve, tmp_path):
     text = markdown(twelve)
     for part in ("Fine-tuning helped", "## Gain", "## Most frequent confusions", "## Warnings"):
         assert part in text
+
+
+def test_the_card_of_several_labels_does_not_promise_one_of_them(twelve):
+    one = "It always answers with one of its classes"
+    assert one in card_of(twelve)
+    twelve.write_scores({**twelve.scores, "task": "multilabel"})
+    assert one not in card_of(twelve)
+    assert "It knows no labels but these" in card_of(twelve)
+    twelve.write_scores({**twelve.scores, "task": "generate"})
+    assert one not in card_of(twelve)

@@ -197,3 +197,12 @@ def test_thresholds_of_labels_do_not_flatter_the_folds_they_were_chosen_on():
         sums, _, test = truth.heard(logits[here], logits[there])
         apart.append(np.subtract(*(2 * s[:, 0].sum() / s[:, 1].sum() for s in (sums, test))))
     assert abs(np.mean(apart)) < 0.012
+
+
+def test_nothing_is_said_of_changes_to_a_base_that_failed():
+    base = replace(answers("base", 0.3), state=RaceState.FAILED)
+    (line,) = effects(base, [answers("better", 0.97)], TRUTH)
+    assert line["said"] == "nothing to compare with"
+    assert line["effect"] is None
+    assert line["loss"] is None
+    assert effects(answers("base", 0.3), [answers("better", 0.97)], TRUTH)[0]["said"] == "better"

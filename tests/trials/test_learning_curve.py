@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from fewtune.base.errors import FewtuneError
 from fewtune.evaluate.answers import Likelihood, boiled, shares
 from fewtune.evaluate.multilabel import boiled as boiled_tags
 from fewtune.evaluate.multilabel import tags
@@ -251,3 +252,24 @@ def test_sizes_count_rows_and_not_their_pieces(tmp_path):
 
 def test_its_cost_is_told_before_it_is_paid():
     assert cost(2.0, 5) == pytest.approx(1.5 * 5 * 2.0)
+
+
+def test_a_fit_that_fails_ends_the_curve_and_is_not_made_again(tmp_path):
+    fits = []
+
+    def fit(learned, held):
+        fits.append(len(learned))
+        if len(learned) < 30:
+            raise FewtuneError("the loss is not a number at step 3.")
+        return np.zeros(len(held))
+
+    folds, memory = [np.arange(20), np.arange(20, 40)], FitsOnDisk(tmp_path)
+    for _ in range(2):
+        told = measured(
+            Entrant("full", fit), folds, 60, lambda rows, share: rows[: int(share * len(rows))],
+            memory, memory,
+        )  # fmt: skip
+        with pytest.raises(StopIteration) as ended:
+            next(told)
+        assert ended.value.value.failed == "the loss is not a number at step 3."
+    assert fits == [10]

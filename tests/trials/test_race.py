@@ -349,3 +349,12 @@ def test_who_failed_beside_one_that_has_no_time_is_no_reason_to_stop():
     outcome, _ = held(diverging(race(told, budget=40)[0], "bad"))
     assert outcome.winner == ""
     assert [line["state"] for line in outcome.table] == ["failed", "out of time"]
+
+
+def test_a_race_that_refits_nobody_has_the_whole_budget_for_its_folds():
+    two = {"probe": THREE["probe"], "good": THREE["good"]}  # five folds of both take 105 s
+    for refits, states in ((True, "out of time"), (False, "chosen")):
+        one, _, _ = race(two, budget=106)
+        one = replace(one, refits=refits)
+        outcome, _ = held(one)
+        assert {line["name"]: line["state"] for line in outcome.table}["good"] == states

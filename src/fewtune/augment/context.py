@@ -10,6 +10,7 @@ from fewtune.augment.lexicon import decoded, read_lexicon
 from fewtune.augment.options import AugmentOptions
 from fewtune.base.errors import UsageError
 from fewtune.base.files import found
+from fewtune.models.options import ModelOptions
 from fewtune.models.source import is_causal
 
 #: What a recipe may need of the context -> how the user gives it.
@@ -30,7 +31,7 @@ def parts_given(options: AugmentOptions) -> set[str]:
     }
     parts = {part for part, value in given.items() if value}
     if options.augment_model:
-        parts.add("writer" if is_causal(options.augment_model) else "proposer")
+        parts.add("writer" if is_causal(ModelOptions(model=options.augment_model)) else "proposer")
     return parts
 
 

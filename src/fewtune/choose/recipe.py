@@ -15,7 +15,12 @@ SNAPSHOTS = 5
 
 
 def decide(
-    method: Method, options: TrainOptions, rows: int, has_valid: bool, width: int | None = None
+    method: Method,
+    options: TrainOptions,
+    rows: int,
+    has_valid: bool,
+    width: int | None = None,
+    whole: int | None = None,
 ) -> Recipe:
     """Fill in what was not given.
 
@@ -23,6 +28,8 @@ def decide(
         rows: training rows.
         has_valid: whether there are validation rows to watch.
         width: of the language model that learns to write; None for a classifier.
+        whole: training rows of the run where this fit has a part of them, or made ones too: what
+            folds choose and calibrate must end as the final fit does.
 
     Raises:
         UsageError: early stopping without anything to watch.
@@ -54,7 +61,7 @@ def decide(
     best = options.load_best_model_at_end
     if best is None:
         best = options.early_stopping_patience is not None
-    average, alpha, ending = _ending(method, options, rows, best, width)
+    average, alpha, ending = _ending(method, options, whole or rows, best, width)
     filled = options.model_copy(
         update={
             "average_last": average,

@@ -156,20 +156,20 @@ def evaluate() -> list[inspect.Parameter]:
     from fewtune.data.options import DataOptions
     from fewtune.evaluate.options import EvaluateOptions
     from fewtune.models.decoding import DecodingOptions
+    from fewtune.pipeline.idle import SPLITS
     from fewtune.tasks.options import ScaleOptions
 
+    groups: dict[str, list[Any]] = {
+        "Options: data": [DataOptions],
+        "Options: evaluate": [EvaluateOptions],
+        "Options: models that write": [DecodingOptions, ScaleOptions],
+    }
     return [
         argument("run", "a run folder, or a model/ folder"),
         argument("data", "a file with the same columns as the training file"),
         _other_model(),
         *common(),
-        *parameters(
-            {
-                "Options: data": [DataOptions],
-                "Options: evaluate": [EvaluateOptions],
-                "Options: models that write": [DecodingOptions, ScaleOptions],
-            }
-        ),
+        *(one for one in parameters(groups) if one.name not in SPLITS),
     ]
 
 

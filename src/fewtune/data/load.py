@@ -193,10 +193,15 @@ def _split_again(path: str | Path, roles: Sequence[Role] | None, options: DataOp
     return replace(data, split={**data.split, "how": f"{data.split['how']} (as in {file})"})
 
 
+def beside(options: DataOptions) -> dict[str, str]:
+    """The columns that only splits and parts look at, by role."""
+    asked = {"group": options.group, "time": options.time}
+    return {role: column for role, column in asked.items() if column}
+
+
 def with_columns(roles: Sequence[Role], options: DataOptions) -> tuple[list[Role], DataOptions]:
     """Also read the columns that only splits look at."""
-    asked = {"group": options.group, "time": options.time}
-    more = {name: column for name, column in asked.items() if column}
+    more = beside(options)
     extra = [Role(name, required=False, kind="any", aliases=(name,)) for name in more]
     known = {role.name for role in roles}
     roles = [*roles, *(role for role in extra if role.name not in known)]
@@ -211,8 +216,7 @@ def _read(
 ) -> dict[str, Table]:
     refuse_missing(given.values())
     tables: dict[str, Table] = {}
-    beside = {"group": options.group, "time": options.time}
-    more = {role: column for role, column in beside.items() if column}
+    more = beside(options)
     scored = "test" if "test" in given else "train"  # the others need no column of `slice`
     for part, name in _names(given).items():
         like = tables["train"].columns if tables else None

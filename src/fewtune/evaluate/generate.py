@@ -122,7 +122,7 @@ def _compared(
     if primary in OF_TOKENS and not np.array_equal(ours.rows[:, 1], theirs.rows[:, 1]):
         raise FewtuneError(
             f"{name} cuts the references into other tokens than the model, so their {primary} "
-            "cannot be compared; let another metric decide, exact_match or rougeL."
+            "cannot be compared; compare runs of one base model, or read exact_match and ROUGE-L."
         )
     if ours.yes_or_no:
         counted = ours.counted

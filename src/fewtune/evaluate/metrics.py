@@ -45,6 +45,7 @@ class Outcome:
     gap: Floats  # (n,) confidence minus 1 if right, else minus 0
     classes: int  # K
     positive: int | None  # the class that positive_* are about
+    silent: int | None = None  # the "class" of rows that were not answered
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -65,6 +66,7 @@ class Tally:
     loss: Floats  # (R,) sum of -log p(truth), nats
     gaps: Floats  # (R, BINS) sum of (confidence - right) in each bin
     positive: int | None
+    silent: int | None = None
 
     @property
     def rows(self) -> Floats:
@@ -76,7 +78,7 @@ class Tally:
         return replace(self, **sums)
 
 
-_COUNTS = [field.name for field in fields(Tally) if field.name != "positive"]
+_COUNTS = [field.name for field in fields(Tally) if field.name not in ("positive", "silent")]
 
 
 def stack(parts: Sequence[Tally]) -> Tally:
@@ -85,13 +87,19 @@ def stack(parts: Sequence[Tally]) -> Tally:
     return replace(parts[0], **joined)
 
 
-def outcome(truth: ArrayLike, probabilities: ArrayLike, positive: int | None = None) -> Outcome:
+def outcome(
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    positive: int | None = None,
+    silent: int | None = None,
+) -> Outcome:
     """Boil truth and probabilities down to what the metrics need.
 
     Args:
         truth: (n,) class numbers; -1 is a label that the training rows do not have.
         probabilities: (n, K), each row sums to 1.
         positive: the class number that positive_f1, _precision and _recall are about.
+        silent: the number that stands for no answer; means over classes leave it out.
 
     Raises:
         FewtuneError: there are no rows, or some probabilities are not numbers.
@@ -113,6 +121,7 @@ def outcome(truth: ArrayLike, probabilities: ArrayLike, positive: int | None = N
         gap=confidence - (predicted == known),
         classes=classes,
         positive=positive,
+        silent=silent,
     )
 
 
@@ -149,6 +158,7 @@ def tally(one: Outcome, weights: Floats | None = None) -> Tally:
         loss=weights @ one.loss,
         gaps=_sums(weights * one.gap, one.bin, BINS),
         positive=one.positive,
+        silent=one.silent,
     )
 
 
@@ -176,7 +186,10 @@ def _mean_over(present: NDArray[np.bool_], values: Floats) -> Floats:
 
 
 def _occurring(t: Tally) -> NDArray[np.bool_]:
-    return t.truth + t.predicted > 0
+    found = t.truth + t.predicted > 0
+    if t.silent is not None:
+        found[:, t.silent] = False
+    return found
 
 
 def _recalls(t: Tally) -> Floats:
@@ -325,7 +338,7 @@ def effective_rows(metric: Metric, one: Outcome) -> float:
     true, said = (np.bincount(k, minlength=one.classes + 1) for k in (one.truth, one.predicted))
     by_class = {"true": true, "said": said, "both": (true + said) / 2}[metric.over]
     if metric.weighs == "classes":
-        return rows_behind(by_class)
+        return rows_behind(by_class if one.silent is None else np.delete(by_class, one.silent))
     return max(float(by_class[one.positive]), 1.0) if one.positive is not None else float(len(one))
 
 

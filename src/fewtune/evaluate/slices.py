@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from fewtune.evaluate.intervals import wilson
 from fewtune.evaluate.paired import holm
 from fewtune.evaluate.verdict import LEVEL
 
@@ -142,7 +143,10 @@ def share_by_groups(right: np.ndarray, groups: Sequence[object]) -> dict[str, An
     if len(rows) < 2:
         return None
     value, reach = _ratio(np.bincount(place, weights=right), rows, LEVEL)
-    low, high = max(0.0, value - reach), min(1.0, value + reach)
+    # groups that are all alike would have an interval of no width: never surer than the rows are,
+    # nor, where all rows are right or all wrong, than as many rows as there are groups
+    low, high = wilson(value, len(right) if 0 < value < 1 else len(rows))
+    low, high = max(0.0, min(low, value - reach)), min(1.0, max(high, value + reach))
     return {"groups": len(rows), "value": value, "low": low, "high": high}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 LEVEL = 0.05  # of every test of a difference, two-sided; intervals are 95 %
@@ -21,6 +22,38 @@ COSTS = {
     "tfidf": "costs a second",
     "probe": "costs seconds",
 }
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How a verdict speaks of what was made, and of what it is held against.
+
+    Attributes:
+        names, costs: of the baselines.
+        never: what to leave be where nothing is gained.
+        look: where to look where nothing was learned.
+    """
+
+    names: Mapping[str, str]
+    costs: Mapping[str, str]
+    never: str
+    look: str
+
+
+TRAINED = Wording(
+    NAMES,
+    COSTS,
+    "do not fine-tune",
+    "do not use this model; look at the labels, the learning rate and the number of steps, and "
+    "where one class is much commoner than the rest, at macro F1 in the table and at "
+    "--class_weights balanced",
+)
+SEARCHED = Wording(
+    NAMES | {"before": "the first prompt"},
+    COSTS | {"before": "needs no search"},
+    "do not search a prompt",
+    "do not use this prompt; look at the labels and at what the model answers",
+)
 PERCENT = {"accuracy": "is right on", "exact_match": "answers exactly"}
 WORDS = {
     "balanced_accuracy": "a balanced accuracy",
@@ -49,6 +82,7 @@ def verdict(
     gain: Mapping[str, Any],
     primary: str = "accuracy",
     where: str = "test rows",
+    wording: Wording = TRAINED,
 ) -> str:
     """Say in a sentence whether training was worth it.
 
@@ -59,6 +93,7 @@ def verdict(
         gain: from `classify.gain`, or empty.
         primary: the metric that decides.
         where: what the rows are, e.g. "held-out rows of 5 folds".
+        wording: of a model that was trained, or of a prompt that was searched.
 
     Returns:
         One of: a clear gain; as good as the best baseline; too few rows to tell; worse than a
@@ -69,46 +104,43 @@ def verdict(
         return f"{said}; there is no baseline to compare it with, so what training gave is unknown."
     majority = gain["all"].get("majority")
     if majority and majority["value"] <= 0:
-        return said + _nothing_learnt(majority, primary)
+        return said + _nothing_learnt(majority, primary, wording)
     if gain["p"] < LEVEL and gain["low"] > 0:
-        return said + _better(method, gain, primary)
+        return said + _better(method, gain, primary, wording)
     if gain["p"] < LEVEL and gain["high"] < 0:
-        return said + _worse(method, gain, primary)
+        return said + _worse(method, gain, primary, wording)
     worth = _worth(scores[primary]["value"], primary)
     if gain["high"] <= worth:
-        return said + _as_good(method, gain, primary)
-    return said + _too_few(method, gain, primary, rows, worth)
+        return said + _as_good(method, gain, primary, wording)
+    return said + _too_few(method, gain, primary, rows, worth, wording)
 
 
-def _nothing_learnt(majority: Mapping[str, float], primary: str) -> str:
+def _nothing_learnt(majority: Mapping[str, float], primary: str, wording: Wording) -> str:
     lead = majority["value"]
     ours = "the same as" if lead == 0 else f"{_apart(-lead, primary)} {_down(primary)} than"
-    return (
-        f", {ours} {NAMES['majority']}: something is wrong, do not use this model; look at the "
-        "labels, the learning rate and the number of steps, and where one class is much commoner "
-        "than the rest, choose macro_f1 to decide."
-    )
+    return f", {ours} {wording.names['majority']}: something is wrong, {wording.look}."
 
 
-def _better(method: str, gain: Mapping[str, Any], primary: str) -> str:
+def _better(method: str, gain: Mapping[str, Any], primary: str, wording: Wording) -> str:
     best = "the best other baseline" if method in NAMES else "the best baseline"
     return (
         f", {_apart(gain['value'], primary)} ({_span(gain['low'], gain['high'], primary)}) "
-        f"{_up(primary)} than {best}, {name_of(gain['over'])} ({p_words(gain['p'])})."
+        f"{_up(primary)} than {best}, {_named(gain['over'], wording)} ({p_words(gain['p'])})."
     )
 
 
-def _worse(method: str, gain: Mapping[str, Any], primary: str) -> str:
+def _worse(method: str, gain: Mapping[str, Any], primary: str, wording: Wording) -> str:
     over = gain["over"]
-    advice = f"use {name_of(over)} instead" if method in NAMES else "do not fine-tune"
+    advice = f"use {name_of(over)} instead" if method in NAMES else wording.never
     return (
         f", {_apart(-gain['value'], primary)} ({_span(-gain['high'], -gain['low'], primary)}) "
-        f"{_down(primary)} than {name_of(over)}, which {_cost(over)} ({p_words(gain['p'])}): "
+        f"{_down(primary)} than {_named(over, wording)}, which {_cost(over, wording)} "
+        f"({p_words(gain['p'])}): "
         f"{advice}."
     )
 
 
-def _as_good(method: str, gain: Mapping[str, Any], primary: str) -> str:
+def _as_good(method: str, gain: Mapping[str, Any], primary: str, wording: Wording) -> str:
     over = gain["over"]
     most = (
         f"any gain is at most {_apart(gain['high'], primary)}"
@@ -117,17 +149,20 @@ def _as_good(method: str, gain: Mapping[str, Any], primary: str) -> str:
     )
     if method in NAMES:
         cheaper = min((method, over), key=_rank)
-        advice = f"either will do, and {name_of(cheaper)} {_cost(cheaper)}"
+        advice = f"either will do, and {_named(cheaper, wording)} {_cost(cheaper, wording)}"
     else:
-        advice = f"do not fine-tune for this, {name_of(over)} is as good and {_cost(over)}"
+        other = f"{_named(over, wording)} is as good and {_cost(over, wording)}"
+        advice = f"{wording.never} for this, {other}"
     return (
-        f"; the difference to {name_of(over)}, {_signed(gain, primary)}, is within noise "
+        f"; the difference to {_named(over, wording)}, {_signed(gain, primary)}, is within noise "
         f"({p_words(gain['p'])}) and {most}, where this test could have shown "
         f"{_apart(gain['detectable'], primary)}: {advice}."
     )
 
 
-def _too_few(method: str, gain: Mapping[str, Any], primary: str, rows: int, worth: float) -> str:
+def _too_few(
+    method: str, gain: Mapping[str, Any], primary: str, rows: int, worth: float, wording: Wording
+) -> str:
     over, target = gain["over"], max(gain["value"], worth)
     cheaper = min((method, over), key=_rank)
     if gain["detectable"] > target:
@@ -137,9 +172,9 @@ def _too_few(method: str, gain: Mapping[str, Any], primary: str, rows: int, wort
     else:
         why = f"the gain may be {_apart(gain['high'], primary)}, which would be worth it, or none"
     return (
-        f"; the difference to {name_of(over)}, {_signed(gain, primary)}, is within noise "
+        f"; the difference to {_named(over, wording)}, {_signed(gain, primary)}, is within noise "
         f"({p_words(gain['p'])}), but {rows:,} rows are too few to tell: {why}; until then prefer "
-        f"{name_of(cheaper)}, which {_cost(cheaper)}."
+        f"{_named(cheaper, wording)}, which {_cost(cheaper, wording)}."
     )
 
 
@@ -195,12 +230,16 @@ def rounded(rows: float) -> int:
 
 
 def name_of(baseline: str) -> str:
-    """What a baseline is called in a sentence."""
-    return NAMES.get(baseline, f"`{baseline}`")
+    """What a baseline of a model that was trained is called in a sentence."""
+    return _named(baseline, TRAINED)
 
 
-def _cost(baseline: str) -> str:
-    return COSTS.get(baseline, "is the cheaper")
+def _named(baseline: str, wording: Wording) -> str:
+    return wording.names.get(baseline, f"`{baseline}`")
+
+
+def _cost(baseline: str, wording: Wording) -> str:
+    return wording.costs.get(baseline, "is the cheaper")
 
 
 def _rank(name: str) -> int:

@@ -7,7 +7,7 @@ make it work for Chinese, which has no spaces, and for part numbers.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +32,30 @@ class NgramModel:
         weight: (classes, n-grams).
         bias: (classes,).
         one_of: a text is of one class, so that the probabilities are made to sum to 1.
+        temperature: what the logarithms of those are divided by, where a text is of one class.
     """
 
     vectorizers: dict[str, Any]
     weight: np.ndarray
     bias: np.ndarray
     one_of: bool = True
+    temperature: float = 1.0
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
         """(texts, classes)."""
-        from scipy.special import expit
+        from scipy.special import log_expit, softmax
 
-        each = expit(self.features(texts) @ self.weight.T + self.bias)
-        return each / each.sum(axis=1, keepdims=True) if self.one_of else each
+        each = log_expit(self.features(texts) @ self.weight.T + self.bias)
+        return softmax(each / self.temperature, axis=1) if self.one_of else np.exp(each)
+
+    def at(self, temperature: float) -> NgramModel:
+        """The same ranking, as sure as answers to rows that were not learned are right.
+
+        Guo et al. 2017, arXiv:1706.04599. Of several labels the regressions take it in themselves.
+        """
+        if self.one_of:
+            return replace(self, temperature=temperature)
+        return replace(self, weight=self.weight / temperature, bias=self.bias / temperature)
 
     def features(self, texts: list[str]) -> Any:
         """A sparse (texts, n-grams) matrix, each kind scaled to length 1."""
@@ -65,6 +76,7 @@ class NgramModel:
         )
         numbers = {f"idf.{kind}": v.idf_ for kind, v in self.vectorizers.items()}
         numbers |= {"weight": np.ascontiguousarray(self.weight), "bias": self.bias}
+        numbers["temperature"] = np.array([self.temperature])
         save_file(numbers, str(folder / NUMBERS))
 
     @staticmethod
@@ -78,7 +90,8 @@ class NgramModel:
         for kind, ngrams in words.items():
             vectorizers[kind] = _vectorizer(kind, {ngram: i for i, ngram in enumerate(ngrams)})
             vectorizers[kind].idf_ = numbers[f"idf.{kind}"]
-        return NgramModel(vectorizers, numbers["weight"], numbers["bias"], one_of)
+        temperature = float(numbers.get("temperature", [1.0])[0])  # older ones have none
+        return NgramModel(vectorizers, numbers["weight"], numbers["bias"], one_of, temperature)
 
 
 def fit_ngrams(

@@ -107,13 +107,13 @@ def find_seq2seq(options: ModelOptions) -> tuple[Path, dict[str, Any]]:
     return folder, config
 
 
-def is_causal(model: str) -> bool:
+def is_causal(options: ModelOptions) -> bool:
     """Whether a folder or hub id holds a causal language model.
 
     Raises:
         FewtuneError: as `find`.
     """
-    return FAMILIES[find(ModelOptions(model=model)).config["model_type"]].causal
+    return FAMILIES[find(options).config["model_type"]].causal
 
 
 def count_parameters(source: Source) -> int | None:

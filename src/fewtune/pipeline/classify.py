@@ -49,7 +49,7 @@ def classify(run: Run) -> Iterator[Event]:
     if desk and run.method.needs_model:
         task = yield from _tune(run, desk, raced)
     else:
-        task = yield from _count(run, task)
+        task = yield from _count(run, task, raced)
     if raced and not run.data.test:
         yield from finish_on_folds(run, task, raced)
         return
@@ -71,11 +71,13 @@ def task_of(run: Run) -> Labelled:
     return task.looking_for(run.job.evaluate.positive)
 
 
-def _count(run: Run, task: Labelled) -> Generator[Event, None, Labelled]:
+def _count(run: Run, task: Labelled, raced: Raced | None) -> Generator[Event, None, Labelled]:
     """The candidate without a neural model."""
     begun = perf_counter()
     run.seconds["before_first_step"] = begun - run.begun
     model = fit_tfidf(run, task)
+    if raced:
+        model = model.at(run.chosen[FITS]["temperature"])
     task = decide_ngrams(run, task)
     run.seconds["train"] = perf_counter() - begun
     run.facts["trainable"] = run.facts["total"] = model.weight.size + model.bias.size
@@ -127,7 +129,7 @@ def _tune(run: Run, desk: Desk, raced: Raced | None) -> Generator[Event, None, L
     start = desk.probe if extra is None else probe_start(run, bench, examples)
     candidate.start(None if starts_at_zero else method.head_start(start))
     run.facts["trainable"], run.facts["total"] = candidate.counts()
-    recipe = run.decide(len(examples))
+    recipe = run.decide(len(examples), len(desk.examples))
     if method.needs_steps:
         candidate.measure(examples.rows.lengths)
     yield from run.planned(recipe)

@@ -21,7 +21,7 @@ from fewtune.models.ladder import with_news
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.comparing import ASIDE, COSTS, FITS, Comparing
 from fewtune.pipeline.entries import Entry, refused
-from fewtune.pipeline.job import HELD_OUT
+from fewtune.pipeline.job import ASKED_TO_HOLD_OUT
 from fewtune.pipeline.lineup import LineUp, line_up
 from fewtune.pipeline.mark import options_told
 from fewtune.pipeline.order import RUNS
@@ -56,7 +56,7 @@ def start_comparison(path: str, given: Mapping[str, Any]) -> tuple[RunFolder, It
     lineup = replace(lineup, job=with_task(lineup.job))
     _refuse_task(lineup)
     job = lineup.job
-    asked = any(job.given.get(name) is not None for name in HELD_OUT)
+    asked = any(job.given.get(name) is not None for name in ASKED_TO_HOLD_OUT)
     data = load(job.path, reads(job), job.data, job.run.seed, hold_out_from=0 if asked else None)
     source = find(job.model)
     classes = len(data.labels) if job.task in LABELLED else None
@@ -96,7 +96,7 @@ def _refuse_task(lineup: LineUp) -> None:
 
     if lineup.job.task in LABELLED:
         return
-    if not is_causal(lineup.job.model.model):
+    if not is_causal(lineup.job.model):
         raise UsageError(
             f"model: {lineup.job.model.model} reads and does not write; give a causal language "
             "model, such as a folder or hub id of the Qwen or Llama family (--model)."

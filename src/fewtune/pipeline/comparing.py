@@ -135,6 +135,7 @@ class Comparing:
             FitsOnDisk(self._fits_of(k)),
             budget / seeds if budget else float("inf"),
             patient=budget is None,
+            refits=False,
         )
         events = race.run()
         outcome = None

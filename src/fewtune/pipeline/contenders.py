@@ -145,10 +145,10 @@ def _usual(run: Run, one: Contender, space: Space) -> dict[str, float]:
     """The values of a candidate: its own, or what is decided where it says nothing."""
     if not space:
         return {}
-    from fewtune.trials.folds import ALONE
+    from fewtune.trials.folds import alone
 
     width = run.answer_width
-    options = one.options(run.job.train).model_copy(update=ALONE)
+    options = alone(one.options(run.job.train))
     recipe = decide(one.method, options, len(run.data.train), False, width)
     decided = recipe.options.model_dump() | {"learning_rate": max(recipe.parts.values())}
     found = {name: decided.get(name, one.method.usual(name, width)) for name in space}

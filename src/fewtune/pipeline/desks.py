@@ -16,6 +16,7 @@ from fewtune.pipeline.baselines import probe_start
 from fewtune.pipeline.entries import Entry
 from fewtune.pipeline.language import foreign
 from fewtune.pipeline.lineup import LineUp
+from fewtune.pipeline.race import refuse_whole_fold
 from fewtune.pipeline.run import Run
 from fewtune.pipeline.setting import setting_of
 from fewtune.tasks import LABELLED
@@ -143,7 +144,9 @@ def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event
         count = job.trials.folds_of(len(data.train))
         return folds_of_rows(rows, folds_of(data.train, count, seed))
 
-    told = yield from spoken(run, lineup, bench, rows, deal(job.run.seed)[0])
+    dealt = deal(job.run.seed)
+    refuse_whole_fold(dealt, len(rows))
+    told = yield from spoken(run, lineup, bench, rows, dealt[0])
 
     def desk(seed: int) -> tuple[Desk, list[np.ndarray]]:
         place, aside = run.folder.trials, told.aside if seed == job.run.seed else None

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from fewtune.base.files import at
 from fewtune.base.options import build
-from fewtune.data.load import unknown_labels
+from fewtune.data.load import beside, unknown_labels, with_columns
 from fewtune.data.options import DataOptions
 from fewtune.data.read import read_any, read_rows
 from fewtune.evaluate.generate import score as score_answers
@@ -18,8 +18,9 @@ from fewtune.methods.artefact import About
 from fewtune.methods.predictor import Predictor
 from fewtune.models.decoding import DecodingOptions
 from fewtune.pipeline.generate import WRITTEN
+from fewtune.pipeline.idle import refuse_idle
 from fewtune.pipeline.judge import judged
-from fewtune.pipeline.parted import answer_slices, label_slices
+from fewtune.pipeline.parted import answer_slices, by_group, label_slices
 from fewtune.record.options import RunOptions
 from fewtune.tasks.generate import Generate
 from fewtune.tasks.options import ScaleOptions
@@ -39,9 +40,11 @@ def evaluate_answers(folder: Path, path: str, given: Mapping[str, Any]) -> dict[
     from fewtune.pipeline.hearing import asked_rows, hear, sums_of
 
     kinds: list[Any] = [DataOptions, EvaluateOptions, DecodingOptions, ScaleOptions, RunOptions]
-    built: list[Any] = build(kinds, {k: v for k, v in given.items() if v is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    built: list[Any] = build(kinds, given)
+    refuse_idle(given, writes=True)
     data, options, decoding, asked, run = built
-    table = read_any(at(path), data, shapes=WRITTEN)
+    table = read_any(at(path), data, shapes=WRITTEN, more=beside(data))
     about = About.read(folder)
     voice = load_voice(folder, scale=asked.adapter_scale)
     encoding = voice.encode(table.rows)
@@ -85,8 +88,9 @@ def evaluate_file(
         cast(EvaluateOptions, built[1]),
         cast(RunOptions, built[2]),
     )
+    refuse_idle(given, writes=False)
     about, task = predictor.about, predictor.task
-    table = read_rows(Path(path), task.reads, task.reading(data))
+    table = read_rows(at(path), *with_columns(task.reads, task.reading(data)))
     probabilities = predictor.probabilities([row["text"] for row in table.rows])
     answered = task.answered(probabilities)
     if options.positive is None and about.positive:  # as the run scored, whatever this file holds
@@ -102,5 +106,9 @@ def evaluate_file(
         "rows": table.ledger.counts(),
         **{name: one for name, one in found.items() if name not in ("baselines", "gain")},
         "slices": label_slices(task, table.rows, answered, data.group),
-        "notes": [*table.notes, *unknown_labels(task.labels, {"test": table.rows})],
+        "notes": [
+            *table.notes,
+            *unknown_labels(task.labels, {"test": table.rows}),
+            *(one["message"] for one in by_group(task, table.rows, answered, data.group)),
+        ],
     }

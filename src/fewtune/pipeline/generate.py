@@ -89,7 +89,7 @@ def generate(run: Run) -> Iterator[Event]:
     candidate = Answerer(bench, run.method)
     candidate.attach()
     run.facts["trainable"], run.facts["total"] = candidate.counts()
-    recipe = run.decide(len(rows))
+    recipe = run.decide(len(rows), len(own))
     candidate.measure(rows.lengths)
     yield from run.planned(recipe)
     begun = perf_counter()

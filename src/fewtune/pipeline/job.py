@@ -149,9 +149,11 @@ def says(job: Job, name: str) -> bool:
     return name in job.method_options
 
 
-#: What rules out folds as test rows: rows to test on, a wish about how they are held out, or rows
-#: that the final fit learns and the fits of the race do not, so that folds would score another fit.
-HELD_OUT = ("test", "split", "time", "test_share", "augment", "unlabelled")
+#: Rows to test on, or a wish about how they are held out.
+ASKED_TO_HOLD_OUT = ("test", "split", "time", "test_share")
+#: What rules out folds as test rows: these, or rows that the final fit learns and the fits of the
+#: race do not, so that folds would score another fit.
+HELD_OUT = (*ASKED_TO_HOLD_OUT, "augment", "unlabelled")
 FOLDS_BELOW = 2000  # rows; from here on a fifth of them is enough to score on
 
 

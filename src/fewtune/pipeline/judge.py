@@ -67,7 +67,9 @@ def _one_label(
         "baselines": {
             name: classify.score(truth, one, labels, options, seed) for name, one in others.items()
         },
-        "gain": classify.gain(found, others, truth, own_method, task.primary, seed=seed),
+        "gain": classify.gain(
+            found, others, truth, own_method, task.primary, resamples=options.bootstrap, seed=seed
+        ),
         "per_class": classify.per_class(truth, found, labels),
         "confusion": classify.confusion(truth, found, labels),
     }
@@ -92,7 +94,9 @@ def _several_labels(
     return {
         "test": multilabel.score(found, options, seed),
         "baselines": {name: multilabel.score(one, options, seed) for name, one in others.items()},
-        "gain": multilabel.gain(found, others, own_method, task.primary, seed=seed),
+        "gain": multilabel.gain(
+            found, others, own_method, task.primary, resamples=options.bootstrap, seed=seed
+        ),
         "per_class": multilabel.per_class(found, task.labels),
     }
 

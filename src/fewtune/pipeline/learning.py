@@ -31,6 +31,7 @@ Scored = Callable[[np.ndarray, np.ndarray], Sums]
 
 _TOO_DEAR = "No learning curve was measured: its fits would have taken too long."
 _BROKEN = "No learning curve was measured: `{}` on fewer rows answered with what is no number."
+_FAILED = "No learning curve was measured: `{}` on fewer rows failed: {}"
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,9 @@ def _measure(
     heard = yield from measured(
         entrant, ground.folds, ground.rows, ground.smaller, ground.race, kept, ground.count
     )
+    if heard.failed:
+        yield from _keep(run, {"points": [], "said": _FAILED.format(entrant.name, heard.failed)})
+        return
     if not all(np.isfinite(one).all() for one in heard.answers):
         yield from _keep(run, {"points": [], "said": _BROKEN.format(entrant.name)})
         return

@@ -14,7 +14,7 @@ from fewtune.base.files import new_file
 from fewtune.base.options import build, take, unknown_option
 from fewtune.methods import METHODS, parse, parts_of
 from fewtune.methods.base import options_of
-from fewtune.models.options import is_endpoint
+from fewtune.models.options import ModelOptions, is_endpoint
 from fewtune.pipeline.entries import NOT_HERE, PRESETS, Entry, Wrong, entries_of, steps_of
 from fewtune.pipeline.extra import recipes_of
 from fewtune.pipeline.job import AUTO, Job, make_job
@@ -118,7 +118,8 @@ def _usual(path: str, rest: Mapping[str, Any], wrong: Wrong) -> list[str]:
     from fewtune.choose.method import default_method
     from fewtune.models.source import count_parameters, find
 
-    job = wrong.tried(make_job, path, {"model": rest["model"]} if "model" in rest else {})
+    told = {name: rest[name] for name in ModelOptions.model_fields if name in rest}
+    job = wrong.tried(make_job, path, told)
     if job is None or is_endpoint(job.model.model):
         return []
     source = wrong.tried(find, job.model)

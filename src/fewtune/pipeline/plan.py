@@ -164,7 +164,7 @@ def _refuse_silent(job: Job, data: Dataset, method: Method) -> None:
         raise UsageError(
             f"method: `{method.spell()}` chooses among labels and cannot write; try `lora`."
         )
-    if not is_causal(job.model.model):
+    if not is_causal(job.model):
         raise UsageError(
             f"model: {job.model.model} reads and does not write; give a causal language model, "
             "such as a folder or hub id of the Qwen or Llama family (--model)."

@@ -12,7 +12,7 @@ import numpy as np
 from fewtune.base.errors import UsageError
 from fewtune.base.files import at
 from fewtune.base.options import build
-from fewtune.data.load import unknown_labels
+from fewtune.data.load import beside, unknown_labels, with_columns
 from fewtune.data.options import DataOptions
 from fewtune.data.read import read_any, read_rows
 from fewtune.data.row import Row
@@ -27,9 +27,10 @@ from fewtune.evaluate.named import resolve_metrics
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.overlap import OF_CHARACTERS, mostly_chinese
 from fewtune.evaluate.slices import Slice
-from fewtune.evaluate.verdict import verdict
+from fewtune.evaluate.verdict import SEARCHED, verdict
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.nearest import Nearest
+from fewtune.pipeline.idle import refuse_idle
 from fewtune.pipeline.parted import said_slices
 from fewtune.record.options import RunOptions
 from fewtune.tasks.classify import Classify
@@ -105,7 +106,9 @@ def scored_labels(
         "test": spoken["test"],
         "baselines": {**blocks, "before": spoken["before"]},
         "gain": better,
-        "verdict": verdict(method, len(truth), spoken["test"], better, task.primary),
+        "verdict": verdict(
+            method, len(truth), spoken["test"], better, task.primary, wording=SEARCHED
+        ),
         **by_class(truth, ours, task.labels),
         "slices": _slices(test, heard["test"].read, run.job.data.group),
     }
@@ -201,15 +204,16 @@ def score_labels(
 ) -> dict[str, Any]:
     """The scores that need no probability.
 
-    Rows without an answer are a class of their own and always wrong, as rows are whose label
-    nobody has seen.
+    Rows without an answer are wrong, as rows are whose label nobody has seen; they are no class
+    that a mean over classes counts.
 
     Args:
         truth: (rows,) class numbers.
         found: from `one_hot`.
         positive: the class that positive_* are about.
     """
-    block = intervals(outcome(truth, found, positive), options.bootstrap, seed)
+    silent = found.shape[1] - 1
+    block = intervals(outcome(truth, found, positive, silent), options.bootstrap, seed)
     return {name: one for name, one in block.items() if name not in UNHEARD}
 
 
@@ -294,8 +298,13 @@ def evaluate_prompt(
     built: list[Any] = build(kinds, given)
     reading, options, decoding, asked, run = built
     labels, about = prompted.prompt.labels, prompted.about
+    refuse_idle(given, writes=not labels)
     refuse_heat(given, about.method, bool(labels))
-    table = read_rows(at(path), Classify.reads, reading) if labels else read_any(at(path), reading)
+    table = (
+        read_rows(at(path), *with_columns(Classify.reads, reading))
+        if labels
+        else read_any(at(path), reading, more=beside(reading))
+    )
     most = len(table.rows) if labels else asked.answered_rows
     rows = some_of([row for row in table.rows if usable(row)], most, run.seed)
     examples = [example_of(row) for row in rows]

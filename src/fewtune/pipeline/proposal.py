@@ -19,12 +19,12 @@ from fewtune.choose.facts import Facts
 from fewtune.choose.options import PlanOptions, needs_of
 from fewtune.choose.proposal import Proposed, rank
 from fewtune.choose.rules import STRANGE, applying
-from fewtune.data.load import Dataset, load
+from fewtune.data.load import PARTS, Dataset, load
 from fewtune.models.named import READ_CHINESE, WRITE_CHINESE
 from fewtune.models.options import is_endpoint
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.facts import Wanted, facts_of, timed
-from fewtune.pipeline.job import AUTO, Job, make_job
+from fewtune.pipeline.job import AUTO, Job, held_out_from, make_job
 from fewtune.pipeline.machine import hardware_of
 from fewtune.pipeline.memory import with_factor
 from fewtune.pipeline.plan import reads, with_task, with_valid_rows
@@ -158,7 +158,7 @@ def propose(path: str, given: Mapping[str, Any]) -> Proposal:
     facts, source = facts_of(job, data, hardware, wanted)
     facts = timed(facts, source, wanted.again)
     asked = first.task != AUTO
-    return Proposal(job, asked, data, facts, rank(facts), _notes(facts))
+    return Proposal(job, asked, data, facts, rank(facts), [*_notes(facts), *_by_race(job, data)])
 
 
 def _asked(path: str, given: Mapping[str, Any]) -> tuple[Job, Wanted]:
@@ -196,6 +196,17 @@ def _refuse_endpoint(job: Job) -> None:
             "model: what answers behind an address can be asked and not trained, so there is "
             "nothing to weigh; `fewtune train` with it searches a prompt (--method text-prompt)."
         )
+
+
+def _by_race(job: Job, data: Dataset) -> list[str]:
+    """What a race does otherwise than the methods' own commands, for which the plan is."""
+    rows = sum(len(data.part(part)) for part in PARTS)
+    if rows >= held_out_from(job):
+        return []
+    return [
+        f"without --method a race learns all {rows:,} rows and scores them on folds; a method that "
+        f"is named learns {len(data.train):,} and is scored on {len(data.test):,}, as told here."
+    ]
 
 
 def _notes(facts: Facts) -> list[str]:

@@ -103,7 +103,7 @@ def race(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, R
     winner = crowned(run, bench, contenders, outcome)
     if "winner" not in run.chosen[FITS]:
         told: dict[str, Any] = {}
-        if winner.method.needs_steps and winner.method.needs_model:
+        if winner.method.needs_steps or not winner.method.needs_model:  # the probe has its own
             told["temperature"] = raced.temperature(winner.name)
         found = raced.probabilities(winner.name)
         keep(run, raced.task, winner.method.spell(), found, raced.targets, raced.folds)
@@ -129,6 +129,19 @@ def _refuse_one_fold(run: Run, folds: Sequence[np.ndarray]) -> None:
         )
 
 
+def refuse_whole_fold(folds: Sequence[np.ndarray], rows: int) -> None:
+    """Folds that leave nothing to learn from.
+
+    Raises:
+        FewtuneError: all rows with something to learn stand in one.
+    """
+    if any(len(held) == rows for held in folds):
+        raise FewtuneError(
+            f"all rows with an answer to learn ({rows:,}) stand in one fold, so without it nothing "
+            "is left to learn; look at the others with `fewtune check DATA --model MODEL`."
+        )
+
+
 def race_answers(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event, None, None]:
     """The same between methods that teach a language model to answer."""
     from fewtune.trials.answer_entrants import (
@@ -144,6 +157,7 @@ def race_answers(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event,
     assert width is not None
     contenders = contenders_in(run)
     folds = folds_of_rows(rows, run.folds)
+    refuse_whole_fold(folds, len(rows))
     setting = AnswerSetting(bench, rows, folds, width, run.folder.trials)
     judge = AnswerJudge(float(rows.learned.mean()))
     entrants = answer_entrants(setting, contenders)

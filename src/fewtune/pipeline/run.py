@@ -73,11 +73,14 @@ class Run:
         config = self.source.config
         return int(config.get("hidden_size") or config["n_embd"])
 
-    def decide(self, rows: int) -> Recipe:
-        """The recipe of the fit to a number of rows, its reasons written down."""
-        recipe = decide(
-            self.method, self.job.train, rows, watchable_rows(self.data), self.answer_width
-        )
+    def decide(self, rows: int, whole: int) -> Recipe:
+        """The recipe of the fit to a number of rows, its reasons written down.
+
+        Args:
+            whole: how many of them stand in folds; the others are made, or replayed.
+        """
+        has_valid = watchable_rows(self.data)
+        recipe = decide(self.method, self.job.train, rows, has_valid, self.answer_width, whole)
         if self.method.needs_steps:
             # a resumed run brings its reasons along
             self.reasons += [one for one in recipe.reasons if one not in self.reasons]

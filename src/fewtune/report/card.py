@@ -186,12 +186,15 @@ def _limits(facts: Facts) -> list[str]:
     limits += [plain(f"It is weaker on {weak.named(one)}: {weak.reached(one)}.") for one in weaker]
     limits.append("Texts in other languages, from other sources or of later times were not tested.")
     own = [*answers.limits(facts), *prompts.limits(facts)]
-    limits += [plain(one) for one in own] or _of_classes(facts)
+    limits += [plain(one) for one in own] or ([] if facts.writes else _of_classes(facts))
     return limits + [plain(one) for one in told.notes(facts)]
 
 
 def _of_classes(facts: Facts) -> list[str]:
-    limits = ["It always answers with one of its classes, also for a text that fits none."]
+    known = "It always answers with one of its classes, also for a text that fits none."
+    if facts.several:
+        known = "It knows no labels but these, also for a text that another would fit better."
+    limits = [known]
     if length := part(facts.plan, "model").get("max_length"):
         limits.append(f"Of a text, the first {length} tokens are read.")
     return limits

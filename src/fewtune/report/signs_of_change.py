@@ -52,7 +52,7 @@ def took_away(told: Told) -> Iterator[Sign]:
         if high is not None and high < 0 and (found.get("p") or 0) < LEVEL:
             key = told.facts.primary
             less = words.points(key, -found["value"], signed=False)
-            halfway = "asking it with --adapter_scale 0.5" if told.writes else "--wise_ft_alpha 0.5"
+            halfway = "fewer --num_train_epochs" if told.writes else "--wise_ft_alpha 0.5"
             yield Sign(
                 "moved-too-much",
                 f"Training moved the model away from what it knew: {less} worse than "

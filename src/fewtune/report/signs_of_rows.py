@@ -139,11 +139,15 @@ def format_suspect(told: Told) -> Iterator[Sign]:
     kept = part(told.facts.scores, "rows").get("kept") or 0
     cut = part(told.facts.scores, "rows").get("truncated") or 0
     if kept and cut > 0.1 * kept:
+        cut_how, shorter = "were cut at the end", "bring what matters to the front of the text"
+        if told.writes:
+            cut_how = "lost their oldest turns, the middle of the prompt or the end of the answer"
+            shorter = "shorten prompts and dialogues"
         yield Sign(
             "format",
-            f"{cut:,} of {kept:,} rows ({cut / kept:.0%}) are longer than the model reads and were "
-            "cut at the end.",
-            "Raise --max_length, or bring what matters to the front of the text.",
+            f"{cut:,} of {kept:,} rows ({cut / kept:.0%}) are longer than the model reads and "
+            f"{cut_how}.",
+            f"Raise --max_length, or {shorter}.",
         )
     ends = [one.fields.get("ends") for one in happened(told.facts, "encoded")]
     if ends and isinstance(ends[-1], int | float) and ends[-1] < 0.99:

@@ -161,6 +161,8 @@ def _of_steps(told: Line) -> str:
     found = {said: _named(told["steps"], said) for said in ("better", "worse")}
     parts = [f"{said}: {words.listed(names)}" for said, names in found.items() if names]
     count = words.several(len(told["steps"]), "change")
+    if all(one["effect"] is None for one in told["steps"]):
+        return f"Of {count} nothing can be said: there is nothing to compare with."
     return f"Of {count}, {'; '.join(parts) or 'none makes a difference beyond noise'}."
 
 

@@ -15,7 +15,7 @@ from fewtune.models.ladder import unheard
 from fewtune.models.speaking import answer_losses
 from fewtune.train.answers import AnswerBench, Answerer
 from fewtune.trials.aside import Aside
-from fewtune.trials.folds import ALONE, scratch
+from fewtune.trials.folds import alone, scratch
 from fewtune.trials.variants import Desk, Model, Variant
 
 
@@ -73,8 +73,9 @@ class AnswerDesk(Desk):
         candidate = Answerer(bench, variant.method)
         candidate.attach()
         rows = self.rows.take(learned)
-        options = variant.train.model_copy(update=ALONE)
-        recipe = decide(variant.method, options, len(rows), False, self.width)
+        options = alone(variant.train)
+        whole = len(self.rows)
+        recipe = decide(variant.method, options, len(rows), False, self.width, whole)
         candidate.measure(rows.lengths)
         with scratch(self.folder) as place:
             unheard(candidate.fit(rows, recipe, place))

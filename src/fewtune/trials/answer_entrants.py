@@ -15,7 +15,7 @@ from fewtune.models.ladder import called, unheard
 from fewtune.models.speaking import answer_losses
 from fewtune.train.answers import AnswerBench, Answerer
 from fewtune.trials.entrants import Contender
-from fewtune.trials.folds import ALONE, scratch
+from fewtune.trials.folds import alone, scratch
 from fewtune.trials.runners import Entrant
 
 BEFORE = "before"  # the untouched model: what every candidate must beat
@@ -60,11 +60,12 @@ def _teach(
     setting: AnswerSetting, one: Contender, learned: np.ndarray, held: np.ndarray
 ) -> np.ndarray:
     bench = setting.bench
-    options = one.options(bench.train).model_copy(update=ALONE)
+    options = alone(one.options(bench.train))
     candidate = Answerer(bench, one.method, options)
     candidate.attach()
     rows = setting.rows.take(learned)
-    recipe = decide(one.method, options, len(rows), False, setting.width)
+    whole = len(setting.rows)
+    recipe = decide(one.method, options, len(rows), False, setting.width, whole)
     candidate.measure(rows.lengths)
     with scratch(setting.folder) as place:
         unheard(candidate.fit(rows, recipe, place))

@@ -157,7 +157,8 @@ def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]
     Returns:
         `name`, `effect` (how much better than the base: `value`, `low`, `high`, and `p`,
         Holm-corrected for the number of steps), `loss` (how much lower the log-loss is), `said`
-        (`better`, `worse` or `within noise`), and what `Standing.line` tells.
+        (`better`, `worse`, `within noise`, or where the base failed `nothing to compare with`), and
+        what `Standing.line` tells.
     """
     first = Standing(base, truth)
     standings = [Standing(one, truth) for one in steps]
@@ -171,7 +172,10 @@ def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]
         )
         kept = {key: loss[key] for key in ("value", "low", "high", "p")} if loss else None
         effect = {**change, "p": p} if change else None
-        line = {"name": one.answers.name, "effect": effect, "loss": kept, "said": _said(effect)}
+        said = _said(effect)
+        if base.state == RaceState.FAILED:  # it answers as if nothing had been learned
+            effect, kept, said = None, None, "nothing to compare with"
+        line = {"name": one.answers.name, "effect": effect, "loss": kept, "said": said}
         lines.append(line | one.line())
     return lines
 

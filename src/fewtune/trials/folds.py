@@ -28,6 +28,21 @@ from fewtune.train.options import TrainOptions
 #: A fold's fit has no validation rows to watch, and it is repeated, not resumed.
 ALONE = {"early_stopping_patience": None, "load_best_model_at_end": None, "save_steps": 10**9}
 
+
+def alone(options: TrainOptions) -> TrainOptions:
+    """The options of a fit that has no rows to watch and that nobody resumes.
+
+    Where the run keeps its best step it takes no mean of the last ones, and so neither do its
+    trials.
+    """
+    best = options.load_best_model_at_end
+    if best is None:
+        best = options.early_stopping_patience is not None
+    last = {"average_last": 0, "wise_ft_alpha": 1.0} if best else {}
+    unsaid = {name: value for name, value in last.items() if getattr(options, name) is None}
+    return options.model_copy(update=ALONE | unsaid)
+
+
 Line = dict[str, Any]
 
 
@@ -212,13 +227,13 @@ def on_folds(
 def fitted(setting: Setting, learned: Examples) -> Classifier:
     """A candidate fitted to some rows as the final fit would, without checkpoints."""
     bench, method = setting.bench, setting.method
-    options = (setting.train or bench.train).model_copy(update=ALONE)
+    options = alone(setting.train or bench.train)
     candidate = Classifier(bench, method, options)
     at_zero = options.start_head == "zero" and method.needs_steps
     candidate.start(None if at_zero else method.head_start(probe_of(setting, learned)))
     if not method.needs_steps:
         return candidate
-    recipe = decide(method, options, len(learned), has_valid=False)
+    recipe = decide(method, options, len(learned), False, whole=len(setting.examples))
     candidate.measure(learned.rows.lengths)
     with scratch(setting.folder) as place:
         unheard(candidate.fit(learned, recipe, place))

@@ -19,7 +19,7 @@ from fewtune.evaluate.answers import Sums
 from fewtune.evaluate.generate import score
 from fewtune.evaluate.intervals import resamples
 from fewtune.trials.power_law import Law, fitted_law
-from fewtune.trials.runners import Entrant, Fitted, Kept
+from fewtune.trials.runners import Entrant, Fitted, Kept, fit
 from fewtune.trials.smaller import Smaller
 
 SHARES = (0.25, 0.5, 0.75)  # of the rows a fold learns, beside all of them
@@ -38,11 +38,13 @@ class Heard:
         sizes: rows learned, mean over folds, ascending; (sizes,).
         held: positions of the rows that were answered, (held,).
         answers: of each size, (held, ...).
+        failed: the sentence that a fit failed with; then there are no answers.
     """
 
     sizes: np.ndarray
     held: np.ndarray
     answers: list[np.ndarray]
+    failed: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,12 @@ def measured(
         learned = np.setdiff1d(np.arange(rows), held)
         for column, share in enumerate(SHARES):
             some = smaller(learned, share)
-            answers[column].append(_fit(entrant, some, held, kept, share, number).answers)
+            found = _fit(entrant, some, held, kept, share, number)
+            if found.failed:
+                return Heard(sizes, np.concatenate(folds), [], found.failed)
+            answers[column].append(found.answers)
             sizes[column] += count(some) / len(folds)
-        all_ = whole.read(entrant.name, number) or Fitted(entrant.fit(learned, held), 0.0)
+        all_ = whole.read(entrant.name, number) or fit(entrant, learned, held, must=True)
         answers[-1].append(all_.answers)
         sizes[-1] += count(learned) / len(folds)
         told = {"fold": number + 1, "folds": len(folds), "rows": len(held)}
@@ -125,7 +130,7 @@ def _fit(
     name = f"{entrant.name}-{share:.0%}"
     found = kept.read(name, fold)
     if found is None:
-        found = Fitted(entrant.fit(rows, held), 0.0)
+        found = fit(entrant, rows, held)
         kept.write(name, fold, found)
     return found
 

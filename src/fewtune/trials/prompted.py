@@ -18,7 +18,7 @@ from fewtune.models.chat import OWN
 from fewtune.models.endpoint import Endpoint
 from fewtune.models.load import loading
 from fewtune.models.nearest import Nearest
-from fewtune.models.options import ENDPOINT, is_endpoint
+from fewtune.models.options import ENDPOINT, ModelOptions, is_endpoint
 from fewtune.models.source import is_causal
 from fewtune.models.writer import (
     Manner,
@@ -45,7 +45,7 @@ def look_at(model: str) -> None:
     """
     if is_endpoint(model):
         Endpoint.parse(model.removeprefix(ENDPOINT))
-    elif not is_causal(model):
+    elif not is_causal(ModelOptions(model=model)):
         raise UsageError(
             f"model: {model} reads and does not write, so it cannot be asked; give "
             f"{ENDPOINT}URL#NAME, or a causal language model such as one of the Qwen family."

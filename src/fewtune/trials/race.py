@@ -18,11 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 
-from fewtune.base.errors import FewtuneError, Interrupted
+from fewtune.base.errors import FewtuneError
 from fewtune.base.events import Event, tell
 from fewtune.base.race_state import RaceState
 from fewtune.evaluate.paired import holm, mean_swap_p
@@ -30,12 +29,12 @@ from fewtune.trials.choosing import as_good_as_best, best_of, choose
 from fewtune.trials.expected import Prior
 from fewtune.trials.runners import (
     Entrant,
-    Fitted,
     Judge,
     Kept,
     Outcome,
     Proposals,
     Runner,
+    fit,
 )
 from fewtune.trials.scoreboard import LEVEL, Scoreboard, both_of
 
@@ -60,6 +59,7 @@ class Race:
         soft: nobody asked for the budget, so the most promising is seen to its end also beyond it,
             and proposals, which somebody asked for, come on top.
         patient: nobody leaves for being beaten.
+        refits: the winner is fitted to all rows at the end, which the budget pays for too.
         proposals: of a search, after the entrants.
         prior: what is known of the entrants before the folds.
     """
@@ -72,6 +72,7 @@ class Race:
     budget: float
     soft: bool = False
     patient: bool = False
+    refits: bool = True
     proposals: Proposals | None = None
     prior: Prior | None = None
 
@@ -123,7 +124,7 @@ class Race:
             runner.state = RaceState.LATE
             return
         if found is None:
-            found = _fitted(entrant, np.setdiff1d(np.arange(self.rows), held), held)
+            found = fit(entrant, np.setdiff1d(np.arange(self.rows), held), held, entrant.stays)
             self.kept.write(entrant.name, fold, found)
         if found.failed:
             runner.state, runner.failure = RaceState.FAILED, found
@@ -154,8 +155,8 @@ class Race:
 
     @property
     def _refit(self) -> float:
-        """What a fit to all rows takes, in folds."""
-        return self.rows / (self.rows - len(self.folds[0]))
+        """What a fit to all rows takes, in folds; nothing where there is none."""
+        return self.refits * self.rows / (self.rows - len(self.folds[0]))
 
     def _cut_down(self, fold: int) -> None:
         """Send the least promising away until all can run this fold and any one be seen to the end.
@@ -353,24 +354,6 @@ def _too_late(tried: int, count: int) -> str:
         f"search: there was time for {tried} of {count} proposals within the budget of the race; "
         "--budget gives more."
     )
-
-
-def _fitted(entrant: Entrant, learned: np.ndarray, held: np.ndarray) -> Fitted:
-    """A fit, or why there is none: a rate at which the loss is no number, and the like.
-
-    A failure is kept as well, so that a race which is replayed ends as it did. A baseline must not
-    fail.
-    """
-    begun = perf_counter()
-    try:
-        answers, failed = entrant.fit(learned, held), ""
-    except Interrupted:
-        raise
-    except FewtuneError as error:
-        if entrant.stays:
-            raise
-        answers, failed = np.empty(0), str(error)
-    return Fitted(answers, perf_counter() - begun, failed)
 
 
 def _beaten(one: np.ndarray, leader: np.ndarray, swaps: int) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 
+from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.race_state import RaceState
 from fewtune.trials.expected import Prior
 
@@ -46,6 +48,26 @@ class Fitted:
     answers: np.ndarray
     seconds: float
     failed: str = ""
+
+
+def fit(entrant: Entrant, learned: np.ndarray, held: np.ndarray, must: bool = False) -> Fitted:
+    """A fit, or why there is none: a rate at which the loss is no number, and the like.
+
+    A failure is kept as well, so that what is replayed ends as it did.
+
+    Args:
+        must: it may not fail, as a baseline may not.
+    """
+    begun = perf_counter()
+    try:
+        answers, failed = entrant.fit(learned, held), ""
+    except Interrupted:
+        raise
+    except FewtuneError as error:
+        if must:
+            raise
+        answers, failed = np.empty(0), str(error)
+    return Fitted(answers, perf_counter() - begun, failed)
 
 
 @dataclass(frozen=True)

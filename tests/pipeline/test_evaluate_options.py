@@ -1,0 +1,50 @@
+"""`evaluate` obeys the options that it takes, and refuses those it has no use for."""
+
+import csv
+
+import pytest
+from jobs import rows, write_csv
+
+import fewtune
+from fewtune.base.errors import UsageError
+from fewtune.pipeline.idle import SPLITS, refuse_idle
+
+
+@pytest.fixture
+def run(train, tmp_path):
+    return train(data=write_csv(tmp_path / "rows.csv", rows(60)), method="tfidf")
+
+
+def test_groups_are_parts_and_units_of_the_scored_file(run, tmp_path):
+    path = tmp_path / "more.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label", "machine"])
+        writer.writerows((*pair, f"m{k % 6}") for k, pair in enumerate(rows(60, seed=1)))
+    told = fewtune.evaluate(run, str(path), group="machine")
+    assert "machine" in {one["by"] for one in told["slices"]}
+    assert "where the 6 values of machine do" in " ".join(told["notes"])
+    plain = fewtune.evaluate(run, str(path))
+    assert "values of machine" not in " ".join(plain["notes"])
+    assert plain["test"] == told["test"]
+    with pytest.raises(UsageError, match="nosuch"):
+        fewtune.evaluate(run, str(path), group="nosuch")
+
+
+def test_what_would_be_given_in_vain_is_refused_at_once(run, tmp_path):
+    path = write_csv(tmp_path / "more.csv", rows(30, seed=1))
+    with pytest.raises(UsageError) as error:
+        fewtune.evaluate(run, path, test="none.csv", split="nowhere", metric="a.b")
+    first, second = str(error.value).split("\n")
+    assert first.startswith("test, split: every row of the file is scored")
+    assert second.startswith("metric: for generated texts only")
+    with pytest.raises(UsageError, match="positive: names one of two classes"):
+        refuse_idle(["positive"], writes=True)
+
+
+def test_the_command_does_not_offer_them():
+    from fewtune.cli.signatures import evaluate
+
+    offered = {one.name for one in evaluate()}
+    assert {"group", "slice", "positive", "adapter_scale"} <= offered
+    assert not offered & {*SPLITS}
