@@ -136,6 +136,18 @@ def test_diff_tells_the_options_that_differ_and_the_scores(tmp_path):
     assert (both.rows, both.right_a, both.right_b, both.p, both.difference) == (4, 3, 3, 1.0, 0.0)
 
 
+def test_runs_of_several_labels_are_paired_by_whole_rows(tmp_path):
+    a, b = run(tmp_path, "a"), run(tmp_path, "b")
+    for folder, said in ((a, [["x"], ["x", "y"]]), (b, [["x"], ["y"]])):
+        folder.write_predictions(
+            {"prediction": labels, "label": ["x", "y"][k:], "origin": f"t.csv:{k}", "text": "t"}
+            for k, labels in enumerate(said)
+        )
+    assert paired(a, b).by == "subset_accuracy"
+    told = {one.name: one for one in diff(a, b)}
+    assert told["paired.subset_accuracy"] == Difference("paired.subset_accuracy", 0.0, 0.5)
+
+
 def test_runs_with_other_test_rows_are_not_paired(tmp_path):
     a, b = run(tmp_path, "a"), run(tmp_path, "b")
     rows = [{**one, "text": one["text"] + "!"} for one in b.predictions]

@@ -254,9 +254,9 @@ NOT_COMPARED = {"run.output"}
 def diff(a: RunFolder, b: RunFolder) -> list[Difference]:
     """What differs: options by their flattened names, then scores, then the paired counts.
 
-    `paired.accuracy` (for answers `paired.exact_match`) and `paired.only_right` are there where
-    both runs predicted the same test rows: the shares that are right, and the rows that one run
-    alone got right.
+    `paired.accuracy` (`paired.subset_accuracy` of several labels, `paired.exact_match` of answers)
+    and `paired.only_right` are there where both runs predicted the same test rows: the shares that
+    are right, and the rows that one run alone got right.
     """
     plans = [flat({key: run.plan.get(key) for key in COMPARED}) for run in (a, b)]
     differences = [
@@ -268,7 +268,7 @@ def diff(a: RunFolder, b: RunFolder) -> list[Difference]:
     for metric in dict.fromkeys([*tests[0], *tests[1]]):
         differences.append(Difference(f"test.{metric}", tests[0].get(metric), tests[1].get(metric)))
     if both := paired(a, b):
-        share = "accuracy" if both.by == "accuracy" else "exact_match"
+        share = "exact_match" if both.by == "rougeL" else both.by
         right = both.right_a / both.rows, both.right_b / both.rows
         differences.append(Difference(f"paired.{share}", *right))
         differences.append(Difference("paired.only_right", both.only_a, both.only_b))
@@ -342,7 +342,9 @@ def _compared(pairs: Sequence[tuple[Row, Row]]) -> tuple[str, Mapping[str, float
 
     if not _wrote(pairs[0][0]):
         right = np.array([[_right(one) for one in pair] for pair in pairs])
-        return "accuracy", compare_right(right[:, 1], right[:, 0])
+        several = isinstance(pairs[0][0]["label"], list)
+        by = "subset_accuracy" if several else "accuracy"
+        return by, compare_right(right[:, 1], right[:, 0])
     shared = [
         [(overlap(str(one["prediction"]), str(one["label"])), 1.0) for one in pair]
         for pair in pairs
