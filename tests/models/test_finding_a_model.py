@@ -14,7 +14,7 @@ from fewtune.models import named
 from fewtune.models.load import load_pooled, load_tokenizer
 from fewtune.models.options import ModelOptions
 from fewtune.models.pooling import Pooling
-from fewtune.models.source import count_parameters, find
+from fewtune.models.source import count_parameters, find, is_causal
 
 
 @pytest.fixture
@@ -73,6 +73,7 @@ def test_pickle_is_refused_unless_it_is_trusted(folder, bert):
     assert "pickle (pytorch_model.bin), which can run code" in message
     assert "--allow-pickle" in message
     options = ModelOptions(model=str(folder), allow_pickle=True)
+    assert not is_causal(options)  # what is trusted is trusted wherever the model is looked at
     loaded = load_pooled(find(options), 3, options)
     with torch.no_grad():
         features = [m.features(**bert.batch()) for m in (loaded, bert.model)]

@@ -3,14 +3,17 @@
 import csv
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
+import torch
 from jobs import dialogues, jsonl, rows, write_csv
+from safetensors.torch import load_file
 
 import fewtune
-from fewtune.base.errors import Interrupted, UsageError
+from fewtune.base.errors import FewtuneError, Interrupted, UsageError
 from fewtune.cli import main
 from fewtune.methods import METHODS
 from fewtune.pipeline.lineup import line_up
@@ -321,6 +324,22 @@ def test_the_command_that_is_told_is_the_same_comparison(files):
     assert [one.name for one in first.entries] == [*names, "lora_r=2", "lora_r=4"]
     assert first.entries[4].method.lora_r == 2
     assert first.entries[1].job.train.learning_rate == 1e-5
+
+
+def test_a_base_that_is_trusted_is_trusted_where_no_method_is_named(files, tmp_path):
+    folder = shutil.copytree(files["model"], tmp_path / "model")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    given = {"model": str(folder), "vary": {"learning_rate": [1e-5]}}
+    with pytest.raises(FewtuneError, match="pickle"):
+        line_up(files["train"], given)
+    assert len(line_up(files["train"], given | {"allow_pickle": True}).entries) == 2
+
+
+def test_recipes_cost_a_comparison_none_of_its_rows(compare):
+    """Its folds learn what recipes make, so no rows are held out for that."""
+    plain, made = compare("a", methods="tfidf"), compare("b", methods="probe", augment="typing")
+    assert made["rows"] == plain["rows"]
 
 
 def test_the_terminal_prints_the_table_at_a_hundred_columns(files, tmp_path, monkeypatch, capsys):
