@@ -348,6 +348,8 @@ def test_what_a_need_forbids_or_does_not_fit_is_no_command(files, capsys, monkey
     assert given
     assert {*given} <= {"prompt", "ptuning", "text-prompt"}
     assert "without --method" not in " ".join(out.split())  # the race knows no needs
+    plain = fewtune.plan(files["train"], model=files["model"])
+    assert "without --method a race learns all 60 rows" in " ".join(plain["notes"])
     small = shown([*words, "--memory", "1MB"], capsys, monkeypatch)
     assert "fewtune train" not in small
     ranks = fewtune.plan(files["train"], model=files["model"], need="input-only", memory="1MB")

@@ -1,5 +1,6 @@
 """The words around a comparison's table."""
 
+from fewtune.base.race_state import NO_BASE
 from fewtune.report.standings import _of_steps, scenes_of
 
 
@@ -18,3 +19,5 @@ def test_a_change_that_could_not_be_fitted_is_not_called_worse():
         {"name": "dropout=0.5", "said": "worse", "state": "whole"},
     ]
     assert _of_steps({"steps": steps}) == "Of 2 changes, worse: `dropout=0.5`."
+    nothing = [one | {"said": NO_BASE} for one in steps]
+    assert _of_steps({"steps": nothing}).endswith("there is nothing to compare with.")

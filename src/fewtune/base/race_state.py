@@ -20,3 +20,6 @@ class RaceState(StrEnum):
     UNPROVEN = "unproven"
     #: Of a comparison: on all folds and seeds.
     WHOLE = "whole"
+
+
+NO_BASE = "nothing to compare with"  # said of changes to a method that failed

@@ -5,7 +5,7 @@ Nothing is trained and no weight is read; a folder with config.json and a tokeni
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -158,7 +158,9 @@ def propose(path: str, given: Mapping[str, Any]) -> Proposal:
     facts, source = facts_of(job, data, hardware, wanted)
     facts = timed(facts, source, wanted.again)
     asked = first.task != AUTO
-    return Proposal(job, asked, data, facts, rank(facts), [*_notes(facts), *_by_race(job, data)])
+    return Proposal(
+        job, asked, data, facts, rank(facts), [*_notes(facts), *_by_race(job, data, facts.needs)]
+    )
 
 
 def _asked(path: str, given: Mapping[str, Any]) -> tuple[Job, Wanted]:
@@ -198,10 +200,10 @@ def _refuse_endpoint(job: Job) -> None:
         )
 
 
-def _by_race(job: Job, data: Dataset) -> list[str]:
-    """What a race does otherwise than the methods' own commands, for which the plan is."""
+def _by_race(job: Job, data: Dataset, needs: Collection[str]) -> list[str]:
+    """What a race, which knows no needs, does otherwise than the methods' own commands do."""
     rows = sum(len(data.part(part)) for part in PARTS)
-    if rows >= held_out_from(job):
+    if needs or rows >= held_out_from(job):
         return []
     return [
         f"without --method a race learns all {rows:,} rows and scores them on folds; a method that "

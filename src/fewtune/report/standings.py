@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fewtune.base.race_state import RaceState
+from fewtune.base.race_state import NO_BASE, RaceState
 from fewtune.evaluate.change import forgets
 from fewtune.report import words
 
@@ -161,8 +161,8 @@ def _of_steps(told: Line) -> str:
     found = {said: _named(told["steps"], said) for said in ("better", "worse")}
     parts = [f"{said}: {words.listed(names)}" for said, names in found.items() if names]
     count = words.several(len(told["steps"]), "change")
-    if all(one["effect"] is None for one in told["steps"]):
-        return f"Of {count} nothing can be said: there is nothing to compare with."
+    if all(one["said"] == NO_BASE for one in told["steps"]):
+        return f"Of {count} nothing can be said: there is {NO_BASE}."
     return f"Of {count}, {'; '.join(parts) or 'none makes a difference beyond noise'}."
 
 

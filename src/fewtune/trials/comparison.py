@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fewtune.base.race_state import RaceState
+from fewtune.base.race_state import NO_BASE, RaceState
 from fewtune.evaluate.paired import Comparison, compare_means, holm
 from fewtune.evaluate.verdict import LEVEL
 from fewtune.trials.measures import Heard, Truth
@@ -174,7 +174,7 @@ def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]
         effect = {**change, "p": p} if change else None
         said = _said(effect)
         if base.state == RaceState.FAILED:  # it answers as if nothing had been learned
-            effect, kept, said = None, None, "nothing to compare with"
+            effect, kept, said = None, None, NO_BASE
         line = {"name": one.answers.name, "effect": effect, "loss": kept, "said": said}
         lines.append(line | one.line())
     return lines
