@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -135,8 +136,8 @@ def _scored(run: Run, test: Asked, heard: dict[str, Heard]) -> dict[str, Any]:
     sums = {name: sums_of(test, one, own) for name, one in heard.items()}
     blocks = {name: score(one, options, seed) for name, one in sums.items()}
     ours, others = sums.pop("test"), sums
-    better = gain(ours, others, method, Generate.primary, seed=seed)
-    gains = _gains(ours, others, method, seed)
+    over = partial(gain, ours, others, method, resamples=options.bootstrap, seed=seed)
+    better, gains = over(Generate.primary), _gains(over, ours)
     return {
         "primary": Generate.primary,
         "test": blocks["test"],
@@ -152,13 +153,7 @@ def _scored(run: Run, test: Asked, heard: dict[str, Heard]) -> dict[str, Any]:
     }
 
 
-def _gains(
-    ours: dict[str, Sums], others: dict[str, dict[str, Sums]], method: str, seed: int
-) -> dict[str, Any]:
+def _gains(over: Callable[[str], dict[str, Any]], ours: Mapping[str, Sums]) -> dict[str, Any]:
     """The gain over the best baseline by other metrics, each paired on the same rows."""
     told = ("exact_match", "number_match", "rougeL", "rougeL_characters", "bleu", "chrf")
-    return {
-        name: found
-        for name in told
-        if name in ours and (found := gain(ours, others, method, name, seed=seed))
-    }
+    return {name: found for name in told if name in ours and (found := over(name))}

@@ -99,7 +99,8 @@ def scored_labels(
         key: score_labels(truth, one, positive, options, run.seed) for key, one in said.items()
     }
     ours, others = said["test"], {**plain, "before": said["before"]}
-    better = gain(ours, others, truth, method, task.primary, seed=run.seed)
+    resamples = options.bootstrap
+    better = gain(ours, others, truth, method, task.primary, resamples=resamples, seed=run.seed)
     run.folder.write_predictions(_labelled(test, heard))
     return {
         "primary": task.primary,
@@ -148,7 +149,8 @@ def scored_texts(
     blocks = {name: score_answers(one, options, run.seed) for name, one in sums.items()}
     primary = primary_of(examples)
     ours, test_block = sums.pop("test"), blocks.pop("test")
-    over = partial(gain_of_answers, ours, sums, method, seed=run.seed)
+    resamples = options.bootstrap
+    over = partial(gain_of_answers, ours, sums, method, resamples=resamples, seed=run.seed)
     better = over(primary)
     gains = {name: one for name in BESIDE if name in ours and (one := over(name))}
     run.folder.write_predictions(_answered(test, examples, heard))
