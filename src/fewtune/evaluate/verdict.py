@@ -135,8 +135,7 @@ def _worse(method: str, gain: Mapping[str, Any], primary: str, wording: Wording)
     return (
         f", {_apart(-gain['value'], primary)} ({_span(-gain['high'], -gain['low'], primary)}) "
         f"{_down(primary)} than {_named(over, wording)}, which {_cost(over, wording)} "
-        f"({p_words(gain['p'])}): "
-        f"{advice}."
+        f"({p_words(gain['p'])}): {advice}."
     )
 
 
