@@ -6,13 +6,13 @@ import time
 import numpy as np
 import pytest
 
+from fewtune.evaluate.answers import ratio
 from fewtune.evaluate.intervals import (
     bca,
     calibrated_ece,
     intervals,
-    mean_draws,
-    mean_interval,
     resamples,
+    sum_draws,
     wilson,
 )
 from fewtune.evaluate.metrics import METRICS, UNSEEN, outcome
@@ -55,7 +55,8 @@ def test_bca_is_that_of_scipy():
 
     values = np.random.default_rng(0).exponential(size=80)
     expected = bootstrap((values,), np.mean, n_resamples=9999, rng=1).confidence_interval
-    low, high = bca(mean_draws(values, count=9999))
+    sums = np.stack([values, np.ones(80)], axis=1)
+    low, high = bca(sum_draws(sums, ratio, count=9999))
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.015)
 
 
@@ -115,14 +116,6 @@ def test_a_calibrated_model_exceeds_the_expected_ece_once_in_twenty():
         one = outcome(truth, np.stack([chances, 1 - chances], axis=1))
         beyond += METRICS["ece"].of(one) > calibrated_ece(one)
     assert 0.02 <= beyond / 300 <= 0.09
-
-
-def test_a_mean_can_weigh_its_rows():
-    found = mean_interval([1.0, 3.0] * 10, weights=[1, 3] * 10)
-    assert found["value"] == pytest.approx(2.5)
-    assert found["low"] <= 2.5 <= found["high"]
-    assert mean_interval([]) is None
-    assert mean_interval([1.0], weights=[0.0]) is None
 
 
 def test_a_thousand_resamples_of_3080_rows_and_77_classes_take_less_than_a_second():

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from fewtune.evaluate.intervals import wilson
-from fewtune.evaluate.slices import LEVEL, parts_of, share_by_groups, slices, slices_of_losses
+from fewtune.evaluate.slices import LEVEL, parts_of, slices, slices_of_losses
 
 
 def test_a_weak_part_is_first_and_beyond_chance():
@@ -43,22 +42,6 @@ def test_the_intervals_hold_together(share, parts):
         found = slices(chance.random(400) < share, masks)
         held += all(one["low"] <= share <= one["high"] for one in found)
     assert held >= 90
-
-
-def test_groups_that_differ_make_wider_intervals_which_hold():
-    """Twenty machines of twenty rows, and .2 of the variance between machines."""
-    chance, held, by_rows = np.random.default_rng(0), 0, 0
-    machines = [f"P-{k // 20}" for k in range(400)]
-    for _ in range(200):
-        right = chance.random((20, 20)) < chance.beta(3.2, 0.8, 20)[:, None]
-        found = share_by_groups(right.ravel(), machines)
-        low, high = wilson(right.mean(), 400)
-        assert found["value"] == pytest.approx(right.mean())
-        held += found["low"] <= 0.8 <= found["high"]
-        by_rows += low <= 0.8 <= high
-    assert held >= 180 > 150 > by_rows
-    assert share_by_groups(np.ones(3), ["a", "a", "a"]) is None
-    assert share_by_groups(np.ones(3), [None, None, "a"])["groups"] == 3
 
 
 def test_parts_of_a_few_rows_are_left_out():
@@ -176,15 +159,3 @@ def test_a_group_column_of_a_name_that_is_taken_keeps_the_other_parts():
     texts = ["short"] * 10 + ["a much longer text than the others are"] * 10
     found = parts_of([["a"], ["b"]] * 10, texts, ["x", "x", "y", "y"] * 5, "length")
     assert {"class", "length", "column length"} <= {*found}
-
-
-@pytest.mark.parametrize(
-    ("right", "groups"),
-    [([1, 1, 1, 1, 1, 1], "aabbcc"), ([1, 1, 0, 1, 1, 0], "aaabbb"), ([0, 0, 0, 0], "aabb")],
-)
-def test_groups_that_are_all_alike_are_not_surer_than_their_rows(right, groups):
-    found = share_by_groups(np.array(right), list(groups))
-    low, high = wilson(found["value"], len(right))
-    assert found["low"] <= low + 1e-12
-    assert found["high"] >= high - 1e-12
-    assert found["high"] - found["low"] > 0.3

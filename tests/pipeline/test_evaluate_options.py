@@ -21,12 +21,20 @@ def test_groups_are_parts_and_units_of_the_scored_file(run, tmp_path):
         writer = csv.writer(file)
         writer.writerow(["text", "label", "machine"])
         writer.writerows((*pair, f"m{k % 6}") for k, pair in enumerate(rows(60, seed=1)))
+    few = [",".join((*pair, "m1")) for pair in rows(2, seed=2)]
+    path.with_name("one.csv").write_text("\n".join(["text,label,machine", *few]), "utf-8")
     told = fewtune.evaluate(run, str(path), group="machine")
     assert "machine" in {one["by"] for one in told["slices"]}
-    assert "where the 6 values of machine do" in " ".join(told["notes"])
+    assert "rows of one machine are alike" in " ".join(told["notes"])
+    assert "count its 6 values, not the 60 rows" in " ".join(told["notes"])
     plain = fewtune.evaluate(run, str(path))
-    assert "values of machine" not in " ".join(plain["notes"])
-    assert plain["test"] == told["test"]
+    assert "machine" not in " ".join(plain["notes"])
+    for name, one in plain["test"].items():
+        assert told["test"][name]["value"] == one["value"]
+        assert told["test"][name]["low"] <= one["low"] + 1e-9
+    assert told["test"]["accuracy"]["low"] < plain["test"]["accuracy"]["low"]
+    alone = fewtune.evaluate(run, str(path.with_name("one.csv")), group="machine")
+    assert "all 2 rows that are scored are of one machine, m1" in " ".join(alone["notes"])
     with pytest.raises(UsageError, match="nosuch"):
         fewtune.evaluate(run, str(path), group="nosuch")
 

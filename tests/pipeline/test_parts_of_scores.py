@@ -90,7 +90,7 @@ def test_answers_are_told_by_column_and_length(teach, tmp_path):
     assert "The loss a token of the reference answers in parts" in page
 
 
-def test_groups_as_units_are_told_beside_the_intervals_of_rows(tmp_path, capsys):
+def test_what_intervals_of_rows_in_groups_count_is_told(tmp_path, capsys):
     path = tmp_path / "grouped.csv"
     lines = [f"{text},{label},M{k // 5}" for k, (text, label) in enumerate(rows(90))]
     path.write_text("\n".join(["text,label,machine", *lines]), encoding="utf-8")
@@ -100,5 +100,9 @@ def test_groups_as_units_are_told_beside_the_intervals_of_rows(tmp_path, capsys)
     scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
     (note,) = [one for one in scores["warnings"] if one.startswith("group: ")]
     machines = {one["name"] for one in scores["slices"] if one["by"] == "machine"}
-    assert f"where the {len(machines)} values of machine do" in note
+    assert f"count its {len(machines)} values" in note
+    told = [
+        json.loads(line) for line in (run / "predictions.jsonl").read_text("utf-8").splitlines()
+    ]
+    assert {one["group"] for one in told} == machines
     assert note in " ".join((run / "report.html").read_text(encoding="utf-8").split())

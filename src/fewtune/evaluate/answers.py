@@ -9,18 +9,20 @@ are as long as their references. What a metric of one's own is, its function say
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fewtune.base.errors import FewtuneError
+from fewtune.evaluate.intervals import Draws, sum_draws
 from fewtune.evaluate.metrics import METRICS, Floats
 from fewtune.evaluate.named import TextMetric
 from fewtune.evaluate.numbers import number_match
 from fewtune.evaluate.overlap import OF_CHARACTERS, ROUGE, Corpus, bleu, chrf, mostly_chinese, rouge
 from fewtune.evaluate.texts import characters, exact_match, repetition, words
+from fewtune.evaluate.units import Units
 
 SHARE = (0.0, 1.0)
 NATS = METRICS["log_loss"].range  # of a loss, where too few rows say nothing of it
@@ -65,6 +67,7 @@ class Sums:
         higher_is_better: None for what is neither.
         yes_or_no: every row is 0 or 1.
         behind: how many rows really stand behind the metric; None for all.
+        units: of the rows; None where every row is one.
     """
 
     rows: Floats
@@ -74,6 +77,7 @@ class Sums:
     higher_is_better: bool | None = True
     yes_or_no: bool = False
     behind: float | None = None
+    units: Units | None = None
 
     @property
     def counted(self) -> Any:
@@ -84,6 +88,10 @@ class Sums:
     def each(self) -> Floats:
         """(n,) the metric of every row alone, NaN where undefined."""
         return self.function(self.rows)
+
+    def draws(self, count: int, seed: int) -> Draws:
+        """The metric with its resamples."""
+        return sum_draws(self.rows, self.function, count, seed, self.units)
 
 
 def ratio(sums: Floats) -> Floats:
@@ -108,6 +116,7 @@ def boiled(
     answers: Sequence[Answer] = (),
     likelihood: Likelihood | None = None,
     own: Mapping[str, TextMetric] | None = None,
+    units: Units | None = None,
 ) -> dict[str, Sums]:
     """Boil texts and likelihoods down to what the metrics need.
 
@@ -115,6 +124,7 @@ def boiled(
         answers: n, or none where nothing was generated.
         likelihood: of the same rows' references, or None where the model does not tell.
         own: metrics of one's own by name, from `resolve_metrics`.
+        units: of the rows.
 
     Returns:
         metric -> its sums, in the order of reports. Absent are metrics of what was not given;
@@ -136,7 +146,7 @@ def boiled(
         raise ValueError(f"answers and likelihood of {sorted(sizes)} rows do not fit")
     if sizes <= {0}:
         raise FewtuneError("There are no rows to score; give at least one row with an answer.")
-    return found
+    return {name: replace(sums, units=units) for name, sums in found.items()}
 
 
 def _of_tokens(likelihood: Likelihood) -> dict[str, Sums]:

@@ -13,6 +13,7 @@ from fewtune.evaluate.intervals import Interval, bootstrap, intervals
 from fewtune.evaluate.metrics import METRICS, Outcome, outcome, tally
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.paired import Comparison, against_best, compare_bootstraps, compare_right
+from fewtune.evaluate.units import Units
 from fewtune.tasks.classify import rarer
 
 UNSEEN_LABEL = "(not among the training labels)"
@@ -24,6 +25,7 @@ def score(
     labels: Sequence[str],
     options: EvaluateOptions | None = None,
     seed: int = 0,
+    units: Units | None = None,
 ) -> dict[str, Interval]:
     """A block of scores, each with its 95 % interval.
 
@@ -33,6 +35,7 @@ def score(
         labels: the K classes' names.
         options: resamples, the positive class.
         seed: of the resamples.
+        units: of the rows.
 
     Returns:
         metric -> {"value", "low", "high"}; undefined metrics are absent, positive_* unless K = 2.
@@ -42,7 +45,8 @@ def score(
         UsageError: the positive class is not one of two.
     """
     options = options or EvaluateOptions()
-    one = outcome(truth, probabilities, positive_class(truth, labels, options.positive))
+    positive = positive_class(truth, labels, options.positive)
+    one = outcome(truth, probabilities, positive, units=units)
     if one.classes != len(labels):
         raise ValueError(f"{one.classes} columns of probabilities for {len(labels)} labels")
     return intervals(one, options.bootstrap, seed)
@@ -121,6 +125,7 @@ def gain(
     positive: int | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    units: Units | None = None,
 ) -> dict[str, Any]:
     """How much better a model is than each baseline, and than the best of them.
 
@@ -136,6 +141,7 @@ def gain(
         positive: the class that a primary metric positive_* is about.
         resamples: bootstrap samples and permutations.
         seed: of both.
+        units: of the rows.
 
     Returns:
         {"over", "value", "low", "high", "p", "detectable", "all"}: the comparison with the best
@@ -145,11 +151,11 @@ def gain(
     if primary not in METRICS:
         raise UsageError(one_of("primary", primary, METRICS))
     others = {
-        name: outcome(truth, chances, positive)
+        name: outcome(truth, chances, positive, units=units)
         for name, chances in baselines.items()
         if name != own_method
     }
-    model = outcome(truth, model_probabilities, positive)
+    model = outcome(truth, model_probabilities, positive, units=units)
     return against_best(_compared(model, others, primary, resamples, seed))
 
 
@@ -157,7 +163,10 @@ def _compared(
     model: Outcome, others: Mapping[str, Outcome], primary: str, count: int, seed: int
 ) -> dict[str, Comparison]:
     if primary == "accuracy":
-        return {name: compare_right(model.right, other.right) for name, other in others.items()}
+        return {
+            name: compare_right(model.right, other.right, units=model.units, seed=seed)
+            for name, other in others.items()
+        }
     ours = bootstrap(model, count, seed)
     compared = {
         name: compare_bootstraps(ours, bootstrap(other, count, seed), primary, seed)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fewtune.base.errors import FewtuneError, UsageError, one_of
-from fewtune.evaluate.answers import Sums, ratio
-from fewtune.evaluate.intervals import FEW, Interval, bca, plus_four, sum_draws, wilson
+from fewtune.evaluate.answers import Sums
+from fewtune.evaluate.intervals import FEW, Interval, bca, plus_four, wilson
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.paired import Comparison, against_best, compare_right, compare_sums
 
@@ -50,13 +50,11 @@ def _exp(loss: float) -> float:
 
 
 def _interval(one: Sums, count: int, seed: int) -> Interval | None:
-    behind = int(one.counted.sum())
-    if one.yes_or_no and behind:
-        value = float(ratio(one.rows.sum(axis=0)[None])[0])
-        return _told(value, wilson(value, behind))
-    draws = sum_draws(one.rows, one.function, count, seed)
+    behind, draws = int(one.counted.sum()), one.draws(count, seed)
     if np.isnan(draws.value):
         return None
+    if one.yes_or_no:
+        return _told(draws.value, wilson(draws.value, draws.worth.rows(behind)))
     if behind < FEW:
         each = one.each[one.counted]
         return _told(draws.value, one.range or (float(each.min()), float(each.max())))
@@ -126,7 +124,8 @@ def _compared(
         )
     if ours.yes_or_no:
         counted = ours.counted
-        return compare_right(ours.rows[counted, 0], theirs.rows[counted, 0])
+        units = ours.units.take(counted) if ours.units else None
+        return compare_right(ours.rows[counted, 0], theirs.rows[counted, 0], units, seed)
     if ours.range:
         width = ours.range[1] - ours.range[0]
     else:
@@ -141,4 +140,5 @@ def _compared(
         behind=float(len(ours.rows)) if ours.bounded else None,
         count=count,
         seed=seed,
+        units=ours.units,
     )

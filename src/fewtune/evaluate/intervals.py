@@ -15,6 +15,9 @@ What was chosen, and why (simulated with 2 to 77 classes, 30 to 1,000 rows, accu
 * **log_loss** has no ceiling that helps; on 100 nearly perfect rows or fewer its interval is too
   short (75 to 90 %), for a rare, dear mistake is not in the sample.
 * **fewer than 5 rows** say nothing: the interval is the metric's range (accuracy keeps Wilson's).
+* **rows in groups** (`units`): the ends lie as much farther as the number varies more when groups
+  are drawn, by Student's t for few of them; shares have Wilson's interval of the rows that such
+  rows are worth.
 
 The same seed and number of rows give the same resamples, which is what makes comparisons of two
 systems paired.
@@ -24,11 +27,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fewtune.evaluate.metrics import (
     METRICS,
@@ -40,6 +43,7 @@ from fewtune.evaluate.metrics import (
     stack,
     tally,
 )
+from fewtune.evaluate.units import Units, Worth, worth
 
 NORMAL = NormalDist()
 Z = NORMAL.inv_cdf(0.975)  # 1.96
@@ -57,46 +61,73 @@ class Draws:
     value: float
     drawn: Floats  # (R,) on resamples of the rows
     left_out: Floats  # (G,) with one group of rows left out
+    together: Floats | None = None  # (R,) on resamples of the units, where rows are not the units
+    units: Units | None = None
+
+    @cached_property
+    def worth(self) -> Worth:
+        """What the rows say compared with as many independent ones."""
+        return worth(self.drawn, self.together, self.units)
 
     def __sub__(self, other: Draws) -> Draws:
         """The difference of two numbers on the same resamples of the same rows."""
-        return Draws(
-            self.value - other.value, self.drawn - other.drawn, self.left_out - other.left_out
-        )
+        parts = self.drawn - other.drawn, self.left_out - other.left_out
+        together = None
+        if self.together is not None and other.together is not None:
+            together = self.together - other.together
+        return Draws(self.value - other.value, *parts, together, self.units)
 
-    def __neg__(self) -> Draws:
-        return Draws(-self.value, -self.drawn, -self.left_out)
+    def by(self, scale: float) -> Draws:
+        """The same in another unit."""
+        parts = self.drawn * scale, self.left_out * scale
+        together = None if self.together is None else self.together * scale
+        return Draws(self.value * scale, *parts, together, self.units)
 
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
-    """One outcome's tallies: as it is, on R resamples, and with each of G groups left out."""
+    """One outcome's tallies: as it is, on R resamples, with each of G groups of rows left out, and
+    on R resamples of the units."""
 
     outcome: Outcome
     whole: Tally
     drawn: Tally
     left_out: Tally
+    together: Tally | None = None
 
     def draws(self, metric: Metric) -> Draws:
         """A metric's value and its resampled values."""
-        parts = metric.function(self.whole), metric.function(self.drawn)
-        return Draws(float(parts[0][0]), parts[1], metric.function(self.left_out))
+        told = metric.function
+        return Draws(
+            float(told(self.whole)[0]),
+            told(self.drawn),
+            told(self.left_out),
+            None if self.together is None else told(self.together),
+            self.outcome.units,
+        )
 
 
 def bootstrap(one: Outcome, count: int = 1000, seed: int = 0) -> Bootstrap:
     """Resample an outcome's rows `count` times; equal seeds draw equal rows (paired)."""
-    drawn = [tally(one, weights) for weights in resamples(len(one), count, seed)]
-    return Bootstrap(one, tally(one), stack(drawn), tally(one, leave_out(len(one), seed)))
+    rows = len(one)
+
+    def drawn(units: Units | None) -> Tally:
+        return stack([tally(one, weights) for weights in resamples(rows, count, seed, units)])
+
+    together = drawn(one.units) if one.units else None
+    return Bootstrap(one, tally(one), drawn(None), tally(one, leave_out(rows, seed)), together)
 
 
-def resamples(rows: int, count: int, seed: int) -> Iterator[Floats]:
-    """Bootstrap weights in chunks: (chunk, rows), how often each row was drawn."""
+def resamples(rows: int, count: int, seed: int, units: Units | None = None) -> Iterator[Floats]:
+    """Bootstrap weights in chunks: (chunk, rows), how often each row was drawn, alone or with all
+    of its unit."""
     random = np.random.default_rng(seed)
-    left = count
+    left, of = count, units.count if units else rows
     while left:
         size = min(left, max(CHUNK // rows, 1))
-        cells = random.integers(0, rows, (size, rows)) + np.arange(size)[:, None] * rows
-        yield np.bincount(cells.ravel(), minlength=size * rows).reshape(size, rows).astype(float)
+        cells = random.integers(0, of, (size, of)) + np.arange(size)[:, None] * of
+        drawn = np.bincount(cells.ravel(), minlength=size * of).reshape(size, of).astype(float)
+        yield drawn[:, units.of] if units else drawn
         left -= size
 
 
@@ -130,13 +161,14 @@ def _interval(name: str, boot: Bootstrap) -> Interval | None:
     if np.isnan(draws.value):
         return None
     if name == "accuracy":
-        return _told(draws.value, wilson(draws.value, len(one)))
+        return _told(draws.value, wilson(draws.value, draws.worth.rows(len(one))))
     if len(one) < FEW:
         return _told(draws.value, metric.range)
     low, high = bca(draws)
     if metric.bounded:
         ends = _ends(metric, one)
-        floor, ceiling = wilson(draws.value, effective_rows(metric, one), ends)
+        behind = draws.worth.rows(effective_rows(metric, one))
+        floor, ceiling = wilson(draws.value, behind, ends)
         low, high = min(low, floor), max(high, ceiling)
     if name == "ece" and draws.value <= calibrated_ece(one):
         low = 0.0
@@ -183,6 +215,7 @@ def bca(draws: Draws) -> tuple[float, float]:
 
     The bias z0 comes from the share of resamples below the value (ties count half), the
     acceleration from leaving out groups of rows. Resamples where the number is undefined drop out.
+    Where rows are not the units, the ends lie `worth.factor` times as far away.
     """
     drawn = draws.drawn[~np.isnan(draws.drawn)]
     if not len(drawn):
@@ -192,7 +225,7 @@ def bca(draws: Draws) -> tuple[float, float]:
     bias = NORMAL.inv_cdf(min(max(float(below), edge), 1 - edge))
     pull = _acceleration(draws.left_out)
     shares = [_corrected(bias + z, bias, pull) for z in (-Z, Z)]
-    low, high = np.quantile(drawn, shares)
+    low, high = draws.value + (np.quantile(drawn, shares) - draws.value) * draws.worth.factor
     return float(low), float(high)
 
 
@@ -224,27 +257,12 @@ def calibrated_ece(one: Outcome) -> float:
     return float(mean + NORMAL.inv_cdf(0.95) * spread) / len(one)
 
 
-def mean_draws(
-    values: ArrayLike, weights: ArrayLike | None = None, count: int = 1000, seed: int = 0
-) -> Draws:
-    """A mean of per-row values with its resamples, for tasks that score row by row.
-
-    Args:
-        values: (n,) the rows' scores or losses.
-        weights: (n,) how much each row counts, e.g. answer tokens for a loss; default equally.
-        count: resamples of the rows.
-        seed: of the resamples; equal to that of the system compared with.
-    """
-    scores = np.asarray(values, dtype=np.float64)
-    heavy = np.ones_like(scores) if weights is None else np.asarray(weights, dtype=np.float64)
-    one = np.ones((1, len(scores)))
-    drawn = [_means(w, scores, heavy) for w in resamples(len(scores), count, seed)]
-    left_out = _means(leave_out(len(scores), seed), scores, heavy)
-    return Draws(float(_means(one, scores, heavy)[0]), np.concatenate(drawn), left_out)
-
-
 def sum_draws(
-    rows: Floats, function: Callable[[Floats], Floats], count: int = 1000, seed: int = 0
+    rows: Floats,
+    function: Callable[[Floats], Floats],
+    count: int = 1000,
+    seed: int = 0,
+    units: Units | None = None,
 ) -> Draws:
     """A number of sums over rows with its resamples: BLEU, a loss per token.
 
@@ -253,10 +271,34 @@ def sum_draws(
         function: (R, k) sums -> (R,) the number, NaN where it is undefined.
         count: resamples of the rows.
         seed: of the resamples; equal to that of the system compared with.
+        units: of the rows.
     """
-    drawn = [function(weights @ rows) for weights in resamples(len(rows), count, seed)]
-    left_out = function(leave_out(len(rows), seed) @ rows)
-    return Draws(float(function(rows.sum(axis=0)[None])[0]), np.concatenate(drawn), left_out)
+    return weighted_draws(lambda weights: function(weights @ rows), len(rows), count, seed, units)
+
+
+def weighted_draws(
+    of: Callable[[Floats], Floats],
+    rows: int,
+    count: int = 1000,
+    seed: int = 0,
+    units: Units | None = None,
+) -> Draws:
+    """A number of weighted rows with its resamples.
+
+    Args:
+        of: (R, rows) how often each row counts -> (R,) the number, NaN where it is undefined.
+        rows: how many there are.
+        count: resamples.
+        seed: of the resamples; equal to that of the system compared with.
+        units: of the rows.
+    """
+
+    def drawn(units: Units | None) -> Floats:
+        return np.concatenate([of(one) for one in resamples(rows, count, seed, units)])
+
+    together = drawn(units) if units else None
+    value = float(of(np.ones((1, rows)))[0])
+    return Draws(value, drawn(None), of(leave_out(rows, seed)), together, units)
 
 
 def plus_four(
@@ -279,49 +321,8 @@ def plus_four(
     """
     bottom, width = ends[0], ends[1] - ends[0]
     seen, spread = (draws.value - bottom) / width, float(np.nanvar(draws.drawn)) / width**2 * rows
+    rows = draws.worth.rows(rows)
     middle = (rows * seen + 2) / (rows + 4)
     away = rows * (spread + (seen - middle) ** 2) + 2 * middle**2 + 2 * (1 - middle) ** 2
     half = Z * sqrt(away) / (rows + 4)
     return bottom + width * max(middle - half, 0.0), bottom + width * min(middle + half, 1.0)
-
-
-def _means(weights: Floats, values: Floats, heavy: Floats) -> Floats:
-    total = weights @ heavy
-    empty = np.full_like(total, np.nan)
-    return np.divide(weights @ (values * heavy), total, out=empty, where=total > 0)
-
-
-def mean_interval(
-    values: ArrayLike,
-    weights: ArrayLike | None = None,
-    *,
-    share: bool = False,
-    count: int = 1000,
-    seed: int = 0,
-) -> Interval | None:
-    """The 95 % interval of a mean of per-row values: BCa, for shares never surer than Wilson's.
-
-    Args:
-        values: (n,) the rows' scores.
-        weights: (n,) how much each row counts; default equally.
-        share: the values lie in 0..1 (exact match, recall@k, ROUGE).
-        count: resamples of the rows.
-        seed: of the resamples.
-
-    Returns:
-        {"value", "low", "high"}, or None where there is nothing to average.
-
-    >>> found = mean_interval([1.0] * 30, share=True)
-    >>> round(found["low"], 3), found["high"]
-    (0.886, 1.0)
-    """
-    if not np.size(values):
-        return None
-    draws = mean_draws(values, weights, count, seed)
-    if np.isnan(draws.value):
-        return None
-    low, high = bca(draws)
-    if share:
-        floor, ceiling = wilson(draws.value, float(np.size(values)))
-        low, high = max(min(low, floor), 0.0), min(max(high, ceiling), 1.0)
-    return _told(draws.value, (low, high))

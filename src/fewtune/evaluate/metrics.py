@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fewtune.base.errors import FewtuneError
+from fewtune.evaluate.units import Units
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,6 +47,7 @@ class Outcome:
     classes: int  # K
     positive: int | None  # the class that positive_* are about
     silent: int | None = None  # the "class" of rows that were not answered
+    units: Units | None = None  # groups of rows that are alike; None where every row is one
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -92,6 +94,7 @@ def outcome(
     probabilities: ArrayLike,
     positive: int | None = None,
     silent: int | None = None,
+    units: Units | None = None,
 ) -> Outcome:
     """Boil truth and probabilities down to what the metrics need.
 
@@ -100,6 +103,7 @@ def outcome(
         probabilities: (n, K), each row sums to 1.
         positive: the class number that positive_f1, _precision and _recall are about.
         silent: the number that stands for no answer; means over classes leave it out.
+        units: of the rows.
 
     Raises:
         FewtuneError: there are no rows, or some probabilities are not numbers.
@@ -122,6 +126,7 @@ def outcome(
         classes=classes,
         positive=positive,
         silent=silent,
+        units=units,
     )
 
 

@@ -8,7 +8,7 @@ or in predictions, and labels that no training row has form one more class, whic
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,15 +23,14 @@ from fewtune.evaluate.intervals import (
     Draws,
     Interval,
     bca,
-    leave_out,
     plus_four,
-    resamples,
-    sum_draws,
+    weighted_draws,
     wilson,
 )
 from fewtune.evaluate.metrics import SMALLEST, Floats, rows_behind
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.paired import Comparison, against_best, compare_right, compare_sums
+from fewtune.evaluate.units import Units
 
 MEAN_PRECISION = "mean_average_precision"
 
@@ -44,23 +43,28 @@ class Tags:
         truth: (n, K + 1) of 0 and 1; the last column counts labels that no training row has.
         chosen: (n, K + 1) of yes and no; the last column is no.
         probabilities: (n, K).
+        units: of the rows; None where every row is one.
     """
 
     truth: np.ndarray
     chosen: np.ndarray
     probabilities: Floats
+    units: Units | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
 
 
-def tags(truth: ArrayLike, chosen: ArrayLike, probabilities: ArrayLike) -> Tags:
+def tags(
+    truth: ArrayLike, chosen: ArrayLike, probabilities: ArrayLike, units: Units | None = None
+) -> Tags:
     """The three as they are needed.
 
     Args:
         truth: (n, K) or (n, K + 1), from `Multilabel.truth`.
         chosen: (n, K) of yes and no.
         probabilities: (n, K).
+        units: of the rows.
 
     Raises:
         FewtuneError: there are no rows, or some probabilities are not numbers.
@@ -83,7 +87,7 @@ def tags(truth: ArrayLike, chosen: ArrayLike, probabilities: ArrayLike) -> Tags:
     if known.shape[1] == said.shape[1]:
         known = np.concatenate([known, np.zeros((len(known), 1), dtype=np.int64)], axis=1)
     said = np.concatenate([said, np.zeros((len(said), 1), dtype=bool)], axis=1)
-    return Tags(known, said, chances)
+    return Tags(known, said, chances, units)
 
 
 def boiled(one: Tags) -> dict[str, Sums]:
@@ -98,7 +102,7 @@ def boiled(one: Tags) -> dict[str, Sums]:
     wrong = (known != said).sum(axis=1) + truth[:, -1]
     given, true = chosen.sum(axis=0), truth.sum(axis=0)
     labelled, told = truth.any(axis=1), chosen.any(axis=1)
-    return {
+    found = {
         "micro_f1": Sums(totals, _micro_f1, behind=_count(labelled | told)),
         "macro_f1": Sums(by_class, _macro_f1, behind=_behind((given + true) / 2, len(truth))),
         "samples_f1": _mean(_row_f1(totals)),
@@ -110,6 +114,7 @@ def boiled(one: Tags) -> dict[str, Sums]:
         "macro_recall": Sums(by_class, partial(_macro, by=2), behind=_behind(true, len(truth))),
         "log_loss": _mean((-np.log(own)).mean(axis=1), falls=True, range=NATS, bounded=False),
     }
+    return {name: replace(sums, units=one.units) for name, sums in found.items()}
 
 
 def score(one: Tags, options: EvaluateOptions | None = None, seed: int = 0) -> dict[str, Interval]:
@@ -132,11 +137,9 @@ def score(one: Tags, options: EvaluateOptions | None = None, seed: int = 0) -> d
 
 
 def _interval(sums: Sums, count: int, seed: int) -> Interval:
-    rows = len(sums.rows)
+    rows, draws = len(sums.rows), sums.draws(count, seed)
     if sums.yes_or_no:
-        value = float(ratio(sums.rows.sum(axis=0)[None])[0])
-        return _told(value, wilson(value, rows))
-    draws = sum_draws(sums.rows, sums.function, count, seed)
+        return _told(draws.value, wilson(draws.value, draws.worth.rows(rows)))
     assert sums.range is not None
     if sums.bounded or rows < FEW:
         return _bounded(draws, rows, sums.behind or rows, sums.range)
@@ -191,7 +194,7 @@ def gain(
 
 def _compared(ours: Sums, theirs: Sums, count: int, seed: int) -> Comparison:
     if ours.yes_or_no:
-        return compare_right(ours.rows[:, 0], theirs.rows[:, 0])
+        return compare_right(ours.rows[:, 0], theirs.rows[:, 0], ours.units, seed)
     assert ours.range is not None
     return compare_sums(
         ours.rows,
@@ -202,6 +205,7 @@ def _compared(ours: Sums, theirs: Sums, count: int, seed: int) -> Comparison:
         behind=min(one.behind or len(one.rows) for one in (ours, theirs)) if ours.bounded else None,
         count=count,
         seed=seed,
+        units=ours.units,
     )
 
 
@@ -233,7 +237,6 @@ def precision_draws(one: Tags, count: int = 1000, seed: int = 0) -> Draws:
     """
     occurring = np.flatnonzero(one.truth[:, :-1].any(axis=0)).tolist()
     ranked = [_Ranked.of(one, k) for k in occurring]
-    rows = len(one)
     if not ranked:
         return Draws(float("nan"), np.full(count, np.nan), np.full(1, np.nan))
 
@@ -244,9 +247,7 @@ def precision_draws(one: Tags, count: int = 1000, seed: int = 0) -> Draws:
         total = np.where(known, each, 0.0).sum(axis=0)
         return np.divide(total, known.sum(axis=0), out=empty, where=known.any(axis=0))
 
-    drawn = [mean(weights) for weights in resamples(rows, count, seed)]
-    value = float(mean(np.ones((1, rows)))[0])
-    return Draws(value, np.concatenate(drawn), mean(leave_out(rows, seed)))
+    return weighted_draws(mean, len(one), count, seed, one.units)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 Accuracy has closed forms, which also hold when the systems hardly differ: McNemar's test, the
 interval of Bonett and Price. Every other metric is resampled: BCa bootstrap over rows for the
-interval, swapping the two systems' answers row by row for the p value.
+interval, swapping the two systems' answers row by row for the p value. Where rows come in groups
+(`units`), groups are drawn and swapped whole, and nothing is surer than by rows.
 
 A difference is always **how much the first system is better**: for log_loss and ece, the baseline's
 loss minus the model's.
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import sqrt
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fewtune.evaluate.answers import ratio
 from fewtune.evaluate.intervals import (
     CHUNK,
     FEW,
@@ -27,10 +29,10 @@ from fewtune.evaluate.intervals import (
     Z,
     bca,
     bootstrap,
-    mean_draws,
     sum_draws,
 )
 from fewtune.evaluate.metrics import METRICS, Floats, Metric, Outcome, effective_rows, tally
+from fewtune.evaluate.units import Units
 
 POWER = 0.8
 REACH = Z + NORMAL.inv_cdf(POWER)  # 2.80 standard errors: seen at the 5 % level 4 times in 5
@@ -61,7 +63,7 @@ def compare(
     if not np.array_equal(model.truth, baseline.truth):
         raise ValueError("a paired comparison needs the same rows in the same order")
     if primary == "accuracy":
-        return compare_right(model.right, baseline.right)
+        return compare_right(model.right, baseline.right, model.units, seed)
     boots = bootstrap(model, count, seed), bootstrap(baseline, count, seed)
     return compare_bootstraps(*boots, primary, seed)
 
@@ -74,7 +76,7 @@ def compare_bootstraps(
     draws = model.draws(metric) - baseline.draws(metric)
     if np.isnan(draws.value):
         return {}
-    draws = draws if metric.higher_is_better else -draws
+    draws = draws.by(1.0 if metric.higher_is_better else -1.0)
     p = swap_p(one, baseline.outcome, metric, len(draws.drawn), seed)
     width = metric.range[1] - metric.range[0]
     both = (one, baseline.outcome)
@@ -84,10 +86,11 @@ def compare_bootstraps(
 
 def _told(draws: Draws, p: float, rows: int, behind: float | None, width: float) -> Comparison:
     """A comparison from draws; `behind` = rows behind a bounded number, None for a loss."""
-    seen = draws.drawn[~np.isnan(draws.drawn)]
+    seen, worth = draws.drawn[~np.isnan(draws.drawn)], draws.worth
     low, high = bca(draws) if rows >= FEW else (-width, width)
-    detectable = REACH * float(seen.std()) if len(seen) else width
+    detectable = REACH * worth.factor * float(seen.std()) if len(seen) else width
     if behind is not None:  # systems that never differed here may still differ elsewhere
+        behind = worth.rows(behind)
         least = Z * sqrt(2) / (behind + 2)
         low, high = min(low, draws.value - least), max(high, draws.value + least)
         detectable = min(max(detectable, REACH**2 / behind), width)
@@ -100,12 +103,16 @@ def _told(draws: Draws, p: float, rows: int, behind: float | None, width: float)
     }
 
 
-def compare_right(model: ArrayLike, baseline: ArrayLike) -> Comparison:
+def compare_right(
+    model: ArrayLike, baseline: ArrayLike, units: Units | None = None, seed: int = 0
+) -> Comparison:
     """Compare two systems by which rows each has right.
 
     Args:
         model: (n,) true where the model is right.
         baseline: (n,) the same rows.
+        units: of the rows; with such, p is never below that of swapping whole groups.
+        seed: of drawing and swapping groups.
 
     >>> found = compare_right([1] * 90 + [0] * 10, [1] * 80 + [0] * 20)
     >>> [round(found[key], 3) for key in ("value", "low", "high", "p", "detectable")]
@@ -114,14 +121,20 @@ def compare_right(model: ArrayLike, baseline: ArrayLike) -> Comparison:
     ours, theirs = np.asarray(model, dtype=bool), np.asarray(baseline, dtype=bool)
     rows = len(ours)
     won, lost = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
-    low, high = bonett_price(won, lost, rows)
-    value = (won - lost) / rows
+    p, behind, value = mcnemar(won, lost), float(rows), (won - lost) / rows
+    if units is not None:
+        apart = np.subtract(ours, theirs, dtype=np.float64)
+        even = np.stack([apart, np.ones(rows)], axis=1)
+        p = max(p, mean_swap_p(apart, units=units, seed=seed))
+        behind = sum_draws(even, ratio, seed=seed, units=units).worth.rows(rows)
+    share = behind / rows
+    low, high = bonett_price(won * share, lost * share, behind)
     return {
         "value": value,
         "low": min(low, value),
         "high": max(high, value),
-        "p": mcnemar(won, lost),
-        "detectable": detectable((won + lost) / rows, rows),
+        "p": p,
+        "detectable": detectable((won + lost) / rows, behind),
     }
 
 
@@ -150,7 +163,7 @@ def mcnemar(won: int, lost: int) -> float:
     return max(float(p), sys.float_info.min)
 
 
-def bonett_price(won: int, lost: int, rows: int) -> tuple[float, float]:
+def bonett_price(won: float, lost: float, rows: float) -> tuple[float, float]:
     """The 95 % interval of the difference of two paired shares (Bonett and Price 2012).
 
     Wald's interval after one row is added to each kind of disagreement
@@ -166,7 +179,7 @@ def bonett_price(won: int, lost: int, rows: int) -> tuple[float, float]:
     return max(middle - half, -1.0), min(middle + half, 1.0)
 
 
-def detectable(discordant: float, rows: int) -> float:
+def detectable(discordant: float, rows: float) -> float:
     """The smallest difference of accuracy that a paired test shows at 80 % power, 5 % level.
 
     2.80 standard errors, sqrt(discordant / rows) each (Miettinen, Biometrics 24, 1968). Where the
@@ -188,27 +201,57 @@ def swap_p(
 ) -> float:
     """Two-sided permutation p: how often swapping answers at random makes as large a difference.
 
+    Where rows have units, never below that of swapping the answers of whole units.
+
     If the systems are equally good, which of the two gave which answer to a row is a coin's toss
     (Noreen 1989; Dror et al. 2018 recommend it for F1). Tallies add up, so the metric of a swapped
     system is that of a sum of two. The smallest p is 1 / (count + 1); on metrics of few values it
     is as cautious as the exact binomial test, not as the mid-p.
     """
     seen = metric.of(model) - metric.of(baseline)
-    rows, beyond = len(model), 0
-    for kept in _coins(rows, count, seed):
+
+    def beyond(kept: Floats) -> int:
         first = tally(model, kept) + tally(baseline, 1 - kept)
         second = tally(model, 1 - kept) + tally(baseline, kept)
         apart = np.abs(metric.function(first) - metric.function(second))
-        beyond += int((apart >= abs(seen) - 1e-12).sum())
-    return (beyond + 1) / (count + 1)
+        return int((apart >= abs(seen) - 1e-12).sum())
+
+    return _swapped(beyond, len(model), model.units, count, seed)
 
 
-def _coins(rows: int, count: int, seed: int) -> Iterator[Floats]:
-    """`count` tosses for every row, in chunks: (chunk, rows) of 0 and 1."""
+def _swapped(
+    beyond: Callable[[Floats], int],
+    rows: int,
+    units: Units | None,
+    count: int,
+    seed: int,
+    enough: float = inf,
+) -> float:
+    """The p value of swaps, of rows and, where these have units, of units: the larger.
+
+    Args:
+        beyond: (R, rows) of 0 and 1, which rows are swapped -> how many of the R make as large a
+            difference as was seen.
+        enough: stop when so many did.
+    """
+    largest = 0.0
+    for swapped in (None, units) if units else (None,):
+        found = tossed = 0
+        for coins in _coins(rows, count, seed, swapped):
+            found, tossed = found + beyond(coins), tossed + len(coins)
+            if found >= enough:
+                break
+        largest = max(largest, (found + 1) / (tossed + 1))
+    return largest
+
+
+def _coins(rows: int, count: int, seed: int, units: Units | None = None) -> Iterator[Floats]:
+    """`count` tosses for every row, or for every unit, in chunks: (chunk, rows) of 0 and 1."""
     random = np.random.default_rng([seed, 1])
-    size = max(CHUNK // rows, 1)
+    size, of = max(CHUNK // rows, 1), units.count if units else rows
     for done in range(0, count, size):
-        yield random.integers(0, 2, (min(size, count - done), rows)).astype(float)
+        tossed = random.integers(0, 2, (min(size, count - done), of)).astype(float)
+        yield tossed[:, units.of] if units else tossed
 
 
 def compare_means(
@@ -220,6 +263,7 @@ def compare_means(
     share: bool = False,
     count: int = 1000,
     seed: int = 0,
+    units: Units | None = None,
 ) -> Comparison:
     """Compare two systems by per-row scores (exact match, ROUGE, loss, reciprocal rank).
 
@@ -231,6 +275,7 @@ def compare_means(
         share: the scores lie in 0..1.
         count: resamples, and swaps.
         seed: of both.
+        units: of the rows.
 
     Returns:
         As `compare`; empty without rows.
@@ -239,10 +284,11 @@ def compare_means(
     apart = sign * (np.asarray(model, dtype=np.float64) - np.asarray(baseline, dtype=np.float64))
     if not len(apart):
         return {}
-    draws = mean_draws(apart, weights, count, seed)
+    heavy = np.ones_like(apart) if weights is None else np.asarray(weights, dtype=np.float64)
+    draws = sum_draws(np.stack([apart * heavy, heavy], axis=1), ratio, count, seed, units)
     if np.isnan(draws.value):
         return {}
-    p = mean_swap_p(apart, weights, count=count, seed=seed)
+    p = mean_swap_p(apart, weights, count=count, seed=seed, units=units)
     width = 1.0 if share else float(np.abs(apart).max())
     return _told(draws, p, len(apart), float(len(apart)) if share else None, width)
 
@@ -252,8 +298,9 @@ def mean_swap_p(
     weights: ArrayLike | None = None,
     *,
     count: int = 1000,
-    enough: int | None = None,
+    enough: float = inf,
     seed: int = 0,
+    units: Units | None = None,
 ) -> float:
     """Two-sided permutation p of a mean difference, as `swap_p`.
 
@@ -264,18 +311,16 @@ def mean_swap_p(
         enough: stop when so many were as large: the rest would not make p small (Besag and
             Clifford 1991, doi:10.1093/biomet/78.2.301).
         seed: of the swaps.
+        units: of the rows.
     """
     found = np.asarray(apart, dtype=np.float64)
     heavy = np.ones_like(found) if weights is None else np.asarray(weights, dtype=np.float64)
     shares = found * heavy / heavy.sum()
-    beyond = tossed = 0
-    for coins in _coins(len(found), count, seed):
-        swapped = (2 * coins - 1) @ shares
-        beyond += int((np.abs(swapped) >= abs(shares.sum()) - 1e-12).sum())
-        tossed += len(coins)
-        if enough is not None and beyond >= enough:
-            break
-    return (beyond + 1) / (tossed + 1)
+
+    def beyond(coins: Floats) -> int:
+        return int((np.abs((2 * coins - 1) @ shares) >= abs(shares.sum()) - 1e-12).sum())
+
+    return _swapped(beyond, len(found), units, count, seed, enough)
 
 
 def compare_sums(
@@ -288,6 +333,7 @@ def compare_sums(
     behind: float | None = None,
     count: int = 1000,
     seed: int = 0,
+    units: Units | None = None,
 ) -> Comparison:
     """Compare two systems by a number of sums over rows (BLEU, chrF, a loss per token).
 
@@ -301,24 +347,27 @@ def compare_sums(
             a loss, which has one.
         count: resamples, and swaps.
         seed: of both.
+        units: of the rows.
 
     Returns:
         As `compare`; empty where the number is undefined.
     """
-    draws = sum_draws(model, function, count, seed) - sum_draws(baseline, function, count, seed)
+    ours, theirs = (sum_draws(one, function, count, seed, units) for one in (model, baseline))
+    draws = ours - theirs
     if np.isnan(draws.value):
         return {}
-    beyond = 0
-    for kept in _coins(len(model), count, seed):
+
+    def beyond(kept: Floats) -> int:
         first = function(kept @ model + (1 - kept) @ baseline)
         second = function((1 - kept) @ model + kept @ baseline)
-        beyond += int((np.abs(first - second) >= abs(draws.value) - 1e-12 * width).sum())
-    p = (beyond + 1) / (count + 1)
+        return int((np.abs(first - second) >= abs(draws.value) - 1e-12 * width).sum())
+
+    p = _swapped(beyond, len(model), units, count, seed)
     scale = width if behind is not None and width else 1.0
-    part = Draws(draws.value / scale, draws.drawn / scale, draws.left_out / scale)
+    part = draws.by((1.0 if higher_is_better else -1.0) / scale)
     # only systems that never differed need the width of a share: values between the ends vary less
     alike = behind if not np.nanstd(draws.drawn) else None
-    told = _told(part if higher_is_better else -part, p, len(model), alike, width / scale)
+    told = _told(part, p, len(model), alike, width / scale)
     return {key: value if key == "p" else value * scale for key, value in told.items()}
 
 

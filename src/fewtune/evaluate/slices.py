@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from fewtune.evaluate.intervals import wilson
 from fewtune.evaluate.paired import holm
 from fewtune.evaluate.verdict import LEVEL
 
@@ -124,30 +123,6 @@ def _ratio(above: np.ndarray, below: np.ndarray, level: float) -> tuple[float, f
     rows, value = len(above), float(above.sum() / below.sum())
     spread = np.std(above - value * below, ddof=1) / below.mean()
     return value, float(t.ppf(1 - level / 2, rows - 1) * spread / rows**0.5)
-
-
-def share_by_groups(right: np.ndarray, groups: Sequence[object]) -> dict[str, Any] | None:
-    """The share that is right with groups as the units: rows of one machine are alike, and as many
-    of other machines would differ more than an interval over rows says.
-
-    Args:
-        right: (n,) whether each row was answered rightly.
-        groups: of every row what its group column says; None is a group of its own.
-
-    Returns:
-        `groups`, `value`, `low` and `high` (95 %); None for fewer than two groups.
-    """
-    names = [one if one is not None else (k,) for k, one in enumerate(groups)]
-    place = np.unique([str(one) for one in names], return_inverse=True)[1]
-    rows = np.bincount(place).astype(float)
-    if len(rows) < 2:
-        return None
-    value, reach = _ratio(np.bincount(place, weights=right), rows, LEVEL)
-    # groups that are all alike would have an interval of no width: never surer than the rows are,
-    # nor, where all rows are right or all wrong, than as many rows as there are groups
-    low, high = wilson(value, len(right) if 0 < value < 1 else len(rows))
-    low, high = max(0.0, min(low, value - reach)), min(1.0, max(high, value + reach))
-    return {"groups": len(rows), "value": value, "low": low, "high": high}
 
 
 def _higher_by_chance(

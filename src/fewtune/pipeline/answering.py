@@ -20,7 +20,7 @@ from fewtune.methods.voice import Voice
 from fewtune.pipeline import forgetting
 from fewtune.pipeline.ending import ended, recorded
 from fewtune.pipeline.hearing import Asked, Heard, asked_rows, few_shot, hear, looked_up, sums_of
-from fewtune.pipeline.parted import answer_slices
+from fewtune.pipeline.parted import answer_slices, by_group, group_of
 from fewtune.tasks.generate import Generate
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
     scored = _scored(run, test, heard) | {"recall": recall | drift | {"curve": scaled}}
     scores = recorded(run, scored, answered=len(test.talks))
     run.seconds["evaluate"] = perf_counter() - begun
+    if note := by_group(run.data.test, run.job.data.group):
+        yield tell("warned", message=note)
     yield from forgetting.told(scores, run.method)
     yield from _endless(run, scores)
     yield from ended(run, scores)
@@ -126,6 +128,7 @@ def _predictions(test: Asked, heard: dict[str, Heard]) -> Iterator[dict[str, Any
             "origin": str(row.origin),
             "stopped": own.stopped,
             "text": as_text(test.questions[k]),
+            **group_of(row),
         }
 
 

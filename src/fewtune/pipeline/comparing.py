@@ -18,6 +18,7 @@ from fewtune.pipeline.desks import answer_room, label_room
 from fewtune.pipeline.entries import Entry
 from fewtune.pipeline.extra import recipes_of
 from fewtune.pipeline.lineup import LineUp
+from fewtune.pipeline.parted import by_group
 from fewtune.pipeline.run import Run
 from fewtune.record.environment import environment
 from fewtune.record.folder import RunFolder
@@ -59,7 +60,9 @@ class Comparing:
         yield tell("read", **counts, files={k: v["path"] for k, v in data.files.items()})
         sizes = {part: len(data.part(part)) for part in ("train", "valid", "test")}
         yield tell("split", **sizes, classes=len(data.labels), how=data.split["how"])
-        for note in (*data.notes, *(f"{name}: {why}" for name, why in self.out.items())):
+        refused = [f"{name}: {why}" for name, why in self.out.items()]
+        grouped = by_group(data.train, self.lineup.job.data.group)
+        for note in (*data.notes, *refused, *([grouped] if grouped else [])):
             yield tell("warned", message=note)
         found = yield from self._fits()
         told = self._result(found)

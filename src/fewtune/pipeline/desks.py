@@ -16,6 +16,7 @@ from fewtune.pipeline.baselines import probe_start
 from fewtune.pipeline.entries import Entry
 from fewtune.pipeline.language import foreign
 from fewtune.pipeline.lineup import LineUp
+from fewtune.pipeline.parted import units_of_rows
 from fewtune.pipeline.race import refuse_whole_fold
 from fewtune.pipeline.run import Run
 from fewtune.pipeline.setting import setting_of
@@ -96,6 +97,8 @@ def label_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event,
         thresholds=job.trials.thresholds,
         count=job.evaluate.bootstrap,
         seed=run.seed,
+        units=units_of_rows(data.train),
+        test_units=units_of_rows(data.test),
     )
     judge = LabelJudge(task.choice, examples.targets)
     return Room(desk, len(examples), len(data.test), judge, truth, task.primary)
@@ -153,7 +156,13 @@ def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event
         return AnswerDesk(bench, seed, costs, place, rows, tests, width, aside), deal(seed)
 
     tokens = float(rows.learned.mean())
-    truth = AnswerTruth(tokens=tokens, count=job.evaluate.bootstrap, seed=run.seed)
+    truth = AnswerTruth(
+        tokens=tokens,
+        count=job.evaluate.bootstrap,
+        seed=run.seed,
+        units=units_of_rows(data.train, rows.rows),
+        test_units=units_of_rows(data.test, tests.rows) if tests is not None else None,
+    )
     asks = 0 if tests is None else len(tests)
 
     def before() -> Answers:

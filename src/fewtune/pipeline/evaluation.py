@@ -68,7 +68,11 @@ def evaluate_answers(folder: Path, path: str, given: Mapping[str, Any]) -> dict[
         "rows": table.ledger.counts() | {"answered": len(test.talks)},
         "test": score_answers(sums, options, run.seed),
         "slices": answer_slices(table.rows, test.marked, heard.likelihood, data.group, run.seed),
-        "notes": [*table.notes, *refused],
+        "notes": [
+            *table.notes,
+            *refused,
+            *([note] if (note := by_group(table.rows, data.group)) else []),
+        ],
     }
 
 
@@ -109,6 +113,6 @@ def evaluate_file(
         "notes": [
             *table.notes,
             *unknown_labels(task.labels, {"test": table.rows}),
-            *(one["message"] for one in by_group(task, table.rows, answered, data.group)),
+            *([note] if (note := by_group(table.rows, data.group)) else []),
         ],
     }

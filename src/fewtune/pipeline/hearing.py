@@ -12,8 +12,10 @@ import numpy as np
 from fewtune.data.dialogue import Message, as_text
 from fewtune.data.row import Row
 from fewtune.evaluate.answers import Answer, Likelihood, Sums, boiled
+from fewtune.evaluate.units import Units
 from fewtune.methods.voice import Reply, Voice
 from fewtune.models.decoding import DecodingOptions
+from fewtune.pipeline.parted import units_of_rows
 from fewtune.tasks.generate import asked
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Asked:
     Attributes:
         marked: rows as tokens, those with something to score.
         talks: those that are answered, with their questions and references.
+        units: of `marked`: a long text is several, which are alike.
     """
 
     marked: Marked
@@ -48,6 +51,7 @@ class Asked:
     questions: Sequence[tuple[Message, ...]] = field(default_factory=tuple)
     references: Sequence[str] = field(default_factory=tuple)
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
+    units: Units | None = None
 
 
 def asked_rows(
@@ -81,6 +85,7 @@ def asked_rows(
         [question for question, _ in pairs],
         references,
         decoding.model_copy(update={"max_new_tokens": limit}),
+        units_of_rows(rows, marked.rows),
     )
 
 
@@ -139,11 +144,13 @@ def nearest_rows(
 
 def sums_of(test: Asked, heard: Heard, own: Any = None) -> dict[str, Sums]:
     """What the metrics need of a system, by metric."""
-    found = boiled(likelihood=heard.likelihood) if heard.likelihood else {}
+    found: dict[str, Sums] = {}
+    if heard.likelihood:
+        found = boiled(likelihood=heard.likelihood, units=test.units)
     if heard.replies:
         answers = [
             Answer(reply.text, reference, reply.stopped, reply.tokens)
             for reply, reference in zip(heard.replies, test.references, strict=True)
         ]
-        found |= boiled(answers, own=own)
+        found |= boiled(answers, own=own, units=units_of_rows(test.talks))
     return found

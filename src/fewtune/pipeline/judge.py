@@ -13,6 +13,8 @@ from fewtune.data.row import Row
 from fewtune.evaluate import classify, multilabel
 from fewtune.evaluate.answers import Sums, shares
 from fewtune.evaluate.options import EvaluateOptions
+from fewtune.evaluate.units import Units
+from fewtune.pipeline.parted import units_of_rows
 from fewtune.tasks.labelled import Answered, Labelled
 
 #: `test`, `baselines`, `gain`, `per_class`, and what else the task tells of its errors.
@@ -38,8 +40,8 @@ def judged(
     Raises:
         UsageError: a positive class where there is none.
     """
-    judge = JUDGES[task.name].judged
-    return judge(task, task.truth(rows), model, baselines, own_method, options, seed)
+    judge, units = JUDGES[task.name].judged, units_of_rows(rows)
+    return judge(task, task.truth(rows), model, baselines, own_method, options, seed, units)
 
 
 def sums_of(task: Labelled, targets: np.ndarray, answered: Answered) -> Sums:
@@ -59,16 +61,25 @@ def _one_label(
     own_method: str,
     options: EvaluateOptions,
     seed: int,
+    units: Units | None,
 ) -> Judged:
     labels, found = task.labels, model.probabilities
     others = {name: one.probabilities for name, one in baselines.items()}
     return {
-        "test": classify.score(truth, found, labels, options, seed),
+        "test": classify.score(truth, found, labels, options, seed, units),
         "baselines": {
-            name: classify.score(truth, one, labels, options, seed) for name, one in others.items()
+            name: classify.score(truth, one, labels, options, seed, units)
+            for name, one in others.items()
         },
         "gain": classify.gain(
-            found, others, truth, own_method, task.primary, resamples=options.bootstrap, seed=seed
+            found,
+            others,
+            truth,
+            own_method,
+            task.primary,
+            resamples=options.bootstrap,
+            seed=seed,
+            units=units,
         ),
         "per_class": classify.per_class(truth, found, labels),
         "confusion": classify.confusion(truth, found, labels),
@@ -83,12 +94,13 @@ def _several_labels(
     own_method: str,
     options: EvaluateOptions,
     seed: int,
+    units: Units | None,
 ) -> Judged:
     if options.positive is not None:
         raise UsageError("positive: names one of two classes, and these rows have several labels.")
-    found = multilabel.tags(truth, model.chosen, model.probabilities)
+    found = multilabel.tags(truth, model.chosen, model.probabilities, units)
     others = {
-        name: multilabel.tags(truth, one.chosen, one.probabilities)
+        name: multilabel.tags(truth, one.chosen, one.probabilities, units)
         for name, one in baselines.items()
     }
     return {

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fewtune.base.events import Event, tell
 from fewtune.data.row import Row
 from fewtune.evaluate.answers import Likelihood
-from fewtune.evaluate.intervals import wilson
-from fewtune.evaluate.slices import Slice, parts_of, share_by_groups, slices, slices_of_losses
+from fewtune.evaluate.slices import Slice, parts_of, slices, slices_of_losses
+from fewtune.evaluate.units import Units, units_of
 from fewtune.tasks.labelled import Answered, Labelled
 
 if TYPE_CHECKING:
@@ -33,30 +32,44 @@ def label_slices(
     return said_slices(rows, truth, [_several(one) for one in task.named(found.chosen)], group)
 
 
-def by_group(
-    task: Labelled, rows: Sequence[Row], found: Answered, group: str | None
-) -> Iterator[Event]:
-    """A note where rows come in groups: the interval that takes these for the units."""
-    if group is None or not rows:
-        return
-    truth = [_several(task.expected(row)) for row in rows]
-    right = _right(truth, [_several(one) for one in task.named(found.chosen)])
-    told = share_by_groups(right, _groups(rows))
-    if told is None:
-        return
-    low, high = wilson(told["value"], len(rows))
-    yield tell(
-        "warned",
-        message=f"group: {100 * told['value']:.1f} % of {len(rows):,} rows are right, "
-        f"{100 * low:.1f} to {100 * high:.1f} where every row counts for itself, and "
-        f"{100 * told['low']:.1f} to {100 * told['high']:.1f} where the {told['groups']:,} values "
-        f"of {group} do, as they should where rows of one are alike; the other intervals and p "
-        "values count rows.",
+def units_of_rows(rows: Sequence[Row], pieces: Sequence[int] | None = None) -> Units | None:
+    """What intervals and tests count where a column says which rows are alike.
+
+    Args:
+        pieces: of every piece its row's position, where rows were cut: pieces of one are alike.
+    """
+    if pieces is None:
+        return units_of(_groups(rows))
+    return units_of([rows[k].get("group") or ("row", k) for k in pieces])
+
+
+def group_of(row: Row) -> dict[str, str]:
+    """What a written prediction tells of its row's group; nothing where there is none."""
+    said = row.get("group")
+    return {} if said in (None, "") else {"group": str(said)}
+
+
+def by_group(rows: Sequence[Row], group: str | None) -> str | None:
+    """What is told where rows come in groups; None where they do not.
+
+    Args:
+        rows: those that are scored.
+        group: the group column's name.
+    """
+    named = {str(one) for one in _groups(rows)} - {"None", ""}
+    if len(named) == 1 and len(rows) > 1:
+        return (
+            f"group: all {len(rows):,} rows that are scored are of one {group or GROUP}, "
+            f"{named.pop()}; how rows of others would do is unknown, and the intervals do not tell."
+        )
+    units = units_of_rows(rows)
+    if units is None:
+        return None
+    return (
+        f"group: rows of one {group or GROUP} are alike, so intervals and p values of scores, "
+        f"gains and comparisons count its {units.count:,} values, not the {len(rows):,} rows; "
+        "those of parts of the rows, and what a race goes by, count rows."
     )
-
-
-def _right(truth: Sequence[Sequence[str]], said: Sequence[Sequence[str]]) -> np.ndarray:
-    return np.array([{*a} == {*b} for a, b in zip(said, truth, strict=True)])
 
 
 def said_slices(
@@ -71,7 +84,7 @@ def said_slices(
         truth, said: of every row the labels.
         group: the group column's name.
     """
-    right = _right(truth, said)
+    right = np.array([{*a} == {*b} for a, b in zip(said, truth, strict=True)])
     texts = [str(row["text"]) for row in rows]
     return slices(right, parts_of(truth, texts, _groups(rows), group or GROUP, _beside(rows)))
 

@@ -27,11 +27,12 @@ from fewtune.evaluate.named import resolve_metrics
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.overlap import OF_CHARACTERS, mostly_chinese
 from fewtune.evaluate.slices import Slice
+from fewtune.evaluate.units import Units
 from fewtune.evaluate.verdict import SEARCHED, verdict
 from fewtune.models.decoding import DecodingOptions
 from fewtune.models.nearest import Nearest
 from fewtune.pipeline.idle import refuse_idle
-from fewtune.pipeline.parted import said_slices
+from fewtune.pipeline.parted import by_group, group_of, said_slices, units_of_rows
 from fewtune.record.options import RunOptions
 from fewtune.tasks.classify import Classify
 from fewtune.tasks.options import ScaleOptions
@@ -94,13 +95,18 @@ def scored_labels(
         "tfidf": fit_tfidf(run, task).probabilities(texts(test)),
     }
     said = {name: one_hot(one.read, task.labels) for name, one in heard.items()}
-    blocks = {key: score(truth, one, task.labels, options, run.seed) for key, one in plain.items()}
+    units, resamples = units_of_rows(test), options.bootstrap
+    blocks = {
+        key: score(truth, one, task.labels, options, run.seed, units) for key, one in plain.items()
+    }
     spoken = {
-        key: score_labels(truth, one, positive, options, run.seed) for key, one in said.items()
+        key: score_labels(truth, one, positive, options, run.seed, units)
+        for key, one in said.items()
     }
     ours, others = said["test"], {**plain, "before": said["before"]}
-    resamples = options.bootstrap
-    better = gain(ours, others, truth, method, task.primary, resamples=resamples, seed=run.seed)
+    better = gain(
+        ours, others, truth, method, task.primary, resamples=resamples, seed=run.seed, units=units
+    )
     run.folder.write_predictions(_labelled(test, heard))
     return {
         "primary": task.primary,
@@ -131,6 +137,7 @@ def _labelled(test: Sequence[Row], heard: Mapping[str, Said]) -> list[dict[str, 
             "origin": str(row.origin),
             "answer": raw,
             "text": row["text"],
+            **group_of(row),
         }
         for row, said, raw, then in zip(test, now.read, now.raw, before.read, strict=True)
     ]
@@ -145,7 +152,8 @@ def scored_texts(
     known, examples = [*map(example_of, train)], [*map(example_of, test)]
     near = Nearest([one.asked for one in known])([one.asked for one in examples], 1)
     systems = {**heard, "nearest": Said([known[k].answer for (k,) in near])}
-    sums = {name: text_sums(one.read, examples, own) for name, one in systems.items()}
+    units = units_of_rows(test)
+    sums = {name: text_sums(one.read, examples, own, units) for name, one in systems.items()}
     blocks = {name: score_answers(one, options, run.seed) for name, one in sums.items()}
     primary = primary_of(examples)
     ours, test_block = sums.pop("test"), blocks.pop("test")
@@ -185,6 +193,7 @@ def _answered(
             "origin": str(row.origin),
             "stopped": said is not None,
             "text": example.asked,
+            **group_of(row),
         }
         for row, example, said, then in zip(test, examples, now, before, strict=True)
     ]
@@ -202,7 +211,12 @@ def one_hot(read: Sequence[str | None], labels: Sequence[str]) -> np.ndarray:
 
 
 def score_labels(
-    truth: np.ndarray, found: np.ndarray, positive: int | None, options: EvaluateOptions, seed: int
+    truth: np.ndarray,
+    found: np.ndarray,
+    positive: int | None,
+    options: EvaluateOptions,
+    seed: int,
+    units: Units | None = None,
 ) -> dict[str, Any]:
     """The scores that need no probability.
 
@@ -213,9 +227,10 @@ def score_labels(
         truth: (rows,) class numbers.
         found: from `one_hot`.
         positive: the class that positive_* are about.
+        units: of the rows.
     """
     silent = found.shape[1] - 1
-    block = intervals(outcome(truth, found, positive, silent), options.bootstrap, seed)
+    block = intervals(outcome(truth, found, positive, silent, units), options.bootstrap, seed)
     return {name: one for name, one in block.items() if name not in UNHEARD}
 
 
@@ -231,13 +246,17 @@ def by_class(truth: np.ndarray, found: np.ndarray, labels: Sequence[str]) -> dic
 
 
 def text_sums(
-    read: Sequence[str | None], examples: Sequence[Example], own: Any = None
+    read: Sequence[str | None],
+    examples: Sequence[Example],
+    own: Any = None,
+    units: Units | None = None,
 ) -> dict[str, Sums]:
     """What the metrics of texts need; nobody tells whether an answer ended by itself."""
     answers = [
         Answer(said or "", one.answer, True, 0) for said, one in zip(read, examples, strict=True)
     ]
-    return {name: one for name, one in boiled(answers, own=own).items() if name != "stops"}
+    found = boiled(answers, own=own, units=units)
+    return {name: one for name, one in found.items() if name != "stops"}
 
 
 def primary_of(examples: Sequence[Example]) -> str:
@@ -322,13 +341,14 @@ def evaluate_prompt(
         "primary": Classify.primary if labels else primary_of(examples),
         "rows": table.ledger.counts() | {"answered": len(rows)},
     }
-    silent = [note] if (note := said.unanswered(rows)) else []
-    notes = {"notes": [*table.notes, *unknown_labels(labels, {"test": rows}), *silent]}
+    units = units_of_rows(rows)
+    beside_them = [one for one in (said.unanswered(rows), by_group(rows, reading.group)) if one]
+    notes = {"notes": [*table.notes, *unknown_labels(labels, {"test": rows}), *beside_them]}
     if not labels:
-        sums = text_sums(read, examples, resolve_metrics(options.metric))
+        sums = text_sums(read, examples, resolve_metrics(options.metric), units)
         return told | {"test": score_answers(sums, options, run.seed)} | notes
     truth, found = Classify(labels).targets(rows), one_hot(read, labels)
     positive = positive_class(truth, labels, options.positive or about.positive or None)
-    block = score_labels(truth, found, positive, options, run.seed)
+    block = score_labels(truth, found, positive, options, run.seed, units)
     parts = {"slices": _slices(rows, read, reading.group)}
     return told | {"test": block} | by_class(truth, found, labels) | parts | notes

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fewtune.base.events import Event
+from fewtune.base.events import Event, tell
 from fewtune.data.row import Row
 from fewtune.evaluate.classify import positive_class
 from fewtune.evaluate.options import EvaluateOptions
@@ -14,7 +14,7 @@ from fewtune.evaluate.verdict import verdict
 from fewtune.methods.predictor import load_predictor
 from fewtune.pipeline.ending import ended, recorded
 from fewtune.pipeline.judge import judged
-from fewtune.pipeline.parted import by_group, label_slices
+from fewtune.pipeline.parted import by_group, group_of, label_slices
 from fewtune.tasks.labelled import Answered, Labelled
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def write_scores(
         begun: when scoring began.
         where: what the rows are, in a sentence.
     """
-    yield from by_group(task, rows, found, run.job.data.group)
+    if note := by_group(rows, run.job.data.group):
+        yield tell("warned", message=note)
     scores = recorded(run, _scored(run, task, rows, found, where))
     run.seconds["evaluate"] = perf_counter() - begun
     yield from ended(run, scores)
@@ -68,6 +69,7 @@ def predictions(rows: Sequence[Row], found: Answered, task: Labelled) -> Iterato
                 label: round(float(p), 6) for label, p in zip(task.labels, one, strict=True)
             },
             "text": row["text"],
+            **group_of(row),
         }
 
 

@@ -17,6 +17,7 @@ from fewtune.evaluate.overlap import rouge
 from fewtune.evaluate.texts import characters, words
 from fewtune.models.writer import Writer
 from fewtune.pipeline.ending import ended, recorded
+from fewtune.pipeline.parted import by_group
 from fewtune.pipeline.prompt_job import given_instructions
 from fewtune.pipeline.prompt_scores import (
     Said,
@@ -210,6 +211,8 @@ def _finish(run: Run, desk: Desk) -> Iterator[Event]:
             message=f"the budget has calls for {len(desk.test):,} of {desk.available:,} test rows, "
             f"drawn by the seed; --calls {int(2 / KEPT_ASIDE) * desk.available} is enough for all.",
         )
+    if note := by_group(desk.test, run.job.data.group):
+        yield tell("warned", message=note)
     prompted = load(run.folder.model)
     first = replace(desk.first, instruction=run.chosen["instructions"][0])
     systems = {"test": prompted, "before": replace(prompted, prompt=first, rows=())}

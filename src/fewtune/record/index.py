@@ -339,18 +339,20 @@ def _compared(pairs: Sequence[tuple[Row, Row]]) -> tuple[str, Mapping[str, float
 
     from fewtune.evaluate.answers import ratio
     from fewtune.evaluate.paired import compare_right, compare_sums
+    from fewtune.evaluate.units import units_of
 
+    units = units_of([one.get("group") for one, _ in pairs])
     if not _wrote(pairs[0][0]):
         right = np.array([[_right(one) for one in pair] for pair in pairs])
         several = isinstance(pairs[0][0]["label"], list)
         by = "subset_accuracy" if several else "accuracy"
-        return by, compare_right(right[:, 1], right[:, 0])
+        return by, compare_right(right[:, 1], right[:, 0], units)
     shared = [
         [(overlap(str(one["prediction"]), str(one["label"])), 1.0) for one in pair]
         for pair in pairs
     ]
     sums = np.array(shared)  # (rows, 2 runs, 2): what a row adds, and that it counts
-    return "rougeL", compare_sums(sums[:, 1], sums[:, 0], ratio, 1.0, behind=len(sums))
+    return "rougeL", compare_sums(sums[:, 1], sums[:, 0], ratio, 1.0, behind=len(sums), units=units)
 
 
 def overlap(answer: str, reference: str) -> float:

@@ -83,7 +83,7 @@ class Standing:
         truth, seeds = self.truth, [one[0] for one in self._read]
         each = [truth.measure.of(one[np.isfinite(one[:, 0])]) for one in seeds]
         sums = self.sums[self.answered]
-        score = truth.measure.interval(sums, truth.count, truth.seed)
+        score = truth.measure.interval(sums, truth.count, truth.seed, truth.units_of(self.answered))
         spread = float(np.std(each, ddof=1)) if len(each) > 1 else None
         tested = [one[2] for one in self._read if len(one[2])]
         test = _mean(tested) if tested else None
@@ -92,7 +92,9 @@ class Standing:
             "log_loss": float(self.losses[self.answered].mean()),
             "rows": int(self.answered.sum()),
             "seeds": len(each),
-            "test": None if test is None else truth.measure.interval(test, truth.count, truth.seed),
+            "test": None
+            if test is None
+            else truth.measure.interval(test, truth.count, truth.seed, truth.test_units),
             "seconds": round(self.answers.seconds, 4),
             "state": self.answers.state.value,
         }
@@ -102,7 +104,8 @@ class Standing:
         both, truth = self.answered & other.answered, self.truth
         if not both.any():
             return {}
-        return truth.measure.apart(self.sums[both], other.sums[both], truth.count, truth.seed)
+        ours, theirs = self.sums[both], other.sums[both]
+        return truth.measure.apart(ours, theirs, truth.count, truth.seed, truth.units_of(both))
 
 
 def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
@@ -167,9 +170,9 @@ def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]
     lines = []
     for one, change, p in zip(standings, found, adjusted, strict=True):
         both = one.answered & first.answered
-        loss = compare_means(
-            one.losses[both], first.losses[both], higher_is_better=False, seed=truth.seed
-        )
+        ours, theirs = one.losses[both], first.losses[both]
+        units = truth.units_of(both)
+        loss = compare_means(ours, theirs, higher_is_better=False, seed=truth.seed, units=units)
         kept = {key: loss[key] for key in ("value", "low", "high", "p")} if loss else None
         effect = {**change, "p": p} if change else None
         said = _said(effect)

@@ -15,6 +15,7 @@ import numpy as np
 from fewtune.evaluate.answers import NATS
 from fewtune.evaluate.intervals import FEW, Interval, bca, plus_four, sum_draws, wilson
 from fewtune.evaluate.paired import Comparison, compare_means, compare_right, compare_sums
+from fewtune.evaluate.units import Units
 from fewtune.tasks.labelled import Labelled
 from fewtune.trials.entrants import LabelJudge
 
@@ -42,22 +43,31 @@ class Measure:
         """The metric of rows."""
         return float(self.function(sums.sum(axis=0)[None])[0])
 
-    def interval(self, sums: np.ndarray, count: int, seed: int) -> Interval:
-        """With its 95 % interval over rows."""
-        value, rows = self.of(sums), len(sums)
+    def interval(
+        self, sums: np.ndarray, count: int, seed: int, units: Units | None = None
+    ) -> Interval:
+        """With its 95 % interval over rows, or over their units."""
+        draws, rows = sum_draws(sums, self.function, count, seed, units), len(sums)
+        value = draws.value
         if self.yes_or_no:
-            low, high = wilson(value, rows)
+            low, high = wilson(value, draws.worth.rows(rows))
         elif rows < FEW:
             low, high = 0.0, 1.0 if self.higher_is_better else NATS[1]
-        elif not self.higher_is_better:
-            low, high = bca(sum_draws(sums, self.function, count, seed))
         else:
-            draws = sum_draws(sums, self.function, count, seed)
-            found, wide = bca(draws), plus_four(draws, _behind(sums))
-            low, high = min(found[0], wide[0]), max(found[1], wide[1])
+            low, high = bca(draws)
+        if self.higher_is_better and not self.yes_or_no:
+            wide = plus_four(draws, _behind(sums))
+            low, high = min(low, wide[0]), max(high, wide[1])
         return {"value": value, "low": min(low, value), "high": max(high, value)}
 
-    def apart(self, one: np.ndarray, other: np.ndarray, count: int, seed: int) -> Comparison:
+    def apart(
+        self,
+        one: np.ndarray,
+        other: np.ndarray,
+        count: int,
+        seed: int,
+        units: Units | None = None,
+    ) -> Comparison:
         """How much better one is than the other on the same rows."""
         count = max(count, LEAST)
         if not self.yes_or_no:
@@ -70,11 +80,12 @@ class Measure:
                 behind=min(map(_behind, (one, other))) if self.higher_is_better else None,
                 count=count,
                 seed=seed,
+                units=units,
             )
         ours, theirs = one[:, 0], other[:, 0]
         if np.isin(np.concatenate([ours, theirs]), (0.0, 1.0)).all():
-            return compare_right(ours, theirs)
-        return compare_means(ours, theirs, share=True, count=count, seed=seed)
+            return compare_right(ours, theirs, units, seed)
+        return compare_means(ours, theirs, share=True, count=count, seed=seed, units=units)
 
 
 def _behind(sums: np.ndarray) -> int:
@@ -122,15 +133,22 @@ class Truth(ABC):
     Attributes:
         count: resamples.
         seed: of the resamples.
+        units, test_units: of training and of test rows; None where every row is one.
     """
 
     count: int = 1000
     seed: int = 0
+    units: Units | None = None
+    test_units: Units | None = None
 
     @property
     @abstractmethod
     def measure(self) -> Measure:
         """What ranks."""
+
+    def units_of(self, rows: np.ndarray) -> Units | None:
+        """The units of some training rows, (rows,) of yes and no."""
+        return self.units.take(rows) if self.units else None
 
     @abstractmethod
     def heard(self, given: np.ndarray, test: np.ndarray | None) -> Heard:
