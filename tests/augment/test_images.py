@@ -267,7 +267,7 @@ def test_new_pictures_are_written_by_class_with_a_table_and_a_sheet(folder, tmp_
     assert {row["label"] for row in rows} == {"裂纹", "scratch"}
     assert all(row["image"].startswith(row["label"] + "/") for row in rows)
     assert {row["parent"] for row in rows if row["recipe"] == "rotate"} == {
-        "裂纹/0.png:1", "scratch/1.png:1", "裂纹/2.png:1", "scratch/3.png:1",
+        "in/裂纹/0.png:1", "in/scratch/1.png:1", "in/裂纹/2.png:1", "in/scratch/3.png:1",
     }  # fmt: skip
     assert sorted(one.name for one in out.iterdir()) == ["rows.csv", "scratch", "sheet.png", "裂纹"]
     for source in (out, out / "rows.csv"):

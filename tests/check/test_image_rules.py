@@ -94,7 +94,7 @@ def test_an_image_that_cannot_be_read_is_an_error_with_its_place(folder, said):
     assert said in one.message
     assert one.message.endswith(".")
     assert one.do.endswith(".")
-    assert [origin.file for origin in one.rows] in (["裂纹/5.png"], ["裂纹/5.jpg"])
+    assert [origin.file for origin in one.rows] in (["images/裂纹/5.png"], ["images/裂纹/5.jpg"])
 
 
 @pytest.mark.parametrize("said", UNLIKE)
@@ -106,7 +106,7 @@ def test_an_image_unlike_the_others_is_a_note(folder, said):
     assert one.severity == "note"
     assert said in one.message
     assert one.message.startswith("1 (5.6 %)")
-    assert [str(origin) for origin in one.rows] == ["裂纹/5.png:1"]
+    assert [str(origin) for origin in one.rows] == ["images/裂纹/5.png:1"]
     assert FAR_SMALLER == 4
 
 
@@ -146,7 +146,7 @@ def test_images_of_dialogues_are_looked_at(tmp_path):
 def test_a_copy_of_an_image_is_a_duplicate(folder):
     shutil.copy(folder / "裂纹" / "5.png", folder / "裂纹" / "copy.png")
     one = lint(folder)["duplicate-exact"]
-    assert [str(origin) for origin in one.rows] == ["裂纹/copy.png:1"]
+    assert [str(origin) for origin in one.rows] == ["images/裂纹/copy.png:1"]
     assert "--fix" not in one.do, "rows of images cannot be written anew"
 
 
@@ -154,7 +154,7 @@ def test_one_image_with_two_labels_is_a_conflict(folder):
     shutil.copy(folder / "裂纹" / "5.png", folder / "scratch" / "copy.png")
     one = lint(folder)["label-conflict"]
     assert "1 image has more than one label (2 rows)" in one.message
-    assert {origin.file for origin in one.rows} == {"裂纹/5.png", "scratch/copy.png"}
+    assert {origin.file for origin in one.rows} == {"images/裂纹/5.png", "images/scratch/copy.png"}
 
 
 def test_an_image_in_training_and_test_is_a_leak_whatever_its_name(folder, tmp_path):
@@ -165,7 +165,7 @@ def test_an_image_in_training_and_test_is_a_leak_whatever_its_name(folder, tmp_p
     shutil.copy(folder / "裂纹" / "5.png", test / "裂纹" / "other.png")
     one = lint(folder, test=str(test))["leak-exact"]
     assert "have the image of a training row" in one.message
-    assert [origin.file for origin in one.rows] == ["裂纹/other.png"]
+    assert [origin.file for origin in one.rows] == ["test/裂纹/other.png"]
 
 
 def test_marks_are_equal_for_equal_files_alone(tmp_path):
@@ -218,4 +218,6 @@ def test_real_images_are_looked_at_within_seconds():
     found = lint(images)
     assert time.process_time() - began < 10
     assert found.keys() == {"duplicate-exact"}
-    assert [str(row) for row in found["duplicate-exact"].rows] == ["patches/patches_105.jpg:1"]
+    assert [str(row) for row in found["duplicate-exact"].rows] == [
+        "images/patches/patches_105.jpg:1"
+    ]

@@ -197,3 +197,27 @@ def test_a_file_that_shares_the_suffix_alone_is_not_meant(tmp_path):
     assert "Did you mean" not in str(caught.value)
     with pytest.raises(UsageError, match=r"Did you mean '一月报修\.xlsx'"):
         read_rows(tmp_path / "一月保修.xlsx", ROLES, DataOptions())
+
+
+def test_cells_merged_downwards_stand_in_each_of_their_rows(read):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append([TITLE])
+    sheet.append(["设备", "故障描述", "故障类别"])
+    for k in range(12):
+        sheet.append([f"P{k // 4}" if k % 4 == 0 else None, f"泵 {k} 漏油", None])
+    for k in range(3):
+        sheet.cell(3 + 4 * k, 3, ["液压", "机械", "液压"][k])
+        sheet.merge_cells(start_row=3 + 4 * k, end_row=6 + 4 * k, start_column=1, end_column=1)
+        sheet.merge_cells(start_row=3 + 4 * k, end_row=6 + 4 * k, start_column=3, end_column=3)
+    sheet.merge_cells("A1:C1")  # to the side: it stays one cell
+    raw = io.BytesIO()
+    book.save(raw)
+    group = Role("group", required=False, kind="any", aliases=("设备",))
+    table = read(raw.getvalue(), "x.xlsx", (*ROLES, group))
+    assert labels(table) == ["液压"] * 4 + ["机械"] * 4 + ["液压"] * 4
+    assert [row["group"] for row in table.rows] == ["P0"] * 4 + ["P1"] * 4 + ["P2"] * 4
+    assert "cells merged downwards (A3:A6, C3:C6, A7:A10, ...) stand in each" in " ".join(
+        table.notes
+    )

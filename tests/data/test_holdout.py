@@ -6,7 +6,7 @@ import pytest
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.data.columns import Role
 from fewtune.data.holdout import folds_of, together
-from fewtune.data.load import load
+from fewtune.data.load import given_back, load
 from fewtune.data.options import DataOptions
 from fewtune.data.row import Origin, Row
 
@@ -166,10 +166,40 @@ def test_a_folder_of_texts_by_class_is_read(tmp_path):
 
     table = read_any(tmp_path, DataOptions())
     assert [(str(row.origin), row["label"], row["text"]) for row in table.rows] == [
-        ("泵/0.txt:1", "泵", "泵漏油"),
-        ("灯/0.txt:1", "灯", "灯不亮"),
+        (f"{tmp_path.name}/泵/0.txt:1", "泵", "泵漏油"),
+        (f"{tmp_path.name}/灯/0.txt:1", "灯", "灯不亮"),
     ]
     assert [entry.code for entry in table.ledger.quarantined] == ["empty-text"]
+    assert not any("not read" in note for note in table.notes)
+
+
+def test_files_of_classes_that_are_no_rows_are_counted(tmp_path):
+    from fewtune.data.read import read_any
+
+    for name in ("泵/0.txt", "泵/1.docx", "泵/2.docx", "泵/2023/3.txt", "灯/4.txt", "灯/.DS_Store"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("漏油")
+    table = read_any(tmp_path, DataOptions())
+    assert len(table.rows) == 2
+    assert table.notes == [
+        f"{tmp_path.name}: 3 files are not read (2 of .docx, 1 in folders below a class); a row is "
+        "a .txt or .md file, or an image, in a class's folder"
+    ]
+
+
+def test_rows_of_two_folders_are_told_apart_and_split_again_as_they_were(tmp_path):
+    for part in ("train", "test"):
+        for label in ("泵", "灯"):
+            for k in range(10):
+                path = tmp_path / part / label / f"{k}.txt"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(f"{part} {label} {k}", encoding="utf-8")
+    options = DataOptions(test=str(tmp_path / "test"))
+    data = load(tmp_path / "train", ROLES, options)
+    assert len({row.origin for row in (*data.train, *data.test)}) == 40
+    again = given_back(tmp_path / "train", ROLES, options, data.as_json())
+    assert (again.train, again.test) == (data.train, data.test)
+    assert {row["text"].split()[0] for row in again.train} == {"train"}
 
 
 def test_a_folder_of_images_by_class_is_read(shared):
@@ -189,3 +219,18 @@ def test_a_folder_of_both_is_refused(tmp_path):
 
     with pytest.raises(UsageError, match="texts and images by class"):
         read_any(tmp_path, DataOptions())
+
+
+def test_rows_that_the_group_column_says_nothing_of_are_told(split, tmp_path):
+    assert not [note for note in split(group="machine").notes if note.startswith("group")]
+    path = tmp_path / "rows.csv"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    bare = [line.replace(",m3,", ",,") for line in lines]
+    path.write_text("\n".join(bare), encoding="utf-8")
+    (note,) = [
+        one
+        for one in load(path, ROLES, DataOptions(group="machine"), 0).notes
+        if one.startswith("group")
+    ]
+    missing = sum(line.count(",,") for line in bare)
+    assert f"machine says nothing of {missing} of " in note

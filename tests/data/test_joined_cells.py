@@ -76,3 +76,9 @@ def test_a_label_that_stands_twice_counts_once_and_blanks_are_none(read):
     (aside,) = found.ledger.quarantined
     assert aside.code == "empty-label"
     assert aside.reason.endswith("a row that has no label says []")
+
+
+def test_lists_as_pandas_writes_them_are_lists(read):
+    found = read("text,labels\na,\"['水泵', '电机']\"\nb,['水泵']\nc,[]\n", roles=SEVERAL)
+    assert [row["labels"] for row in found.rows] == [("水泵", "电机"), ("水泵",), ()]
+    assert split_labels("[WARN], [INFO]") == ["[WARN]", " [INFO]"]

@@ -123,6 +123,8 @@ def test_tools_weights_and_parts_are_kept(read_json, tmp_path):
         ("hello", "format-type"),
         ([{"role": "user", "content": 3}, TURNS[1]], "format-type"),
         ([TURNS[0], {**TURNS[1], "weight": "much"}], "format-type"),
+        ([TURNS[0], {**TURNS[1], "weight": -1}], "format-type"),
+        ([TURNS[0], {**TURNS[1], "weight": float("nan")}], "format-type"),
     ],
 )
 def test_a_dialogue_that_cannot_be_learned_is_set_aside_with_its_reason(read_json, turns, code):
@@ -204,7 +206,10 @@ def test_a_folder_by_class_gives_paths_that_open_from_anywhere(tmp_path, monkeyp
         ("scratch", str(tmp_path / "data" / "scratch" / "1.png")),
         ("裂纹", str(tmp_path / "data" / "裂纹" / "1.png")),
     ]
-    assert [str(row.origin) for row in rows] == ["scratch/1.png:1", "裂纹/1.png:1"]
+    assert [str(row.origin) for row in rows] == [
+        "data/scratch/1.png:1",
+        "data/裂纹/1.png:1",
+    ]
 
 
 @pytest.mark.parametrize("name", ["neu_surface/ship.csv", "neu_surface/images"])

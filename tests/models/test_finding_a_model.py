@@ -149,6 +149,30 @@ def test_pooling_is_read_from_the_old_style_of_config(folder, key, mode):
 def test_a_pooling_that_fewtune_lacks_is_refused(folder):
     with pytest.raises(FewtuneError, match="pools by 'weightedmean'"):
         with_pooling(folder, {"pooling_mode": "weightedmean"}, "Transformer", "Pooling")
+    with pytest.raises(FewtuneError, match="pools by 'weightedmean_tokens'"):
+        with_pooling(folder, {"pooling_mode_weightedmean_tokens": True}, "Transformer", "Pooling")
+    both = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}
+    with pytest.raises(FewtuneError, match="pools by 'cls_token\\+mean_tokens'"):
+        with_pooling(folder, both, "Transformer", "Pooling")
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        ("model.safetensors.index.json", "[]"),
+        ("model.safetensors.index.json", '{"weight_map": 3}'),
+        ("sentence_bert_config.json", "[]"),
+        ("modules.json", "{}"),
+        ("modules.json", '["Transformer"]'),
+    ],
+)
+def test_json_of_another_form_is_told(folder, name, held):
+    (folder / name).write_text(held, encoding="utf-8")
+    assert name in refusal(folder)
+
+
+def test_a_home_that_nobody_has_is_no_folder():
+    assert "there is no folder ~nobody-here/x" in refusal("~nobody-here/x")
 
 
 def test_without_sentence_transformers_files_the_family_decides(bases):

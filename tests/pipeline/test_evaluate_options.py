@@ -1,12 +1,14 @@
 """`evaluate` obeys the options that it takes, and refuses those it has no use for."""
 
 import csv
+import json
 
 import pytest
 from jobs import rows, write_csv
 
 import fewtune
 from fewtune.base.errors import UsageError
+from fewtune.cli import main
 from fewtune.pipeline.idle import SPLITS, refuse_idle
 
 
@@ -56,3 +58,36 @@ def test_the_command_does_not_offer_them():
     offered = {one.name for one in evaluate()}
     assert {"group", "slice", "positive", "adapter_scale"} <= offered
     assert not offered & {*SPLITS}
+
+
+def test_other_files_are_read_by_the_columns_that_were_learned(train, tmp_path, capsys):
+    path = tmp_path / "columns.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "note", "label"])
+        writer.writerows((f"row {k}", *pair) for k, pair in enumerate(rows(60)))
+    run = train(data=str(path), method="tfidf", text="note")
+    told = fewtune.evaluate(run, str(path))
+    assert told["test"]["accuracy"]["value"] > 0.9
+    assert not any("is read from" in note for note in told["notes"])
+    with pytest.raises(SystemExit) as left:
+        main(["predict", str(run.path), str(path), "--json"])
+    assert not left.value.code
+    assert [one["text"] for one in json.loads(capsys.readouterr().out)] == [p[0] for p in rows(60)]
+    assert {one["text"] for one in fewtune.label(run, path, rows=60)} == {p[0] for p in rows(60)}
+    plain = write_csv(tmp_path / "plain.csv", rows(30, seed=1))
+    notes = fewtune.evaluate(run, plain)["notes"]
+    said = "text is read from column 'text'; the model learned from 'note', which is not there"
+    assert said in notes
+    assert said not in fewtune.evaluate(run, plain, text="text")["notes"]
+
+
+def test_pairs_of_texts_are_refused_where_no_text_is_named(train, tmp_path):
+    path = tmp_path / "pairs.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sentence1", "sentence2", "label"])
+        writer.writerows((text, f"other {k}", label) for k, (text, label) in enumerate(rows(60)))
+    with pytest.raises(UsageError, match="two texts and a label a row"):
+        train(data=str(path), method="tfidf")
+    assert train(data=str(path), method="tfidf", text="sentence1").scores["rows"]["test"]

@@ -311,3 +311,13 @@ def test_an_optimiser_without_room_ends_training_with_a_sentence(
     fit = make_fit(bert, tmp_path)
     with pytest.raises(FewtuneError, match="memory ran out for the optimiser"):
         told(fit)
+
+
+def test_activations_that_are_computed_twice_anyway_are_no_rung(bert: Base, tmp_path: Path) -> None:
+    fit = make_fit(bert, tmp_path, steps=1)
+    object.__setattr__(fit, "ladder", Ladder.at(None, asked=True))
+    with small(fit.model.backbone, 0), pytest.raises(FewtuneError) as error:
+        told(fit)
+    assert "with one row at once and activations computed twice" in str(error.value)
+    assert not fit.ladder.recompute
+    assert Ladder.at(fit.ladder.rung).pieces == 4

@@ -98,17 +98,18 @@ def label(
     from fewtune.base.files import at
     from fewtune.data.columns import Role
     from fewtune.data.options import DataOptions
-    from fewtune.data.read import read_rows
+    from fewtune.data.read import read_otherwise, read_rows
     from fewtune.models.ladder import news
     from fewtune.trials.suggest import most_useful
 
     if rows < 1:
         raise UsageError(f"rows: 1 or more; got {rows}.")
     model = run if isinstance(run, Model) else load(run)
-    table = read_rows(at(data), [Role("text")], DataOptions(text=text))
+    reading, learned = DataOptions(text=text), model.columns
+    table = read_rows(at(data), [Role("text")], reading, like=learned)
     if listen:
         listen(tell("read", **table.ledger.counts(), files={"unlabelled": str(data)}))
-        for note in table.notes:
+        for note in (*table.notes, *read_otherwise(table, learned, reading)):
             listen(tell("warned", message=note))
     found = table.rows
     texts = [row["text"] for row in found]

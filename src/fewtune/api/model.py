@@ -60,6 +60,13 @@ class Model:
         return About.read(self.artefact).speaks
 
     @cached_property
+    def columns(self) -> dict[str, str]:
+        """Role -> the column that it was learned from."""
+        from fewtune.methods.artefact import About
+
+        return About.read(self.artefact).columns
+
+    @cached_property
     def prompted(self) -> Prompted | None:
         """The prompt, where the artefact is one.
 

@@ -17,6 +17,7 @@ def check(
     model: str | None = None,
     fix: str | None = None,
     mask: bool = False,
+    allow_pickle: bool = False,
     **options: Any,
 ) -> Checked:
     """Look for what is wrong with training data.
@@ -26,6 +27,7 @@ def check(
         model: also ask this pretrained model; rules that need one are left out without it.
         fix: write the training rows with the safe fixes to this .csv or .jsonl file.
         mask: with `fix`, also mask what is private.
+        allow_pickle: load the model's weights also where they are a pickle, which can run code.
         options: those of reading (`valid`, `test`, `text`, `label`, `map`, ...) and of checking
             (`select`, `ignore`, `group`, `source`, `few`, `ratio`).
 
@@ -42,7 +44,7 @@ def check(
 
     given = {name: value for name, value in options.items() if value is not None}
     reading, checking = build([DataOptions, CheckOptions], given)
-    asked = ModelOptions(model=model) if model else None
+    asked = ModelOptions(model=model, allow_pickle=allow_pickle) if model else None
     if asked:
         wait_as_the_machine_allows()
     return check_file(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fewtune.base.errors import FewtuneError, UsageError
-from fewtune.base.files import found
+from fewtune.base.files import at, found
 
 Lexicon = Mapping[str, tuple[str, ...]]
 _WORD_COLUMNS = frozenset("word words term 词 词语 单词 原词".split())  # noqa: SIM905
@@ -27,7 +27,7 @@ def read_lexicon(path: str) -> Lexicon:
         UsageError: there is no such file.
         FewtuneError: it holds no synonyms.
     """
-    folder = Path(path).expanduser()
+    folder = at(path)
     if folder.is_dir():
         return _wordnet(folder)
     text = decoded(found(path, "lexicon").read_bytes(), "lexicon", path)

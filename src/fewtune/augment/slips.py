@@ -20,14 +20,18 @@ SOUNDS = (
 
 
 def neighbours() -> dict[str, str]:
-    """The keys beside each letter on a QWERTY keyboard."""
+    """The keys beside each letter on a QWERTY keyboard.
+
+    >>> "".join(sorted(neighbours()["s"])), "".join(sorted(neighbours()["m"]))
+    ('adewxz', 'jkn')
+    """
     beside: dict[str, str] = {}
     for at, row in enumerate(_ROWS):
         for k, letter in enumerate(row):
             near = [row[j] for j in (k - 1, k + 1) if 0 <= j < len(row)]
-            for other in (at - 1, at + 1):
-                if 0 <= other < len(_ROWS):
-                    near += list(_ROWS[other][max(0, k - 1) : k + 1])
+            above = _ROWS[at - 1][k : k + 2] if at else ""  # each row begins half a key further
+            below = _ROWS[at + 1][max(0, k - 1) : k + 1] if at + 1 < len(_ROWS) else ""
+            near += [*above, *below]
             beside[letter] = "".join(near)
     return beside
 

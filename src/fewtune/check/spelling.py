@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 from fewtune.base.errors import shortened
 from fewtune.check.finding import Finding, several
@@ -20,6 +21,7 @@ COMMON = 10  # rows from which a spelling is no slip, unless it is RARER than th
 SPOKEN = 2  # texts that hold a word, from which it is a word and no slip
 _WORD = re.compile(r"[^\W\d_]+")
 _JOINED = re.compile(r"(?<=[^\W\d_]{2})[-_ ]+(?=[^\W\d_]{2})")
+_IN_CHINESE = re.compile(r"(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")  # says nothing there
 
 
 def typo(look: Look) -> Iterator[Finding]:
@@ -74,12 +76,15 @@ def _half_width(letter: str) -> str:
 
 
 def _loosely(label: str) -> str:
-    """Also without what joins two words, and a full stop at the end.
+    """Also without what joins two words, blanks in Chinese, and a full stop at the end.
 
     >>> _loosely("Oil_Leak"), _loosely("co-op."), _loosely("pump B"), _loosely("P-1")
     ('oilleak', 'coop', 'pump b', 'p-1')
+    >>> _loosely("漏 油"), _loosely("泵 A")
+    ('漏油', '泵 a')
     """
-    return _JOINED.sub("", form(label)).rstrip(".。") or form(label)
+    said = _IN_CHINESE.sub("", form(label))
+    return _JOINED.sub("", said).rstrip(".。") or form(label)
 
 
 def _alike(counts: Counter[str], form_of: Callable[[str], str]) -> dict[str, str]:
@@ -97,10 +102,13 @@ def _one_letter(counts: Counter[str], look: Look) -> dict[str, str]:
     """Rare labels one edit from a common one, where the texts do not know the rare one's word."""
     merged: dict[str, str] = {}
     said: Counter[str] | None = None
+    patterns: dict[str, list[str]] = defaultdict(list)
+    for label in counts:
+        patterns[_pattern(label)].append(label)
     for wrong in counts:
         close = {
             right: word
-            for right in counts
+            for right in patterns[_pattern(wrong)]
             if counts[right] >= RARER * counts[wrong] and (word := _slip(wrong, right))
         }
         if not close:
@@ -110,6 +118,17 @@ def _one_letter(counts: Counter[str], look: Look) -> dict[str, str]:
         if close:
             merged[wrong] = max(close, key=lambda label: counts[label])
     return merged
+
+
+@cache
+def _pattern(label: str) -> str:
+    """What a label is beside its words."""
+    return _WORD.sub("a", form(label))
+
+
+@cache
+def _words(label: str) -> list[str]:
+    return _WORD.findall(form(label))
 
 
 def _spoken(look: Look) -> Counter[str]:
@@ -123,11 +142,11 @@ def _slip(wrong: str, right: str) -> str | None:
     >>> _slip("very dificult", "Very difficult"), _slip("P0301 misfire", "P0302 misfire")
     ('dificult', None)
     """
-    first, second = form(wrong), form(right)
-    if abs(len(first) - len(second)) > 1 or _WORD.sub("a", first) != _WORD.sub("a", second):
+    first, second = _words(wrong), _words(right)
+    apart = abs(sum(map(len, first)) - sum(map(len, second)))
+    if apart > 1 or _pattern(wrong) != _pattern(right):
         return None
-    pairs = zip(_WORD.findall(first), _WORD.findall(second), strict=True)
-    other = [pair for pair in pairs if pair[0] != pair[1]]
+    other = [pair for pair in zip(first, second, strict=True) if pair[0] != pair[1]]
     return other[0][0] if len(other) == 1 and _is_slip(*other[0]) else None
 
 

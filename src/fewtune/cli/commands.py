@@ -6,10 +6,10 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import UsageError, one_of
+from fewtune.base.files import at
 from fewtune.cli import signatures
 from fewtune.cli.door import open_door
 
@@ -137,7 +137,7 @@ def runs(*words: str, **given: Any) -> int | None:
     verb, rest = (words[0], words[1:]) if words else ("list", ())
     if verb not in verbs.VERBS:
         raise UsageError(one_of("runs", verb, verbs.VERBS))
-    verbs.run_verb(verb, list(rest), Path(options.get("root") or "runs"), door)
+    verbs.run_verb(verb, list(rest), at(options.get("root") or "runs"), door)
     return None
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import UsageError
+from fewtune.base.files import at
 
 if TYPE_CHECKING:
     from fewtune.cli.screen import Screen
@@ -47,7 +47,7 @@ def _file(path: str | None) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        found = yaml.safe_load(at(path).read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise UsageError(f"config: {path} cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:

@@ -38,7 +38,7 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
         raise UsageError(
             f"{', '.join(heat)}: for models that write; {run} chooses among labels. Leave it out."
         )
-    rows, notes, counts = _rows(source, options)
+    rows, notes, counts = _rows(source, model.columns, options)
     for note in notes:
         screen.note(note)
     found = model.predict([row["text"] for row in rows])
@@ -122,19 +122,24 @@ WRITERS = {".csv": as_csv, ".jsonl": as_jsonl}
 
 
 def _rows(
-    source: str, options: Mapping[str, Any]
+    source: str, learned: Mapping[str, str], options: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], list[str], dict[str, int]]:
-    """The texts to label, each with where it stood; what the user should know; the ledger."""
+    """The texts to label, each with where it stood; what the user should know; the ledger.
+
+    Args:
+        learned: the columns that the model learned from.
+    """
     if not source.strip():
         raise UsageError("the text to label is empty; give a text, or a file of texts.")
     if not _is_file(source):
         return [{"text": source}], [], {}
     from fewtune.data.columns import Role
     from fewtune.data.options import DataOptions
-    from fewtune.data.read import read_rows
+    from fewtune.data.read import read_otherwise, read_rows
 
     reading = DataOptions(text=options.get("text"))
-    table = read_rows(at(source), [Role("text")], reading, whole=True)
+    table = read_rows(at(source), [Role("text")], reading, like=learned, whole=True)
+    table.notes.extend(read_otherwise(table, learned, reading))
     rows: list[dict[str, Any]] = []
     for row in table.rows:
         theirs = {COLUMNS: dict(row.beside)} if row.beside else {}

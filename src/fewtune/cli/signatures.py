@@ -121,6 +121,11 @@ def check() -> list[inspect.Parameter]:
     return [
         argument("data", "a file with training rows", required=False),
         keyword("model", "also ask this model: folder, hub id, or minilm"),
+        keyword(
+            "allow_pickle",
+            "load its weights also where they are a pickle (they can run code)",
+            is_bool=True,
+        ),
         keyword("fix", "write the rows with the safe fixes to this .csv or .jsonl file"),
         keyword("mask", "with --fix, mask what is private", is_bool=True),
         keyword("explain", "what a rule looks for, and why"),

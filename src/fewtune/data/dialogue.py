@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from fewtune.base.errors import UsageError
@@ -197,9 +198,15 @@ def _turn(one: Any, number: int) -> Message:
     if str(said).casefold() == "function_call":
         calls = content
     weight = one.get("weight")
-    if weight is not None and (isinstance(weight, bool) or not isinstance(weight, int | float)):
-        raise Unusable("format-type", f"the weight of turn {number} is {_short(weight)}, no number")
+    if weight is not None and not _is_weight(weight):
+        why = f"the weight of turn {number} is {_short(weight)}, no number from 0 on"
+        raise Unusable("format-type", why)
     return Message(role, content, weight, one.get("name"), calls, images)
+
+
+def _is_weight(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 <= value < inf
 
 
 def _content(value: Any, number: int) -> tuple[str, tuple[str, ...]]:

@@ -1,4 +1,8 @@
-"""Excel: the first worksheet that has a table."""
+"""Excel: the first worksheet that has a table.
+
+Cells that are merged downwards are one value for all their rows: hand-made sheets write a group's
+machine or fault type so, once for ten rows.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import zipfile
 from collections.abc import Sequence
 from datetime import datetime, time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fewtune.base.errors import FewtuneError
 from fewtune.data.columns import is_known_name, unique_names
@@ -15,9 +19,21 @@ from fewtune.data.delimited import SAMPLE_LINES, bare, has_header
 from fewtune.data.row import Origin
 from fewtune.data.sheet import Broken, Record, Sheet, Source
 
+if TYPE_CHECKING:
+    from openpyxl.worksheet.worksheet import Worksheet
+
 SUFFIXES = (".xlsx", ".xlsm")
 
 Cells = tuple[Any, ...]  # a row up to its last cell with something in it
+
+
+class _Page(NamedTuple):
+    """A worksheet: its name, its rows, and where cells were merged downwards."""
+
+    title: str
+    rows: list[Cells]
+    merged: list[str]
+
 
 #: What a file of another kind starts with; zip archives are told by a file in them.
 _STARTS = {
@@ -32,9 +48,14 @@ _INSIDE = {
 
 def read_xlsx(source: Source) -> Sheet:
     """Read the first worksheet that has a table; a row's line is its number in the sheet."""
-    name, rows, others = _worksheet(source)
-    filled = [(k, row) for k, row in enumerate(rows, 1) if row]
-    notes = [f"{source.name}: sheet {name!r} is read, not {', '.join(others)}"] if others else []
+    page, others = _worksheet(source)
+    filled = [(k, row) for k, row in enumerate(page.rows, 1) if row]
+    notes = []
+    if others:
+        notes.append(f"{source.name}: sheet {page.title!r} is read, not {', '.join(others)}")
+    if page.merged:
+        where = ", ".join(page.merged[:3]) + (", ..." if len(page.merged) > 3 else "")
+        notes.append(f"{source.name}: cells merged downwards ({where}) stand in each of their rows")
     if not filled:
         return Sheet([], [], notes=notes)
     titles = _titles([row for _, row in filled], source)
@@ -120,12 +141,12 @@ def _is_headed(row: Cells, source: Source) -> bool:
 # ---------------------------------------------------------------------------- sheets
 
 
-def _worksheet(source: Source) -> tuple[str, list[Cells], list[str]]:
-    """The first sheet with a table, else with rows: its name, its rows, the other sheets' names."""
-    full = [(title, rows) for title, rows in _sheets(source) if any(rows)] or [("", [])]
-    chosen = next((k for k, (_, rows) in enumerate(full) if _is_table(rows, source)), 0)
-    title, rows = full.pop(chosen)
-    return title, rows, [repr(other) for other, _ in full]
+def _worksheet(source: Source) -> tuple[_Page, list[str]]:
+    """The first sheet with a table, else with rows; and the other sheets' names."""
+    full = [page for page in _sheets(source) if any(page.rows)] or [_Page("", [], [])]
+    chosen = next((k for k, page in enumerate(full) if _is_table(page.rows, source)), 0)
+    page = full.pop(chosen)
+    return page, [repr(other.title) for other in full]
 
 
 def _is_table(rows: Sequence[Cells], source: Source) -> bool:
@@ -135,8 +156,8 @@ def _is_table(rows: Sequence[Cells], source: Source) -> bool:
     return len(filled) > 1 and (several or _is_headed(filled[0], source))
 
 
-def _sheets(source: Source) -> list[tuple[str, list[Cells]]]:
-    """Every sheet's name and rows."""
+def _sheets(source: Source) -> list[_Page]:
+    """Every sheet."""
     try:
         import openpyxl
     except ImportError:
@@ -145,15 +166,25 @@ def _sheets(source: Source) -> list[tuple[str, list[Cells]]]:
             "`pip install fewtune[excel]`, or save the sheet as csv."
         ) from None
     try:
-        book = openpyxl.load_workbook(io.BytesIO(source.raw), read_only=True, data_only=True)
-        for sheet in book.worksheets:
-            sheet.reset_dimensions()  # what the file says of its size is often old or wrong
-        return [(s.title, [*map(_filled, s.iter_rows(values_only=True))]) for s in book.worksheets]
+        # not `read_only`, which knows of no merged cells
+        book = openpyxl.load_workbook(io.BytesIO(source.raw), data_only=True)
+        return [_page(sheet) for sheet in book.worksheets]
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, SyntaxError) as error:
         raise FewtuneError(_no_workbook(source)) from error
 
 
-def _filled(row: Cells) -> Cells:
+def _page(sheet: Worksheet) -> _Page:
+    rows = [list(row) for row in sheet.iter_rows(values_only=True)]
+    downwards = [one for one in sheet.merged_cells.ranges if one.max_row > one.min_row]
+    for area in downwards:
+        first, column = area.min_row - 1, area.min_col - 1
+        for row in rows[first + 1 : area.max_row]:
+            row[column] = rows[first][column]
+    places = sorted(downwards, key=lambda one: (one.min_row, one.min_col))
+    return _Page(sheet.title, [*map(_filled, rows)], [one.coord for one in places])
+
+
+def _filled(row: Sequence[Any]) -> Cells:
     """A row up to its last cell with something in it."""
     width = max((k for k, cell in enumerate(row, 1) if cell not in (None, "")), default=0)
     return tuple(map(_day, row[:width]))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 MARKS = ",;|，；、"
@@ -14,18 +16,17 @@ FEWEST = 3  # cells with several labels; of fewer nothing can be said
 
 
 def split_labels(value: str) -> list[Any]:
-    """Several labels in one cell: a JSON list, else `a, b`.
+    """Several labels in one cell: a list as JSON or Python write it (pandas' `to_csv` does), else
+    `a, b`.
 
-    >>> split_labels('["a, b", "c"]'), split_labels("泵、阀；灯")
-    (['a, b', 'c'], ['泵', '阀', '灯'])
+    >>> split_labels('["a, b", "c"]'), split_labels("['a, b', 'c']"), split_labels("泵、阀；灯")
+    (['a, b', 'c'], ['a, b', 'c'], ['泵', '阀', '灯'])
     """
     if value.strip().startswith("["):
-        try:
-            found = json.loads(value)
-        except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, list):
-            return found
+        for read in (json.loads, ast.literal_eval):
+            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                if isinstance(found := read(value.strip()), list):
+                    return found
     return _BETWEEN.split(value)
 
 

@@ -120,6 +120,7 @@ def load(
     notes = [note for table in tables.values() for note in table.notes]
     notes += [
         *_same_files(files),
+        *_groupless(tables["train"].rows, options.group),
         *_single_rows(tables["train"].rows),
         *unknown_labels(labels, parts),
     ]
@@ -315,6 +316,18 @@ def _same_files(files: Mapping[str, Mapping[str, Any]]) -> list[str]:
         "about new rows"
         for part, told in files.items()
         if part != "train" and told["fingerprint"] == train
+    ]
+
+
+def _groupless(train: Sequence[Row], group: str | None) -> list[str]:
+    """A note where the group column says nothing of some rows."""
+    without = [row for row in train if group and row.get("group") in (None, "")]
+    if not without:
+        return []
+    return [
+        f"group: {group} says nothing of {len(without):,} of {len(train):,} rows (the first, "
+        f"{without[0].origin}); each counts as a group of its own, so that rows that belong "
+        "together may stand on both sides of a split"
     ]
 
 

@@ -72,6 +72,22 @@ def read_rows(
     return _table(file, sheet, roles, options, like, _home(path), whole=whole)
 
 
+def read_otherwise(table: Table, like: Mapping[str, str], options: DataOptions) -> list[str]:
+    """Notes where a column of another name was read than the one that was learned from.
+
+    Args:
+        like: columns by role, as they were learned.
+        options: columns that the user named are meant.
+    """
+    asked = {role for role in ("text", "label") if getattr(options, role)} | options.map.keys()
+    return [
+        f"{role} is read from column {column!r}; the model learned from {like[role]!r}, which is "
+        "not there"
+        for role, column in table.columns.items()
+        if role in like and column != like[role] and role not in asked
+    ]
+
+
 def shape_of(path: str | Path, options: DataOptions) -> Shape:
     """What a file holds, by its columns.
 
@@ -121,7 +137,8 @@ def holds_images(path: str | Path, options: DataOptions) -> bool:
 def opened(path: str | Path, options: DataOptions, name: str | None = None) -> tuple[str, Sheet]:
     """The file's name and content as it stands there, or the sentence why there is none."""
     if at(path).is_dir() and is_by_class(at(path)):
-        return name or at(path).name, read_folder(at(path))
+        name = name or at(path).resolve().name
+        return name, read_folder(at(path), name)
     source = open_source(at(path), options, name)
     sheet = read_sheet(source, options.format)
     if not sheet.records:

@@ -44,6 +44,8 @@ class About:
         template: how dialogues are written out, where the model speaks; `own` or a built-in's name.
         stop_ids: tokens that end an answer; `silent`: tokens that are never said.
         allow_pickle: whether the user allowed the base's weights to be a pickle.
+        columns: role -> the column of the training file that it was read from; other files are read
+            alike.
     """
 
     task: str
@@ -61,6 +63,7 @@ class About:
     thresholds: list[float] | None = None
     least: int = 0
     positive: str = ""
+    columns: dict[str, str] = field(default_factory=dict)
     version: int = 1
 
     @property

@@ -201,15 +201,17 @@ class Ladder:
     Attributes:
         pieces: that the rows of a pass are cut into.
         recompute: whether activations are computed again for the gradients.
+        asked: whether they are because the user asked for it, so that this is no rung.
     """
 
     pieces: int = 1
     recompute: bool = False
+    asked: bool = False
 
     @classmethod
-    def at(cls, rung: dict[str, Any] | None) -> Ladder:
+    def at(cls, rung: dict[str, Any] | None, asked: bool = False) -> Ladder:
         """The rung that a plan has written down."""
-        return cls(**rung) if rung else cls()
+        return cls(**(rung or {}), asked=asked)
 
     @property
     def rung(self) -> dict[str, Any]:
@@ -252,7 +254,7 @@ class Ladder:
         most = max(len(rows) for rows in passes)
         if self.pieces < most:
             self.pieces = min(2 * self.pieces, most)
-        elif not self.recompute:
+        elif not (self.recompute or self.asked):
             self.recompute = True
             try:
                 self.start(model)

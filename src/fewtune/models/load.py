@@ -111,12 +111,19 @@ def loading(folder: Path, what: str) -> Iterator[None]:
 
     from safetensors import SafetensorError
 
+    from fewtune.models.ladder import out_of_memory
+
     try:
         yield
     except (
         *(OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError),
         *(SafetensorError, UnpicklingError),
     ) as error:
+        if out_of_memory(error):
+            raise FewtuneError(
+                f"memory ran out while the {what} in {folder} was loaded; give more memory, or a "
+                "smaller model."
+            ) from error
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
         if isinstance(error, UnpicklingError):
             reason = "there is more in the pickle than tensors"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fewtune.models.batches import Encoded
     from fewtune.models.choice import Choice
     from fewtune.models.device import Machine
+    from fewtune.models.options import ModelOptions
     from fewtune.models.source import Source
 
 
@@ -31,7 +32,12 @@ def own_labels(config: dict[str, Any], labels: Sequence[str]) -> list[int] | Non
 
 
 def answers_before(
-    source: Source, rows: Encoded, labels: Sequence[str], machine: Machine, choice: Choice
+    source: Source,
+    rows: Encoded,
+    labels: Sequence[str],
+    machine: Machine,
+    choice: Choice,
+    options: ModelOptions,
 ) -> np.ndarray | None:
     """Probabilities of the untouched model on rows, (rows, classes); None where it cannot answer.
 
@@ -43,11 +49,15 @@ def answers_before(
     import torch
 
     from fewtune.models.batches import by_length
-    from fewtune.models.load import import_transformers
+    from fewtune.models.load import import_transformers, loading
 
-    model = import_transformers().AutoModelForSequenceClassification.from_pretrained(
-        source.folder, dtype=torch.float32, use_safetensors=True
-    )
+    with loading(source.folder, "model"):
+        model = import_transformers().AutoModelForSequenceClassification.from_pretrained(
+            source.folder,
+            dtype=torch.float32,
+            use_safetensors=None if options.allow_pickle else True,
+            trust_remote_code=options.trust_remote_code,
+        )
     model.eval().to(machine.device)
     model.config.pad_token_id = rows.pad
     logits = np.empty((len(rows), len(outputs)), dtype=np.float32)

@@ -13,10 +13,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.base.files import at
 from fewtune.models.named import MINILM, meant
 from fewtune.models.options import ModelOptions
 from fewtune.models.parts import FAMILIES
 from fewtune.models.pooling import Mode, Pooling
+
+POOLS = "pooling_mode_"  # how sentence-transformers begins the names of its switches
+POOLED = {"mean_tokens": "mean", "cls_token": "cls", "max_tokens": "max", "lasttoken": "lasttoken"}
 
 SHORTEST = 4  # tokens of a text, start and end marks among them
 #: What the files begin with that a tokenizer is read from; without them an empty one is made.
@@ -140,7 +144,7 @@ def locate(options: ModelOptions) -> Path:
         return get_model_path()
     if not options.model.strip():
         raise UsageError(f"model: give a folder, a hub id, or `{MINILM}`; got nothing.")
-    folder = Path(options.model).expanduser()
+    folder = at(options.model)
     if folder.is_dir():
         return folder
     if folder.exists():
@@ -200,10 +204,15 @@ def _config(folder: Path) -> dict[str, Any]:
             " It is an adapter: give its base model." * (folder / "adapter_config.json").exists()
         )
         raise FewtuneError(f"{folder} has no config.json, so it is not a model folder.{adapter}")
-    config = _json(path)
-    if not isinstance(config, dict):
+    return _object(path)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """A JSON file's names and values."""
+    found = _json(path)
+    if not isinstance(found, dict):
         raise FewtuneError(f"{path} holds no object of names and values; copy it again.")
-    return config
+    return found
 
 
 def _json(path: Path) -> Any:
@@ -247,7 +256,10 @@ def _check_whole(folder: Path, files: Sequence[Path]) -> None:
                 f"{path} is not a whole safetensors file ({error}); copy it again."
             ) from error
     index = folder / "model.safetensors.index.json"
-    shards = set(_json(index)["weight_map"].values()) if index.exists() else set()
+    where = _object(index).get("weight_map") if index.exists() else {}
+    if not isinstance(where, dict):
+        raise FewtuneError(f"{index} does not say where the weights are; copy it again.")
+    shards = set(where.values())
     if lacking := sorted(shards - {path.name for path in files}):
         raise FewtuneError(f"{folder} lacks {', '.join(lacking)} of its weights; copy them there.")
 
@@ -269,21 +281,17 @@ def _pooling(folder: Path, causal: bool) -> Pooling:
     modules = folder / "modules.json"
     if not modules.exists():
         return Pooling("lasttoken" if causal else "mean")
-    kinds = [m["type"].rsplit(".", 1)[-1] for m in _json(modules)]
-    config = _json(folder / "1_Pooling" / "config.json")
-    mode = config.get("pooling_mode") or next(
-        (
-            name
-            for name, key in (
-                ("cls", "cls_token"),
-                ("max", "max_tokens"),
-                ("lasttoken", "lasttoken"),
-            )
-            if config.get(f"pooling_mode_{key}")
-        ),
-        "mean",
-    )
-    if mode not in ("mean", "cls", "max", "lasttoken"):
+    told = _json(modules)
+    if not isinstance(told, list) or not all(
+        isinstance(one, dict) and "type" in one for one in told
+    ):
+        raise FewtuneError(f"{modules} holds no list of modules; copy it again.")
+    kinds = [str(one["type"]).rsplit(".", 1)[-1] for one in told]
+    config = _object(folder / "1_Pooling" / "config.json")
+    on = [key.removeprefix(POOLS) for key, on in config.items() if key.startswith(POOLS) and on]
+    said = str(config.get("pooling_mode") or "+".join(on) or "mean_tokens")
+    mode = POOLED.get(said, said)
+    if mode not in POOLED.values():
         raise FewtuneError(
             f"{folder} pools by {mode!r}; fewtune pools by mean, cls, max or lasttoken."
         )
@@ -300,7 +308,7 @@ def _positions(config: dict[str, Any]) -> int:
 def _max_length(folder: Path, limit: int, options: ModelOptions) -> int:
     """Tokens kept of a text: what was asked for, what the encoder was trained with, at most 512."""
     trained = folder / "sentence_bert_config.json"
-    usual = _json(trained).get("max_seq_length") if trained.exists() else None
+    usual = _object(trained).get("max_seq_length") if trained.exists() else None
     wanted = options.max_length or usual or 512
     if options.max_length and options.max_length > limit:
         raise UsageError(

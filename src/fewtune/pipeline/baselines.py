@@ -77,7 +77,9 @@ def _neural_baselines(run: Run, bench: Bench, probe: Probe) -> Iterator[Event]:
     if run.method.spell() != "probe":
         found = bench.probe_probabilities(probe, test)
         yield _scored(run, task.at(kept(run, "probe")), "probe", found)
-    before = answers_before(run.source, test, task.labels, bench.machine, task.choice)
+    before = answers_before(
+        run.source, test, task.labels, bench.machine, task.choice, run.job.model
+    )
     if before is not None:
         yield _scored(run, task.at(None), "before", before)
 

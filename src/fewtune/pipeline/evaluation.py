@@ -10,7 +10,7 @@ from fewtune.base.files import at
 from fewtune.base.options import build
 from fewtune.data.load import beside, unknown_labels, with_columns
 from fewtune.data.options import DataOptions
-from fewtune.data.read import read_any, read_rows
+from fewtune.data.read import read_any, read_otherwise, read_rows
 from fewtune.evaluate.generate import score as score_answers
 from fewtune.evaluate.named import resolve_metrics
 from fewtune.evaluate.options import EvaluateOptions
@@ -94,7 +94,8 @@ def evaluate_file(
     )
     refuse_idle(given, writes=False)
     about, task = predictor.about, predictor.task
-    table = read_rows(at(path), *with_columns(task.reads, task.reading(data)))
+    roles, reading = with_columns(task.reads, task.reading(data))
+    table = read_rows(at(path), roles, reading, like=about.columns)
     probabilities = predictor.probabilities([row["text"] for row in table.rows])
     answered = task.answered(probabilities)
     if options.positive is None and about.positive:  # as the run scored, whatever this file holds
@@ -112,6 +113,7 @@ def evaluate_file(
         "slices": label_slices(task, table.rows, answered, data.group),
         "notes": [
             *table.notes,
+            *read_otherwise(table, about.columns, reading),
             *unknown_labels(task.labels, {"test": table.rows}),
             *([note] if (note := by_group(table.rows, data.group)) else []),
         ],

@@ -6,7 +6,6 @@ An option that a later version adds changes nothing as long as it stands at its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewtune.augment.options import AugmentOptions
@@ -57,7 +56,7 @@ def _for_recipes(options: AugmentOptions) -> dict[str, str]:
     from fewtune.methods.artefact import fingerprint_of
 
     named = [options.lexicon, options.protect]
-    files = {path: Path(path).expanduser() for path in named if path}
+    files = {path: at(path) for path in named if path}
     names = [options.augment_model or "", *(options.translators or "").split(",")]
     models = {name: at(name) for name in map(str.strip, names) if name}
     told = {name: fingerprint(path) for name, path in files.items() if path.exists()}

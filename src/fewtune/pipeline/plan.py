@@ -58,6 +58,11 @@ def _inferred(job: Job) -> str:
             f"{job.path} holds dialogues with images, and `fewtune train` does not learn from "
             "images; `fewtune check` looks at them."
         )
+    if any(role.name == "text_pair" for role in shape.roles) and not job.data.text:
+        raise UsageError(
+            f"{job.path} holds two texts and a label a row ({shape.name}), and a model here reads "
+            "one text; write both into one column, or name the one to learn from with --text."
+        )
     return shape.task if shape.task in LABELLED else Classify.name
 
 

@@ -322,7 +322,7 @@ def evaluate_prompt(
     refuse_idle(given, writes=not labels)
     refuse_heat(given, about.method, bool(labels))
     table = (
-        read_rows(at(path), *with_columns(Classify.reads, reading))
+        read_rows(at(path), *with_columns(Classify.reads, reading), like=about.columns)
         if labels
         else read_any(at(path), reading, more=beside(reading))
     )

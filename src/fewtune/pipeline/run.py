@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +128,9 @@ class Run:
         """Write the artefact: all of it or nothing."""
         with writing(self.folder.model), saving(), replacing(self.folder.model) as place:
             place.mkdir()
-            self.facts["about"] = write(place)
+            about = replace(write(place), columns=dict(self.data.columns))
+            about.write(place)
+            self.facts["about"] = about
         yield tell("saved", kind=self.method.spell(), bytes=size_of(self.folder.model))
 
 

@@ -108,7 +108,7 @@ class Candidate:
             folder=folder,
             validate=validate,
             better=1 if self.options.metric_for_best_model == "accuracy" else -1,
-            ladder=Ladder.at(self.rung(recipe)),
+            ladder=Ladder.at(self.rung(recipe), self.options.gradient_checkpointing),
         )
         yield from fit.ladder.inherited()
         for event in run_fit(fit):
