@@ -69,3 +69,10 @@ def test_a_long_label_is_shortened_in_sentences(tmp_path):
     for one in done.findings:
         assert len(one.message) < 400, one.code
         assert len(one.do) < 400, one.code
+
+
+def test_a_blank_inside_a_chinese_label_is_a_slip(lint, tmp_path):
+    out = tmp_path / "out.csv"
+    (one,) = spelled(lint, "漏 油", "漏油", 3, fix=str(out))
+    assert "漏 油" in one.message
+    assert "漏 油" not in out.read_text(encoding="utf-8")

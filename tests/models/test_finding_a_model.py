@@ -120,7 +120,7 @@ def test_the_length_is_what_was_asked_for_else_what_the_encoder_was_trained_with
 def with_pooling(folder, config, *kinds):
     modules = [{"type": f"sentence_transformers.models.{kind}"} for kind in kinds]
     (folder / "modules.json").write_text(json.dumps(modules))
-    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling").mkdir(exist_ok=True)
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(config))
     return find(ModelOptions(model=str(folder))).pooling
 

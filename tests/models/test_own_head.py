@@ -49,17 +49,16 @@ def test_a_head_that_is_a_pickle_answers_where_it_is_trusted(bert, tmp_path):
     found = answers_before(find(options), rows, task.labels, machine, task.choice, options)
     assert found.shape == (len(TEXTS), 2)
     assert found.sum(axis=1) == pytest.approx(1.0)
-    with pytest.raises(FewtuneError, match="the model in .* cannot be loaded"):
+    with pytest.raises(FewtuneError, match=r"the model in .* cannot be loaded"):
         answers_before(
             find(options), rows, task.labels, machine, task.choice, ModelOptions(model=str(folder))
         )
 
 
 def test_memory_that_runs_out_while_loading_is_not_called_damage(tmp_path):
+    said = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
     with (
         pytest.raises(FewtuneError, match="memory ran out while the model in"),
         loading(tmp_path, "model"),
     ):
-        raise RuntimeError(
-            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
-        )
+        raise RuntimeError(said)
