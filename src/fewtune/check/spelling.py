@@ -61,13 +61,13 @@ def _both_common(counts: Counter[str], wrong: str, right: str) -> bool:
 
 
 def form(label: str) -> str:
-    """A label without case and width, its blanks single.
+    """A label without case and width, its blanks single, and none inside Chinese.
 
-    >>> form("Ｏil  leak　"), form("A+"), form("10²")
-    ('oil leak', 'a+', '10²')
+    >>> form("Ｏil  leak　"), form("A+"), form("10²"), form("漏 油"), form("泵 A")
+    ('oil leak', 'a+', '10²', '漏油', '泵 a')
     """
     half = "".join(map(_half_width, label))
-    return " ".join(half.casefold().split())
+    return _IN_CHINESE.sub("", " ".join(half.casefold().split()))
 
 
 def _half_width(letter: str) -> str:
@@ -76,15 +76,12 @@ def _half_width(letter: str) -> str:
 
 
 def _loosely(label: str) -> str:
-    """Also without what joins two words, blanks in Chinese, and a full stop at the end.
+    """Also without what joins two words, and a full stop at the end.
 
     >>> _loosely("Oil_Leak"), _loosely("co-op."), _loosely("pump B"), _loosely("P-1")
     ('oilleak', 'coop', 'pump b', 'p-1')
-    >>> _loosely("漏 油"), _loosely("泵 A")
-    ('漏油', '泵 a')
     """
-    said = _IN_CHINESE.sub("", form(label))
-    return _JOINED.sub("", said).rstrip(".。") or form(label)
+    return _JOINED.sub("", form(label)).rstrip(".。") or form(label)
 
 
 def _alike(counts: Counter[str], form_of: Callable[[str], str]) -> dict[str, str]:
