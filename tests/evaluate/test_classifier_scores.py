@@ -74,7 +74,7 @@ def test_rows_of_a_label_never_trained_on_stand_on_a_line_of_their_own():
     assert found["labels"] == ["a", "b", UNSEEN_LABEL]
     assert found["matrix"] == [[1, 0, 0], [0, 0, 0], [1, 1, 0]]
     last = per_class(truth, chances, ["a", "b"])[-1]
-    assert last == {"label": UNSEEN_LABEL, "precision": 0, "recall": 0, "f1": 0, "rows": 2}
+    assert last == {"label": UNSEEN_LABEL, "precision": None, "recall": 0, "f1": 0, "rows": 2}
 
 
 def systems(rows=400):

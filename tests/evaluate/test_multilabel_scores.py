@@ -91,7 +91,7 @@ def test_labels_that_no_training_row_has_are_missed():
     assert value(found, "log_loss") == value(plain, "log_loss")
     table = per_class(tags(np.concatenate([truth, unseen], axis=1), chosen, shares), list("abcde"))
     assert table[-1] == {
-        "label": UNSEEN_LABEL, "precision": 0.0, "recall": 0.0, "f1": 0.0, "rows": 20,
+        "label": UNSEEN_LABEL, "precision": None, "recall": 0.0, "f1": 0.0, "rows": 20,
     }  # fmt: skip
 
 

@@ -116,3 +116,26 @@ def test_a_verdict_on_a_prompt_speaks_of_prompts():
     gain = {"over": "majority", **nothing, "all": {"majority": nothing}}
     assert "do not use this prompt" in verdict("text-prompt", 300, scores, gain, wording=SEARCHED)
     assert "--class_weights balanced" in verdict("full", 300, scores, gain)
+
+
+def test_where_p_and_interval_disagree_the_sentence_says_so():
+    """The mid-p test is a little bolder than the interval: five rows against none."""
+    said = told("lora", 300, 290, 5, 0)
+    assert "+1.7 points (-0.1 to 3.4), is at the edge of what chance does (p = 0.031" in said
+    assert "within noise" not in said
+
+
+def test_a_p_value_that_is_corrected_is_told_beside_an_interval_that_is_not():
+    found = {"value": 0.045, "low": 0.005, "high": 0.085, "p": 0.054, "detectable": 0.06}
+    scores = {"accuracy": {"value": 0.8, "low": 0.75, "high": 0.84}}
+    everything = dict.fromkeys(("tfidf", "probe", "before"), found)
+    said = verdict("lora", 400, scores, {"over": "probe", **found, "all": everything})
+    assert (
+        "within noise (p = 0.054, corrected for 3 comparisons, which the interval is not)" in said
+    )
+
+
+def test_one_row_is_one_and_hardly_anything_is_not_nought_with_a_sign():
+    assert "100.0 % of 1 test row (" in told("lora", 1, 1, 0, 0)
+    assert "99.96 % of 2,500 test rows" in told("lora", 2500, 2499, 5, 4)
+    assert "TF-IDF with logistic regression, 0.0 points (" in told("lora", 3080, 2683, 31, 30)

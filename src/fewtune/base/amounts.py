@@ -7,6 +7,7 @@ import unicodedata
 
 from fewtune.base.errors import UsageError
 
+MOST_DECIMALS = 4  # of a percentage
 LEAST = 10**6  # bytes; a smaller size has lost its unit
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -27,6 +28,18 @@ def bytes_of(told: str, option: str = "memory") -> int:
     if not found or (found[3] and not found[2]) or size < LEAST:
         raise UsageError(f"{option}: a size such as 24GB, 24GiB or 800MB; got {told!r}.")
     return int(float(found[1]) * (_BINARY if found[3] else _DECIMAL)[found[2]])
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    """A share in per cent, with as many more decimals as tell it from none and from all.
+
+    >>> percent(0.873), percent(0.9997), percent(0.0002), percent(1.0)
+    ('87.3', '99.97', '0.02', '100.0')
+    """
+    away = min(abs(share), abs(1 - share))
+    while away and decimals < MOST_DECIMALS and away < 0.5 * 10 ** -(decimals + 2):
+        decimals += 1
+    return f"{100 * share:.{decimals}f}"
 
 
 def seconds_of(told: str, option: str = "budget") -> float:

@@ -132,12 +132,13 @@ def label(run: str, source: str, **given: Any) -> int | None:
 def runs(*words: str, **given: Any) -> int | None:
     """List, show, compare or remove runs."""
     from fewtune.cli import runs as verbs
+    from fewtune.record.folder import RUNS
 
     door, options = _door(given, "runs")
     verb, rest = (words[0], words[1:]) if words else ("list", ())
     if verb not in verbs.VERBS:
         raise UsageError(one_of("runs", verb, verbs.VERBS))
-    verbs.run_verb(verb, list(rest), at(options.get("root") or "runs"), door)
+    verbs.run_verb(verb, list(rest), at(options.get("root") or RUNS), door)
     return None
 
 

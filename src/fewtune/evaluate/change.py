@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fewtune.evaluate.overlap import OF_CHARACTERS
-from fewtune.evaluate.verdict import LEVEL, name_of, p_words, rounded
+from fewtune.evaluate.verdict import LEVEL, counted, name_of, p_words, rounded
 
 Scores = Mapping[str, Mapping[str, float]]
 
@@ -79,7 +79,7 @@ def generation_verdict(
         One of: better than before; better than before but not than another baseline; worse; no
         difference shown, which also means "do not use"; nothing to compare with.
     """
-    own, on = scores[primary], f"on {rows:,} {where}"
+    own, on = scores[primary], f"on {counted(rows, where)}"
     change = gain.get("all", {}).get("before") if primary in before else None
     if change is None:
         return (
@@ -166,7 +166,9 @@ def _beside(scores: Scores, before: Scores, primary: str) -> str:
 
 def _unseen(change: Mapping[str, float], rows: int, primary: str) -> str:
     if rows < FEWEST:
-        return f"{p_words(change['p'])}, and {rows:,} rows are too few to show any"
+        return (
+            f"{p_words(change['p'])}, and {counted(rows, 'rows are', 'row is')} too few to show any"
+        )
     if change["value"] == change["detectable"] == 0:
         return f"{p_words(change['p'])}, for it is the same on every row"
     if abs(change["value"]) >= change["detectable"]:  # a few rows far from the others hide it

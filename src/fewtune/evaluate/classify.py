@@ -87,16 +87,21 @@ def per_class(
     """
     counts = tally(outcome(truth, probabilities))
     hits, true, predicted = counts.hits[0], counts.truth[0], counts.predicted[0]
-    return [
-        {
-            "label": label,
-            "precision": float(hits[k] / max(predicted[k], 1)),
-            "recall": float(hits[k] / max(true[k], 1)),
-            "f1": float(2 * hits[k] / max(true[k] + predicted[k], 1)),
-            "rows": int(true[k]),
-        }
-        for k, label in enumerate(_named(labels, bool(true[-1])))
-    ]
+    names = _named(labels, bool(true[-1]))
+    return [class_line(*one) for one in zip(names, hits, predicted, true, strict=False)]
+
+
+def class_line(label: str, hits: float, said: float, true: float) -> dict[str, Any]:
+    """A class by its right, said and true rows; None where there are none to be a share of.
+
+    >>> class_line("leak", 0, 0, 0)
+    {'label': 'leak', 'precision': None, 'recall': None, 'f1': None, 'rows': 0}
+    """
+    shares = {"precision": (hits, said), "recall": (hits, true), "f1": (2 * hits, said + true)}
+    found = {
+        name: float(above / below) if below else None for name, (above, below) in shares.items()
+    }
+    return {"label": label, **found, "rows": int(true)}
 
 
 def confusion(truth: ArrayLike, probabilities: ArrayLike, labels: Sequence[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from fewtune.base.errors import FewtuneError, UsageError, one_of
 from fewtune.evaluate.answers import NATS, Sums, ratio
-from fewtune.evaluate.classify import UNSEEN_LABEL
+from fewtune.evaluate.classify import UNSEEN_LABEL, class_line
 from fewtune.evaluate.intervals import (
     FEW,
     Draws,
@@ -217,16 +217,7 @@ def per_class(one: Tags, labels: Sequence[str]) -> list[dict[str, Any]]:
     hits = np.where(one.chosen, one.truth, 0).sum(axis=0)
     said, true = one.chosen.sum(axis=0), one.truth.sum(axis=0)
     names = [*labels, UNSEEN_LABEL] if true[-1] else list(labels)
-    return [
-        {
-            "label": label,
-            "precision": float(hits[k] / max(said[k], 1)),
-            "recall": float(hits[k] / max(true[k], 1)),
-            "f1": float(2 * hits[k] / max(true[k] + said[k], 1)),
-            "rows": int(true[k]),
-        }
-        for k, label in enumerate(names)
-    ]
+    return [class_line(*line) for line in zip(names, hits, said, true, strict=False)]
 
 
 def precision_draws(one: Tags, count: int = 1000, seed: int = 0) -> Draws:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fewtune.base.amounts import percent
+
 LEVEL = 0.05  # of every test of a difference, two-sided; intervals are 95 %
 WORTH = 0.03  # a gain below 3 points (0.03 of a score, 3 % of a loss) is not worth a training run
 
@@ -99,7 +101,7 @@ def verdict(
         One of: a clear gain; as good as the best baseline; too few rows to tell; worse than a
         baseline; no better than the commonest class; nothing to compare with.
     """
-    said = _said(method, f"{rows:,} {where}", scores[primary], primary)
+    said = _said(method, counted(rows, where), scores[primary], primary)
     if not gain:
         return f"{said}; there is no baseline to compare it with, so what training gave is unknown."
     majority = gain["all"].get("majority")
@@ -153,8 +155,8 @@ def _as_good(method: str, gain: Mapping[str, Any], primary: str, wording: Wordin
         other = f"{_named(over, wording)} is as good and {_cost(over, wording)}"
         advice = f"{wording.never} for this, {other}"
     return (
-        f"; the difference to {_named(over, wording)}, {_signed(gain, primary)}, is within noise "
-        f"({p_words(gain['p'])}) and {most}, where this test could have shown "
+        f"; the difference to {_named(over, wording)}, {_signed(gain, primary)}, is {_noise(gain)} "
+        f"and {most}, where this test could have shown "
         f"{_apart(gain['detectable'], primary)}: {advice}."
     )
 
@@ -171,15 +173,37 @@ def _too_few(
     else:
         why = f"the gain may be {_apart(gain['high'], primary)}, which would be worth it, or none"
     return (
-        f"; the difference to {_named(over, wording)}, {_signed(gain, primary)}, is within noise "
-        f"({p_words(gain['p'])}), but {rows:,} rows are too few to tell: {why}; until then prefer "
-        f"{_named(cheaper, wording)}, which {_cost(cheaper, wording)}."
+        f"; the difference to {_named(over, wording)}, {_signed(gain, primary)}, is "
+        f"{_noise(gain)}, but {counted(rows, 'rows are', 'row is')} too few to tell: {why}; until "
+        f"then prefer {_named(cheaper, wording)}, which {_cost(cheaper, wording)}."
     )
+
+
+def _noise(gain: Mapping[str, Any]) -> str:
+    """That a difference is not beyond chance; where p and interval disagree, why."""
+    p, compared = p_words(gain["p"]), len(gain["all"])
+    if gain["p"] < LEVEL:
+        return f"at the edge of what chance does ({p}, and the interval holds none at all)"
+    if gain["low"] > 0 or gain["high"] < 0:
+        return (
+            f"within noise ({p}, corrected for {compared} comparisons, which the interval is not)"
+        )
+    return f"within noise ({p})"
+
+
+def counted(rows: int, many: str, one: str | None = None) -> str:
+    """Rows and what they are called.
+
+    >>> counted(1, "test rows"), counted(2000, "test rows"), counted(1, "rows are", "row is")
+    ('1 test row', '2,000 test rows', '1 row is')
+    """
+    return f"{rows:,} {many if rows != 1 else one or many.removesuffix('s')}"
 
 
 def _said(method: str, rows: str, score: Mapping[str, float], primary: str) -> str:
     value, span = _number(score["value"], primary), _span(score["low"], score["high"], primary)
     if primary in PERCENT:
+        value = percent(score["value"])
         return f"`{method}` {PERCENT[primary]} {value} % of {rows} ({span})"
     return f"`{method}` reaches {WORDS.get(primary, f'a {primary}')} of {value} ({span}) on {rows}"
 
@@ -197,8 +221,10 @@ def _apart(value: float, primary: str) -> str:
 
 
 def _signed(gain: Mapping[str, Any], primary: str) -> str:
-    plus = "+" if gain["value"] > 0 else ""
-    return f"{plus}{_apart(gain['value'], primary)} ({_span(gain['low'], gain['high'], primary)})"
+    apart = _apart(abs(gain["value"]), primary)
+    none = not apart.removesuffix(" points").strip("0.")
+    sign = "" if none else "+" if gain["value"] > 0 else "-"
+    return f"{sign}{apart} ({_span(gain['low'], gain['high'], primary)})"
 
 
 def _up(primary: str) -> str:

@@ -24,9 +24,8 @@ from fewtune.pipeline.entries import Entry, refused
 from fewtune.pipeline.job import ASKED_TO_HOLD_OUT
 from fewtune.pipeline.lineup import LineUp, line_up
 from fewtune.pipeline.mark import options_told
-from fewtune.pipeline.order import RUNS
 from fewtune.pipeline.plan import reads, with_task
-from fewtune.record.folder import RunFolder
+from fewtune.record.folder import RUNS, RunFolder
 from fewtune.record.names import default_name
 from fewtune.report.comparison import COMPARISON, read
 from fewtune.report.standing_files import csv_text, markdown_text

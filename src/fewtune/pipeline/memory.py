@@ -113,7 +113,7 @@ def machine_factor(device: str, limited: bool) -> float:
     They are those in `runs` of the current directory: the run folders are the truth, and where
     others lie (--output) nothing remembers.
     """
-    from fewtune.pipeline.order import RUNS
+    from fewtune.record.folder import RUNS
     from fewtune.record.footprint import factor
 
     return factor(RUNS, device, limited) or 1.0

@@ -39,7 +39,7 @@ from fewtune.pipeline.run import Run
 from fewtune.pipeline.setting import FITS
 from fewtune.pipeline.text_prompt import text_prompt
 from fewtune.record.environment import environment
-from fewtune.record.folder import RunFolder
+from fewtune.record.folder import RUNS, RunFolder
 from fewtune.record.names import default_name
 from fewtune.record.trouble import writing
 from fewtune.tasks import TASKS
@@ -47,7 +47,6 @@ from fewtune.tasks import TASKS
 if TYPE_CHECKING:
     from fewtune.models.source import Source
 
-RUNS = Path("runs")  # of the current directory; `machine_factor` learns from those in it
 #: What the reading itself tells of.
 TOLD = ("format", "empty", "truncated", "balance-single", "balance-unseen")
 MOST_ROWS = 20  # of a finding that a run keeps; `fewtune check` names all

@@ -20,6 +20,7 @@ from fewtune.record.trouble import writing
 
 State = Literal["finished", "resumable", "unfinished"]
 
+RUNS = Path("runs")  # of the current directory, where runs go unless the user says otherwise
 PLAN, DATA, EVENTS_FILE, SCORES = "plan.yaml", "data.json", "events.jsonl", "scores.json"
 PREDICTIONS, ENVIRONMENT, LOCK = "predictions.jsonl", "environment.json", ".lock"
 LEARNED = "learned.jsonl"
@@ -79,6 +80,9 @@ class RunFolder:
             UsageError: it is not a run folder.
         """
         folder = cls(path)
+        listed = RUNS / folder.path
+        if not folder.path.exists() and folder.path.name == str(path) and is_run(listed):
+            folder = cls(listed)  # by the name that `fewtune runs` gives
         if not folder.path.is_dir():
             raise UsageError(
                 f"{folder.path}: there is no such run folder; `fewtune runs` lists the runs."
@@ -333,7 +337,7 @@ class RunFolder:
 
     def _removal(self) -> str:
         root = self.path.parent
-        place = "" if root.resolve() == Path("runs").resolve() else f" --root {quote(str(root))}"
+        place = "" if root.resolve() == RUNS.resolve() else f" --root {quote(str(root))}"
         return f"fewtune runs rm {quote(self.name)}{place}"
 
     def _write(self, name: str, text: str) -> None:
@@ -365,6 +369,10 @@ class RunFolder:
                 yield from file
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise FewtuneError(
+                f"{self.path / name}: cannot be read ({error.strerror}); see whose file it is."
+            ) from error
 
 
 def _shaped(file: Path, value: dict[str, Any], parts: Iterable[str]) -> dict[str, Any]:

@@ -162,9 +162,9 @@ def _stamp(folder: Path) -> str:
 def _summary(folder: Path) -> Summary:
     """A run's line in the list, read from its folder."""
     run = RunFolder(folder)
-    start = next(run.events, None)
-    time = start.time if start else (run.path / PLAN).stat().st_mtime
+    time = (run.path / PLAN).stat().st_mtime
     try:
+        time = start.time if (start := next(run.events, None)) else time
         plan, scores, state = run.plan, run.scores, run.state
     except FewtuneError:
         plan, scores, state = {}, {}, "broken"  # type: ignore[assignment]
@@ -244,11 +244,11 @@ def _base(plan: Mapping[str, Any]) -> str | None:
     return None if method and not method.needs_model else (plan.get("model") or {}).get("model")
 
 
-#: Parts of a plan that say what the run was, and not how it was called.
-COMPARED = (
-    "task", "data", "model", "method", "train", "augment", "trials", "evaluate", "run", "chosen",
-)  # fmt: skip
+#: Parts of a plan that say how the run was called and what it cost, not what it was.
+APART = {"command", "name", "fingerprint", "reasons", "fewtune", "spent", "inputs", "options"}
 NOT_COMPARED = {"run.output"}
+#: Chosen on the way, and told with all their numbers in a part of the report: too much for a line.
+AT_LENGTH = ("race", "trials", "learning_curve", "contenders", "fits", "instructions")
 
 
 def diff(a: RunFolder, b: RunFolder) -> list[Difference]:
@@ -258,7 +258,7 @@ def diff(a: RunFolder, b: RunFolder) -> list[Difference]:
     and `paired.only_right` are there where both runs predicted the same test rows: the shares that
     are right, and the rows that one run alone got right.
     """
-    plans = [flat({key: run.plan.get(key) for key in COMPARED}) for run in (a, b)]
+    plans = [flat(_as_called(run.plan)) for run in (a, b)]
     differences = [
         Difference(name, plans[0].get(name), plans[1].get(name))
         for name in dict.fromkeys([*plans[0], *plans[1]])
@@ -273,6 +273,13 @@ def diff(a: RunFolder, b: RunFolder) -> list[Difference]:
         differences.append(Difference(f"paired.{share}", *right))
         differences.append(Difference("paired.only_right", both.only_a, both.only_b))
     return differences
+
+
+def _as_called(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan says of what the run was."""
+    told = {key: value for key, value in plan.items() if key not in APART}
+    chosen = {k: v for k, v in (plan.get("chosen") or {}).items() if k not in AT_LENGTH}
+    return told | {"chosen": chosen}
 
 
 def paired(a: RunFolder, b: RunFolder) -> Paired | None:

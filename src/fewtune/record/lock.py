@@ -10,7 +10,7 @@ from fewtune.base.errors import FewtuneError
 
 try:
     import fcntl
-except ImportError:  # Windows has no flock; runs work there, unguarded
+except ImportError:  # Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
 # Network file systems mounted without locks: a run there is better unguarded than refused.

@@ -330,8 +330,9 @@ def limits(facts: Facts) -> list[str]:
     if rows and values.get("exact_match") is not None:
         exact = words.number("exact_match", values["exact_match"])
         found.append(
-            f"{exact} of {words.several(rows, 'answer')} say what the reference says, to the "
-            "letter; whether the others are right was not judged: a wrong answer may read as well."
+            f"{exact} of {words.several(rows, 'answer')} say what the reference says, but for case "
+            "and outer punctuation; whether the others are right was not judged: a wrong answer "
+            "may read as well."
         )
     if (stops := values.get("stops")) is not None and stops < 1:
         share = words.number("stops", 1 - stops)

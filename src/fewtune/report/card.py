@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from fewtune.evaluate.verdict import LEVEL
 from fewtune.models.options import is_endpoint
 from fewtune.record.folder import RunFolder
 from fewtune.report import answers, evidence, prompts, weak, words
@@ -179,9 +180,9 @@ def _limits(facts: Facts) -> list[str]:
             f"{len(few)} {have} fewer than {FEW} {facts.tested_row}s ({names}{more}): "
             "their scores say almost nothing."
         )
-    if gain.get("low") is not None and gain["low"] <= 0:
+    if gain.get("low") is not None and (gain["low"] <= 0 or (gain.get("p") or 0) >= LEVEL):
         over = told.baseline(facts, str(gain.get("over")))
-        limits.append(f"It was not shown to be better than this much cheaper way: {plain(over)}.")
+        limits.append(f"It was not shown to be better than {plain(over)}.")
     weaker = [one for one in facts.scores.get("slices") or [] if one["worse"]]
     limits += [plain(f"It is weaker on {weak.named(one)}: {weak.reached(one)}.") for one in weaker]
     limits.append("Texts in other languages, from other sources or of later times were not tested.")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import ceil, pi
 from typing import Any
 
+from fewtune.base.amounts import percent
 from fewtune.report import words
 from fewtune.report.evidence import classified
 from fewtune.report.facts import Facts
@@ -207,16 +208,9 @@ def rejection_words(facts: Facts) -> str:
         f"If the least certain {_percent(TOLD)} go to a person, {_percent(rest.right)} "
         f"({100 * rest.low:.0f} to {100 * rest.high:.0f}) of the rest are right, instead of "
         f"{_percent(all_.right)}: {words.count(rest.caught)} of {words.several(wrong, 'mistake')} "
-        f"{'is' if rest.caught == 1 else 'are'} among those that a person sees."
+        f"{'is' if 1 in (rest.caught, wrong) else 'are'} among those that a person sees."
     )
 
 
 def _percent(share: float) -> str:
-    """As few decimals as tell it from all and from none.
-
-    >>> _percent(0.5), _percent(0.997), _percent(0.9997), _percent(1.0)
-    ('50 %', '99.7 %', '99.97 %', '100 %')
-    """
-    away = min(share, 1 - share)
-    decimals = next((k for k in range(4) if away == 0 or away >= 0.5 * 10 ** -(k + 2)), 4)
-    return f"{100 * share:.{decimals}f} %"
+    return f"{percent(share, 0)} %"

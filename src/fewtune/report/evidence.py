@@ -89,6 +89,8 @@ def _better(key: str, value: float, name: str) -> str:
     if not value:
         return f"has the same {name} as"
     by = words.points(key, abs(value), signed=False)
+    if not by.removesuffix(" points").strip("0."):
+        return f"has all but the same {name} as"
     better = "less" if words.lower_is_better(key) else "more"
     worse = "more" if words.lower_is_better(key) else "less"
     return f"has {by} {better if value > 0 else worse} {name} than"

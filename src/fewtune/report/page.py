@@ -39,8 +39,9 @@ def write_report(folder: RunFolder, state: State | None = None) -> Path:
         The file's path.
     """
     path = folder.path / "report.html"
+    page = report(told.gather(folder, state))  # what it reads is not there where it is written
     with writing(path):
-        write_atomic(path, report(told.gather(folder, state)))
+        write_atomic(path, page)
     return path
 
 
@@ -159,6 +160,7 @@ def _errors(facts: Facts) -> dict[str, Any]:
         "classes": evidence.classes(facts),
         "classes_shown": evidence.CLASSES_IN_TABLE,
         "mistakes": mistakes,
+        "some_sure": any(one["sure"] is not None for one in mistakes),
         "wrong": wrong,
         "predicted": len(evidence.classified(facts)),
     }

@@ -55,6 +55,8 @@ def of_other_length(told: Told) -> Iterator[Sign]:
 
 def writes_worse(told: Told) -> Iterator[Sign]:
     """References became likelier, and yet what is written is further from them."""
+    if told.facts.primary != "loss":  # nothing was made likelier
+        return
     if (part(told.facts.scores, "gain").get("low") or 0) <= 0:
         return
     gains = part(told.facts.scores, "gains")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -116,15 +117,16 @@ def one_answer(told: Told) -> Iterator[Sign]:
     said, truth = ([_answer(one, key) for one in rows] for key in ("prediction", "label"))
     if len(rows) < 20:
         return
-    top = max(set(said), key=said.count)
-    if said.count(top) >= 0.98 * len(rows) and truth.count(top) < 0.9 * len(rows):
+    ((top, often),) = Counter(said).most_common(1)
+    true = truth.count(top)
+    if often >= 0.98 * len(rows) and true < 0.9 * len(rows):
         asked = "question's column (--map)" if told.writes else "text column (--text)"
         given = shortened(", ".join(top) if isinstance(top, tuple) else top) if top else "no label"
         yield Sign(
             "one-answer",
-            f"{said.count(top):,} of {len(rows):,} rows are given {given}, which "
-            f"{truth.count(top):,} have.",
-            f"Look whether the {asked} is the right one, then at the learning rate.",
+            f"{often:,} of {len(rows):,} rows are given {given}, which {true:,} have.",
+            f"Look whether the {asked} is the right one, then at "
+            f"{'what the model answers' if told.facts.searched else 'the learning rate'}.",
         )
 
 

@@ -26,7 +26,7 @@ def weakest(facts: Facts) -> dict[str, Any]:
         "said": weak_words(found),
         "value": value,
         "of_loss": of_loss,
-        "most": max(one["high"] for one in found) if of_loss else 1.0,
+        "most": max(one["value"] for one in found) or 1.0 if of_loss else 1.0,
         "lines": found[:SHOWN],
         "parts": len(found),
     }
@@ -44,8 +44,9 @@ def weak_words(found: list[dict[str, Any]]) -> str:
     of_loss = "metric" in worst
     if not worse:
         end = "highest" if of_loss else "lowest"
+        none = f"None of {parts} is" if len(found) > 1 else "The one part is not"
         return (
-            f"None of {parts} is worse than the rest beyond chance; the {end} for its size is "
+            f"{none} worse than the rest beyond chance; the {end} for its size is "
             f"{named(worst)}: {told}."
         )
     more = f" {len(worse)} of {parts} are worse beyond chance." if len(worse) > 1 else ""

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fewtune.base.amounts import told_bytes
+from fewtune.base.amounts import percent, told_bytes
 
 #: Metrics where less is better; all others grow with quality.
 LOSSES = {"log_loss", "ece", "loss", "perplexity", "repetition", "hamming_loss"}
@@ -125,7 +125,7 @@ def number(key: str, value: float | None) -> str:
     """
     if value is None:
         return NONE
-    return f"{100 * value:.1f} %" if is_share(key) else _plain(key, value)
+    return f"{percent(value)} %" if is_share(key) else _plain(key, value)
 
 
 def _plain(key: str, value: float) -> str:
