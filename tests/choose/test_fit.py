@@ -2,12 +2,20 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from plans import MINILM, QWEN, QWEN_7B, facts
 
 from fewtune.base.amounts import bytes_of, seconds_of, told_bytes
 from fewtune.base.errors import UsageError
-from fewtune.choose.fit import fitted, freezing_depth, frozen_count, quantised, step_of
+from fewtune.choose.fit import (
+    cached_states,
+    fitted,
+    freezing_depth,
+    frozen_count,
+    quantised,
+    step_of,
+)
 from fewtune.choose.memory import predict
 from fewtune.methods import parse
 from fewtune.train.options import TrainOptions
@@ -189,3 +197,11 @@ def test_checkpointing_is_not_proposed_where_it_would_be_refused():
         cut = fit(with_memory(case, 0), name).train
         assert cut["per_device_train_batch_size"] == 1
         assert cut.get("gradient_checkpointing", False) == proposed
+
+
+def test_of_a_head_alone_one_state_a_row_is_stored():
+    lengths = np.array([3, 5, 7])
+    assert cached_states(lengths, first=0, layers=6, writes=False) == 0
+    assert cached_states(lengths, first=2, layers=6, writes=False) == 15
+    assert cached_states(lengths, first=6, layers=6, writes=False) == 3
+    assert cached_states(lengths, first=6, layers=6, writes=True) == 15

@@ -168,3 +168,23 @@ def test_a_small_model_of_this_machine_writes_too(train, server, tmp_path):
     assert told["made"] == len(list(run.folder.learned))
     assert told["made"] + sum(told["dropped"].values()) == 48
     assert any("all that --augment_calls allows" in one for one in warned(run))
+
+
+def test_a_recipe_whose_fit_fails_is_left_out_and_told(train, monkeypatch):
+    from fewtune.base.errors import FewtuneError
+    from fewtune.trials import recipes
+
+    usual = recipes.on_folds
+
+    def failing(setting, name, *more):
+        if name == "delete":
+            raise FewtuneError("the loss is no number.")
+        return (yield from usual(setting, name, *more))
+
+    monkeypatch.setattr(recipes, "on_folds", failing)
+    run = train(augment="auto", folds=2, max_steps=1)
+    assert any("delete is left out, for a fit failed" in one for one in warned(run))
+    (table,) = [one["table"] for one in run.folder.plan["chosen"]["trials"]]
+    names = [line["name"] for line in table]
+    assert "delete" not in names
+    assert "swap" in names

@@ -342,6 +342,16 @@ def test_recipes_cost_a_comparison_none_of_its_rows(compare):
     assert made["rows"] == plain["rows"]
 
 
+def test_another_lexicon_or_general_text_is_another_comparison(compare, tmp_path):
+    lexicon = tmp_path / "lexicon.txt"
+    lexicon.write_text("pump,compressor\n", encoding="utf-8")
+    given = {"methods": "probe", "augment": "synonym", "lexicon": str(lexicon)}
+    compare("a", **given)
+    lexicon.write_text("pump,motor\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="another"):
+        compare("a", **given)
+
+
 def test_the_terminal_prints_the_table_at_a_hundred_columns(files, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "100")
     words = ["compare", files["train"], "--model", files["model"], "--methods", "tfidf,probe"]

@@ -230,6 +230,24 @@ def test_a_budget_too_small_scores_as_many_rows_as_it_allows(server, tmp_path):
     assert any("5 of 30 test rows" in note for note in run.scores["warnings"])
 
 
+def test_questions_without_an_answer_leave_the_test_rows_their_calls(server, at_once, tmp_path):
+    """What fails is not kept and asked again; the untouched prompt must not go short for it."""
+    data, test = reviews(tmp_path / "a.csv"), reviews(tmp_path / "b.csv", rows=20, seed=1)
+    notes = []
+
+    def listen(event):
+        if event.name == "saved":
+            server.then({}, always=True)
+        notes.append(event.fields.get("message", ""))
+
+    empty = {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}
+    server.then(*[{}] * 8, *[{}, {"body": json.dumps(empty)}] * 400)
+    run = train(server, data, tmp_path / "run", test=test, calls=100, listen=listen)
+    assert run.scores["rows"]["answered"] == 20
+    assert not any("have no answer" in note for note in notes)
+    assert run.scores["calls"]["sent"] <= 100
+
+
 def test_a_killed_run_goes_on_without_asking_again(server, tmp_path):
     data, run = reviews(tmp_path / "a.csv"), tmp_path / "run"
     whole = train(server, data, tmp_path / "whole", calls=200)

@@ -255,6 +255,24 @@ def test_who_has_not_answered_all_folds_is_not_chosen():
     assert {line["name"]: line["state"] for line in outcome.table}["late"] == "out of time"
 
 
+def test_a_baseline_that_cannot_win_is_not_called_behind():
+    one, *_ = race({"tfidf": (losses(0.2, seed=1), 1.0, True), "lora": (losses(0.8), 5.0, False)})
+    one.runners["tfidf"].entrant = replace(one.runners["tfidf"].entrant, wins=False)
+    outcome, _ = held(one)
+    assert {line["name"]: line["state"] for line in outcome.table} == {
+        "tfidf": "beside", "lora": "chosen",
+    }  # fmt: skip
+
+
+def test_answers_that_are_no_numbers_are_a_failure():
+    broken = losses(0.1, seed=4)
+    broken[HELD[0][0]] = np.nan
+    one, *_ = race(THREE | {"broken": (broken, 2.0, False)})
+    outcome, _ = held(one)
+    states = {line["name"]: line["state"] for line in outcome.table}
+    assert (outcome.winner, states["broken"]) == ("good", "failed")
+
+
 def test_half_of_the_repeats_is_not_all_of_them():
     entrants = {"probe": (losses(1.0), 1.0, True), "dear": (losses(0.0, seed=2), 10.0, False)}
     one, *_, memory = race(entrants, budget=80)

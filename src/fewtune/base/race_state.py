@@ -15,6 +15,8 @@ class RaceState(StrEnum):
     CHOSEN = "chosen"
     TIED = "tied"
     BEHIND = "behind"
+    #: Answered all folds, and is there to be compared with alone.
+    BESIDE = "beside"
     #: A search's proposal: as good; ahead, but no more than the best of so many is by chance.
     NEAR = "near"
     UNPROVEN = "unproven"

@@ -16,6 +16,8 @@ from fewtune.choose.memory import Memory, Step, predict
 from fewtune.methods.count import Count
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from fewtune.methods.base import Method
     from fewtune.train.options import TrainOptions
 
@@ -91,7 +93,9 @@ def step_of(
         attention="sdpa" if facts.hardware.device == "cuda" else "eager",
         lowest_trained_block=first,
         copies=copies,
-        cached_tokens=_cached(facts, method, first),
+        cached_tokens=cached_states(
+            facts.lengths, first if method.needs_steps else 0, facts.shape.layers, facts.writes
+        ),
         device=facts.hardware.device,
         **asked_of_step(method, train, facts.shape.width, facts.hardware.bf16, facts.writes),
     )
@@ -134,13 +138,18 @@ def copies_of(options: TrainOptions, device: str) -> int:
     return mean + ((options.wise_ft_alpha or 1) < 1) + bool(options.load_best_model_at_end)
 
 
-def _cached(facts: Facts, method: Method, first: int) -> int:
-    """Tokens whose states are stored; of a head alone one vector a row."""
-    if not method.needs_steps or first == 0:
+def cached_states(lengths: np.ndarray, first: int, layers: int, writes: bool) -> int:
+    """How many states are stored: of every token, and of a head alone one a row.
+
+    Args:
+        lengths: (rows,) tokens.
+        first: the lowest block that is trained; 0 stores none.
+        layers: how many blocks there are.
+        writes: whether a language model learns to write.
+    """
+    if first == 0:
         return 0
-    if first == facts.shape.layers and not facts.writes:
-        return facts.rows
-    return int(facts.lengths.sum())
+    return len(lengths) if first == layers and not writes else int(lengths.sum())
 
 
 def _price(facts: Facts, step: Step) -> tuple[Memory, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -62,16 +63,22 @@ def together(rows: Sequence[Row]) -> list[int]:
     all that are joined by such rows. Where the texts are one form filled in with other numbers,
     nearly all of them would be one group; then only equal ones stay together.
     """
-    texts = [" ".join(same_text(row)) for row in rows]
+    texts = tuple(" ".join(same_text(row)) for row in rows)
+    named = tuple("" if row.get("group") is None else str(row.get("group")) for row in rows)
+    return [*_together(texts, named)]
+
+
+@lru_cache(maxsize=8)  # a run deals the same rows into folds more than once
+def _together(texts: tuple[str, ...], named: tuple[str, ...]) -> tuple[int, ...]:
+    """The group of every text; `named` is what the group column says, nothing where empty."""
     pairs = near_duplicates(texts)
-    if is_form(groups_of(len(rows), pairs)):
+    if is_form(groups_of(len(texts), pairs)):
         pairs = [pair for pair in pairs if plain(texts[pair.first]) == plain(texts[pair.second])]
     first: dict[str, int] = {}
-    for k, row in enumerate(rows):
-        group = row.get("group")
-        if group not in (None, ""):
-            pairs.append(Pair(first.setdefault(str(group), k), k, 1.0))
-    return groups_of(len(rows), pairs)
+    for k, group in enumerate(named):
+        if group:
+            pairs.append(Pair(first.setdefault(group, k), k, 1.0))
+    return tuple(groups_of(len(texts), pairs))
 
 
 def is_form(groups: Sequence[int]) -> bool:

@@ -23,7 +23,7 @@ from fewtune.pipeline.comparing import ASIDE, COSTS, FITS, Comparing
 from fewtune.pipeline.entries import Entry, refused
 from fewtune.pipeline.job import ASKED_TO_HOLD_OUT
 from fewtune.pipeline.lineup import LineUp, line_up
-from fewtune.pipeline.mark import options_told
+from fewtune.pipeline.mark import inputs_of, options_told
 from fewtune.pipeline.plan import reads, with_task
 from fewtune.record.folder import RUNS, RunFolder
 from fewtune.record.names import default_name
@@ -120,12 +120,12 @@ def _refuse_none(lineup: LineUp, kept: list[Entry], out: dict[str, str]) -> None
 
 def _mark(lineup: LineUp, data: Dataset, source: Source) -> str:
     """The same for the same comparison of the same files."""
-    from fewtune.methods.artefact import fingerprint_of
-
     told = [one.name + options_told(one.job, one.method) for one in lineup.entries]
-    files = [one["fingerprint"] for one in data.files.values()]
-    base = fingerprint_of(source.folder)
-    return fingerprint("compare", lineup.job.task, str(lineup.options.seeds), base, *files, *told)
+    read: dict[str, str] = {}
+    for one in lineup.entries:
+        read |= inputs_of(one.job, data, one.method, source)
+    seeds = str(lineup.options.seeds)
+    return fingerprint("compare", lineup.job.task, seeds, *read.values(), *told)
 
 
 def _plan(lineup: LineUp, name: str, mark: str, out: dict[str, str]) -> dict[str, Any]:

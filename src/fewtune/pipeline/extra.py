@@ -69,6 +69,7 @@ def extra_rows(
             learned += yield from _self_trained(run, bench, examples)
         run.folder.write_learned(_line(row) for row in learned)
         run.chosen["learned"] = len(learned)
+        run.keep_plan()  # they are not made again, nor are models asked for more
     rows = [_row(line) for line in run.folder.learned]
     if len(rows) != run.chosen["learned"]:
         raise FewtuneError(

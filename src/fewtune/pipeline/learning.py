@@ -161,7 +161,7 @@ def _curve(ground: Ground, heard: Heard) -> Curve:
 
 def _keep(run: Run, found: dict[str, Any]) -> Iterator[Event]:
     run.chosen[CURVE] = found
-    run.folder.write_plan(run.folder.plan | {"chosen": dict(run.chosen)})
+    run.keep_plan()
     yield tell("tried", what="learning curve", table=found["points"], kept=[found["said"]])
 
 

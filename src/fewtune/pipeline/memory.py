@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from fewtune.base.errors import UsageError
 from fewtune.base.events import Event
 from fewtune.choose.facts import Hardware
-from fewtune.choose.fit import asked_of_step, copies_of
+from fewtune.choose.fit import asked_of_step, cached_states, copies_of
 from fewtune.choose.memory import Memory, Step, predict
 from fewtune.models.footprint import forget_peak, peak, resident
-from fewtune.models.shape import shape_of
+from fewtune.models.shape import Shape, shape_of
 from fewtune.record.footprint import Footprint
 from fewtune.train.options import TrainOptions
 
@@ -72,15 +72,11 @@ def _expected(run: Run, candidate: Candidate, rows: Encoded, recipe: Recipe) -> 
         shape = shape_of(run.source.config)
     except UsageError:
         return None
-    return predict(shape, step_of(candidate, rows, recipe.options, shape.width))
+    return predict(shape, step_of(candidate, rows, recipe.options, shape))
 
 
-def step_of(candidate: Candidate, rows: Encoded, options: TrainOptions, width: int) -> Step:
-    """The largest step of a fit, of the model as it is attached.
-
-    Args:
-        width: of the model's states.
-    """
+def step_of(candidate: Candidate, rows: Encoded, options: TrainOptions, shape: Shape) -> Step:
+    """The largest step of a fit, of the model as it is attached."""
     from fewtune.models.parts import lowest_trained_block
 
     method, bench, model = candidate.method, candidate.bench, candidate.model
@@ -95,10 +91,10 @@ def step_of(candidate: Candidate, rows: Encoded, options: TrainOptions, width: i
         attention=bench.chosen.get("attention", "eager"),
         lowest_trained_block=lowest,
         copies=copies_of(options, bench.machine.device),
-        cached_tokens=int(rows.lengths.sum()) if lowest else 0,
+        cached_tokens=cached_states(rows.lengths, lowest, shape.layers, learned is not None),
         read_rows=min(64, len(rows)),
         device=bench.machine.device,  # type: ignore[arg-type]
-        **asked_of_step(method, options, width, bench.machine.bf16, learned is not None),
+        **asked_of_step(method, options, shape.width, bench.machine.bf16, learned is not None),
     )
 
 

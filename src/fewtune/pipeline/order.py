@@ -165,7 +165,7 @@ def _told(run: Run) -> Iterator[Event]:
         try:
             for event in with_news(_stages(run)):
                 if event.name == "laddered":  # a resumed run begins on that rung
-                    run.folder.write_plan(run.folder.plan | {"chosen": dict(run.chosen)})
+                    run.keep_plan()
                 if event.name == "warned":
                     run.warnings.append(event["message"])
                 run.folder.append(event)

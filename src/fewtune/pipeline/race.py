@@ -350,8 +350,7 @@ def _reached(line: Mapping[str, Any]) -> str:
 
 
 def _write_plan(run: Run) -> None:
-    plan = run.folder.plan | {"chosen": dict(run.chosen), "reasons": list(run.reasons)}
+    run.keep_plan()
     if "winner" in run.chosen.get(FITS, {}):
         own = {k: v for p in run.method.parts() for k, v in p.model_dump().items()}
-        plan["method"] = {"name": run.method.spell(), **own}
-    run.folder.write_plan(plan)
+        run.folder.write_plan(run.folder.plan | {"method": {"name": run.method.spell(), **own}})

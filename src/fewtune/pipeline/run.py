@@ -86,13 +86,17 @@ class Run:
             self.reasons += [one for one in recipe.reasons if one not in self.reasons]
         return recipe
 
+    def keep_plan(self) -> None:
+        """Write down what was chosen so far, and why: a resume replays it."""
+        told = {"chosen": dict(self.chosen), "reasons": list(self.reasons)}
+        self.folder.write_plan(self.folder.plan | told)
+
     def planned(self, recipe: Recipe) -> Iterator[Event]:
         """Write down what was measured and decided; from here on a resume replays it."""
         if self.method.needs_steps:
             self.chosen |= {"steps": recipe.steps, "rates": {"head": recipe.head, **recipe.parts}}
             self.chosen["average_last"] = recipe.options.average_last
-        plan = self.folder.plan | {"chosen": dict(self.chosen), "reasons": list(self.reasons)}
-        self.folder.write_plan(plan)
+        self.keep_plan()
         rows, width = len(self.data.train), self.answer_width
         if warning := too_cautious(self.method, self.job.train, rows, width):
             yield tell("warned", message=warning)
@@ -107,7 +111,8 @@ class Run:
 
     def tried(self, what: str, table: list[dict[str, Any]], kept: bool) -> None:
         """Keep a trial's table in the plan, where a resumed run and the report find it."""
-        self.chosen.setdefault("trials", []).append({"what": what, "table": table, "kept": kept})
+        others = [one for one in self.chosen.get("trials", ()) if one["what"] != what]
+        self.chosen["trials"] = [*others, {"what": what, "table": table, "kept": kept}]
 
     def truncated(self, part: str, rows: Sequence[int]) -> Iterator[Event]:
         """Write down which rows of a part are longer than the model reads."""

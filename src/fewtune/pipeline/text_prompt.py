@@ -115,7 +115,7 @@ def _desk(run: Run) -> Desk:
         rows,
         examples,
         first,
-        writer_of(job.model.model, method.calls, longest),
+        writer_of(job.model.model, method.calls - 2 * scored, longest),  # the rest is for the end
         method.calls - 2 * scored,
         some_of(test, scored, run.seed),
         most,
@@ -128,7 +128,8 @@ def _searched(run: Run, desk: Desk) -> Iterator[Event]:
     groups = [stratum(row) for row in desk.rows]
     count = run.job.trials.folds_of(len(desk.rows))
     pool = Pool(desk.examples, groups, folds_of(desk.rows, count, run.seed))
-    order = [k for k in in_turn(groups, run.seed) if k not in _shown_to_propose(run, desk)]
+    shown = {*_shown_to_propose(run, desk)}
+    order = [k for k in in_turn(groups, run.seed) if k not in shown]
     metric = Classify.primary if desk.first.labels else primary_of(desk.examples)
     calls = desk.search - run.chosen["proposals"]
     search = Search(pool, order, partial(_asked, desk), _grade(desk), calls, metric)
@@ -143,7 +144,7 @@ def _searched(run: Run, desk: Desk) -> Iterator[Event]:
         f"`{best['name']}` has the best {metric} ({best[metric]:.3f} on {best['rows']} rows; the "
         f"first has {first[metric]:.3f} on {first['rows']})."
     )
-    _write_plan(run)
+    run.keep_plan()
 
 
 def _instructions(run: Run, desk: Desk) -> Generator[Event, None, list[str]]:
@@ -159,7 +160,7 @@ def _instructions(run: Run, desk: Desk) -> Generator[Event, None, list[str]]:
             yield tell("warned", message="the model proposes no instruction.")
         run.chosen["instructions"] = list(dict.fromkeys([*told, *found]))
         run.chosen["proposals"] = len(asked)
-        _write_plan(run)
+        run.keep_plan()
     return list(run.chosen["instructions"])
 
 
@@ -171,11 +172,6 @@ def _shown_to_propose(run: Run, desk: Desk) -> list[int]:
     return in_turn(groups, run.seed)[: max(2, int(SHARE_SHOWN * min(len(groups), 100)))]
 
 
-def _write_plan(run: Run) -> None:
-    plan = run.folder.plan | {"chosen": dict(run.chosen), "reasons": list(run.reasons)}
-    run.folder.write_plan(plan)
-
-
 def _asked(desk: Desk, prompts: Sequence[str]) -> list[str | None]:
     """The model's answers; it must say something to the first few questions.
 
@@ -183,12 +179,15 @@ def _asked(desk: Desk, prompts: Sequence[str]) -> list[str | None]:
         FewtuneError: it says nothing, or cannot be asked.
     """
     some = sorted(prompts, key=len)[:SILENT]  # a longer one may be too long for the model
-    if not any(desk.writer(some, SEED)):
+    said = dict(zip(some, desk.writer(some, SEED), strict=True))
+    if not any(said.values()):
         raise FewtuneError(
             f"the model's answers to {len(some)} questions are all empty; see that it answers "
             "chat messages, and that it does not spend all its tokens on thinking."
         )
-    return desk.writer(prompts, SEED)
+    rest = [one for one in prompts if one not in said]
+    said |= zip(rest, desk.writer(rest, SEED) if rest else (), strict=True)
+    return [said[one] for one in prompts]
 
 
 def _grade(desk: Desk) -> Grade:
@@ -213,6 +212,7 @@ def _finish(run: Run, desk: Desk) -> Iterator[Event]:
         )
     if note := by_group(desk.test, run.job.data.group):
         yield tell("warned", message=note)
+    desk.writer.calls = cast(TextPrompt, run.method).calls  # what the search had to leave
     prompted = load(run.folder.model)
     first = replace(desk.first, instruction=run.chosen["instructions"][0])
     systems = {"test": prompted, "before": replace(prompted, prompt=first, rows=())}

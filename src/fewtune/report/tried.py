@@ -14,13 +14,20 @@ STATES: dict[str, str] = {
     RaceState.CHOSEN: "chosen",
     RaceState.TIED: "as good, dearer",
     RaceState.BEHIND: "behind the best",
+    RaceState.BESIDE: "to compare with",
     RaceState.BEATEN: "beaten beyond noise",
     RaceState.LATE: "no time left to go on",
     RaceState.NEAR: "as good",
     RaceState.UNPROVEN: "ahead, but no more than the best of so many is by chance",
     RaceState.FAILED: "could not be fitted",
 }
-WHOLE = (RaceState.TIED, RaceState.NEAR, RaceState.UNPROVEN, RaceState.BEHIND)  # with all folds
+WHOLE = (
+    RaceState.TIED,
+    RaceState.NEAR,
+    RaceState.UNPROVEN,
+    RaceState.BEHIND,
+    RaceState.BESIDE,
+)  # with all folds
 LEFT = (RaceState.BEATEN, RaceState.LATE, RaceState.FAILED)
 RACE = "methods"
 OWN_PLACE = (RACE, "prompts")  # trials that have a part of the page to themselves

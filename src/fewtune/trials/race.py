@@ -342,6 +342,8 @@ class Race:
         for name, runner in self.runners.items():
             if runner.state == RaceState.RUNS:
                 runner.state = RaceState.TIED if name in as_good else RaceState.BEHIND
+                if not runner.entrant.wins:
+                    runner.state = RaceState.BESIDE
                 if runner.proposed and name in as_good:
                     ahead = np.nanmean(losses[name]) < np.nanmean(losses[winner])
                     runner.state = RaceState.UNPROVEN if ahead else RaceState.NEAR

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.events import Event, tell
 from fewtune.data.row import Row
 from fewtune.models.probe import Probe
@@ -61,7 +62,13 @@ def try_recipes(
         if not count:
             without.append(name)
             continue
-        trials.append((yield from on_folds(setting, name, extra)))
+        try:
+            trials.append((yield from on_folds(setting, name, extra)))
+        except Interrupted:
+            raise
+        except FewtuneError as error:  # a rate at which the loss is no number, and the like
+            yield tell("warned", message=f"augment: {name} is left out, for a fit failed: {error}")
+            continue
         counts.append(round(count / len(setting.folds)))
     table = compared(trials, counts)
     kept_names = [line["name"] for line in table if line["better"]]

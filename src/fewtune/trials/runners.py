@@ -60,7 +60,7 @@ def fit(entrant: Entrant, learned: np.ndarray, held: np.ndarray, must: bool = Fa
     """
     begun = perf_counter()
     try:
-        answers, failed = entrant.fit(learned, held), ""
+        answers, failed = _numbers(entrant.fit(learned, held)), ""
     except Interrupted:
         raise
     except FewtuneError as error:
@@ -68,6 +68,20 @@ def fit(entrant: Entrant, learned: np.ndarray, held: np.ndarray, must: bool = Fa
             raise
         answers, failed = np.empty(0), str(error)
     return Fitted(answers, perf_counter() - begun, failed)
+
+
+def _numbers(answers: np.ndarray) -> np.ndarray:
+    """The answers, where they are numbers.
+
+    Raises:
+        FewtuneError: some are not.
+    """
+    if np.isnan(answers).any():
+        raise FewtuneError(
+            "its answers are no numbers; the weights have probably diverged: try a smaller "
+            "learning_rate."
+        )
+    return answers
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.events import Event, tell
 from fewtune.models.temperature import best_temperature
 from fewtune.tasks.labelled import Labelled
@@ -74,9 +75,14 @@ def self_train(
         if not all(len(one.rows) for one in chosen):
             break
         extra = [_labelled(unlabelled, one) for one in chosen]
-        trial = yield from on_folds(
-            setting, f"self-training, round {number}", extra, unlabelled.rows
-        )
+        name = f"self-training, round {number}"
+        try:
+            trial = yield from on_folds(setting, name, extra, unlabelled.rows)
+        except Interrupted:
+            raise
+        except FewtuneError as error:  # a rate at which the loss is no number, and the like
+            yield tell("warned", message=f"{name} is left out, for a fit failed: {error}")
+            break
         trials.append(trial)
         taken.append(round(sum(len(one.rows) for one in chosen) / len(chosen)))
         if trial.log_loss > trials[-2].log_loss:
