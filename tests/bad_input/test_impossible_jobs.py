@@ -30,7 +30,7 @@ FILES = {
     "one text": ("d.csv", table([("a", c) for _, c in ROWS]), 1, ["the same text", "--text"]),
     "identical rows": ("d.csv", table([ROWS[0]] * 20), 1, ["the same text"]),
     "as many classes as rows": ("d.csv", table([(t, f"c{k}") for k, (t, _) in enumerate(ROWS)]), 1,
-                                ["can be held out", "45 classes", "--label", "--test FILE"]),
+                                ["each of the 45 usable rows", "a label of its own", "--label"]),
     "nothing but broken rows": ("d.csv", b"text,label\n" + b"a,\n" * 20, 1,
                                 ["none of its 20 rows", "empty-label"]),
     "no label": ("d.jsonl", lines(ROWS).replace(b'"label"', b'"n": 1, "what"'), 2,

@@ -165,4 +165,4 @@ def test_rows_of_an_excel_file_are_written_for_excel(tmp_path):
     assert raw.decode("utf-8-sig").splitlines()[1] == "2024-01-03,泵漏油,液压"
     assert raw.startswith(b"\xef\xbb\xbf")
     fewtune.check(tmp_path / "x.csv", fix=str(tmp_path / "y.csv"))
-    assert (tmp_path / "y.csv").read_bytes() == raw.removeprefix(b"\xef\xbb\xbf")
+    assert (tmp_path / "y.csv").read_bytes() == raw, "who has the mark needs it"

@@ -221,3 +221,11 @@ def test_cells_merged_downwards_stand_in_each_of_their_rows(read):
     assert "cells merged downwards (A3:A6, C3:C6, A7:A10, ...) stand in each" in " ".join(
         table.notes
     )
+
+
+def test_a_csv_made_from_another_encoding_has_a_mark_too(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("故障描述,类别\n泵漏油,液压\n", encoding="gb18030")
+    assert for_excel("x", path).startswith("\ufeff")
+    path.write_text("故障描述,类别\n泵漏油,液压\n", encoding="utf-8")
+    assert for_excel("x", path) == "x"

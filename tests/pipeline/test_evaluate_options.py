@@ -9,7 +9,9 @@ from jobs import rows, write_csv
 import fewtune
 from fewtune.base.errors import UsageError
 from fewtune.cli import main
-from fewtune.pipeline.idle import SPLITS, refuse_idle
+from fewtune.data.options import DataOptions
+from fewtune.pipeline.idle import SPLITS, STEPS, refuse_idle
+from fewtune.train.options import TrainOptions
 
 
 @pytest.fixture
@@ -91,3 +93,42 @@ def test_pairs_of_texts_are_refused_where_no_text_is_named(train, tmp_path):
     with pytest.raises(UsageError, match="two texts and a label a row"):
         train(data=str(path), method="tfidf")
     assert train(data=str(path), method="tfidf", text="sentence1").scores["rows"]["test"]
+
+
+def test_rows_that_were_learned_are_told(train, tmp_path):
+    path = write_csv(tmp_path / "rows.csv", rows(60))
+    run = train(data=path, method="tfidf")
+    learned = run.folder.data["parts"]["train"]
+    count = sum(map(len, learned.values()))
+    (note,) = [one for one in fewtune.evaluate(run, path)["notes"] if "learned" in one]
+    assert note.startswith(f"{count} of 60 rows have the text of a row that the model learned")
+    fresh = write_csv(tmp_path / "fresh.csv", rows(30, seed=7))
+    assert not any("learned" in one for one in fewtune.evaluate(run, fresh)["notes"])
+    write_csv(tmp_path / "rows.csv", rows(30, seed=8))  # another file by now: nobody knows
+    assert not any("learned" in one for one in fewtune.evaluate(run, fresh)["notes"])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"learning_rate": 1e-3, "num_train_epochs": 5},
+            "learning_rate, num_train_epochs: `tfidf`",
+        ),
+        ({"valid_share": 0.2}, "valid_share: `tfidf` takes no steps of training, and watches no"),
+        ({"budget": "10m"}, "budget: no race is held where a method is named"),
+        ({"self_training_rounds": 5}, "self_training_rounds: there are no rows of --unlabelled"),
+        ({"augment_copies": 3}, "augment_copies: no recipe is asked for with --augment"),
+        ({}, None),
+    ],
+)
+def test_options_that_change_nothing_are_told(train, tmp_path, given, said):
+    data = write_csv(tmp_path / "rows.csv", rows(60))
+    run = train(data=data, method="tfidf", max_steps=None, **given)
+    idle = [one for one in run.scores["warnings"] if one.endswith("it changes nothing here.")]
+    assert len(idle) == (said is not None)
+    assert said is None or idle[0].startswith(said)
+
+
+def test_options_of_steps_are_options():
+    assert {*STEPS} <= {*TrainOptions.model_fields, *DataOptions.model_fields}

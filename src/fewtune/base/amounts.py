@@ -7,6 +7,7 @@ import unicodedata
 
 from fewtune.base.errors import UsageError
 
+LEAST_BARE = 10  # a smaller number without a unit is hardly meant as seconds
 MOST_DECIMALS = 4  # of a percentage
 LEAST = 10**6  # bytes; a smaller size has lost its unit
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -43,16 +44,16 @@ def percent(share: float, decimals: int = 1) -> str:
 
 
 def seconds_of(told: str, option: str = "budget") -> float:
-    """Seconds of a time; a number alone is seconds.
+    """Seconds of a time; a number alone is seconds, unless it is so small that minutes are meant.
 
     >>> seconds_of("10m"), seconds_of("90"), seconds_of("1.5 h")
     (600.0, 90.0, 5400.0)
 
     Raises:
-        UsageError: it is no time.
+        UsageError: it is no time, or its unit is doubtful.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|)", _plain(told))
-    if not found or not float(found[1]):
+    if not found or not float(found[1]) or (not found[2] and float(found[1]) < LEAST_BARE):
         raise UsageError(f"{option}: a time such as 90s, 10m or 2h; got {told!r}.")
     return float(found[1]) * _SECONDS[found[2]]
 

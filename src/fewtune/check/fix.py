@@ -30,7 +30,7 @@ class Fixed:
         columns: all of the file's, in its order.
         records: column -> value, a row each.
         changes: a line each.
-        source: the name of the file that they are read from.
+        source: the file that they are read from.
     """
 
     columns: Sequence[str]
@@ -58,8 +58,9 @@ def refuse_fix(look: Look, path: Path) -> None:
         )
 
 
-def fixed(look: Look, findings: Sequence[Finding], masked: bool) -> Fixed:
-    """The training rows as they should be, with every column that they have, and the changes.
+def fixed(look: Look, findings: Sequence[Finding], masked: bool, path: str) -> Fixed:
+    """The training rows of `path` as they should be, with every column that they have, and the
+    changes.
 
     Only training rows are dropped or relabelled; `masked` also replaces what is private. A text
     that reading cut stays whole.
@@ -95,7 +96,7 @@ def fixed(look: Look, findings: Sequence[Finding], masked: bool) -> Fixed:
             changes.append(f"{origin}: private text masked")
             values = clean
         records.append(values)
-    return _named(sheet, look, records, changes)
+    return _named(sheet, look, records, changes, path)
 
 
 def write_fixed(done: Fixed, path: Path) -> None:
@@ -135,13 +136,17 @@ def _without_secrets(value: Any) -> Any:
 
 
 def _named(
-    sheet: Sheet, look: Look, records: Sequence[Mapping[str, Any]], changes: Sequence[str]
+    sheet: Sheet,
+    look: Look,
+    records: Sequence[Mapping[str, Any]],
+    changes: Sequence[str],
+    path: str,
 ) -> Fixed:
     """With names for the columns of a file that has none: those of the roles."""
     roles = {} if sheet.named else {column: role for role, column in look.columns.items()}
     columns = [roles.get(column, column) for column in sheet.columns]
     renamed = [{roles.get(k, k): value for k, value in one.items()} for one in records]
-    return Fixed(columns, renamed, changes, sheet.records[0].origin.file)
+    return Fixed(columns, renamed, changes, path)
 
 
 def _cells(look: Look) -> Iterator[tuple[Origin, Any]]:

@@ -79,7 +79,7 @@ def check_file(
     findings = check(look)
     written: list[str] = []
     if out:
-        done = fixed(look, findings, masked)
+        done = fixed(look, findings, masked, path)
         write_fixed(done, out)
         rows, changes = len(done.records), done.changes
         written = [f"{fix}: {several(rows, 'row')}, {several(len(changes), 'change')}.", *changes]

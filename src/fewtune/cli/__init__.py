@@ -39,8 +39,12 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         if debug:
             raise
-        _tell("interrupted; `fewtune runs` shows what was kept.", "--json" in words)
+        kept = "; `fewtune runs` shows what was kept" if words and words[0] in KEEPING else ""
+        _tell(f"interrupted{kept}.", "--json" in words)
         sys.exit(Interrupted.exit_code)
+
+
+KEEPING = ("train", "resume", "compare")  # commands that write down what they have done
 
 
 def _run(words: list[str]) -> int | None:

@@ -6,6 +6,7 @@ import codecs
 import io
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fewtune.base.errors import UsageError
 from fewtune.data.sheet import Source
@@ -82,6 +83,11 @@ def _mark(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("fewtune-mark", _mark)
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file that is there is text in another encoding than plain UTF-8."""
+    return path.is_file() and _guess(path.read_bytes()) != "utf-8"
 
 
 def _guess(raw: bytes) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fewtune.base.errors import FewtuneError
 from fewtune.data.columns import is_known_name, unique_names
 from fewtune.data.delimited import SAMPLE_LINES, bare, has_header
+from fewtune.data.encodings import is_foreign
 from fewtune.data.row import Origin
 from fewtune.data.sheet import Broken, Record, Sheet, Source
 
@@ -75,7 +76,9 @@ def read_xlsx(source: Source) -> Sheet:
 
 
 def for_excel(text: str, source: str | Path) -> str:
-    """The text of a csv made from `source`: with the byte-order mark where that is an Excel file.
+    """The text of a csv made from `source`: with the byte-order mark where that is an Excel file,
+    or a text with the mark or in another encoding than UTF-8, which Excel is likely to have
+    written.
 
     Its reader is likely to open the csv in Excel, which takes UTF-8 without the mark for the
     country's own encoding (GBK in China) and shows other letters.
@@ -83,7 +86,11 @@ def for_excel(text: str, source: str | Path) -> str:
     >>> for_excel("text", "a.xlsx"), for_excel("text", "a.csv")
     ('\\ufefftext', 'text')
     """
-    return "\ufeff" + text if Path(source).suffix.lower() in SUFFIXES else text
+    path = Path(source)
+    if path.suffix.lower() in SUFFIXES:
+        return "\ufeff" + text
+    foreign = path.suffix.lower() in (".csv", ".tsv", ".txt") and is_foreign(path)
+    return "\ufeff" + text if foreign else text
 
 
 # ---------------------------------------------------------------------------- rows

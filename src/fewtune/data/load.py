@@ -285,6 +285,12 @@ def _refuse_hopeless(table: Table, roles: Sequence[Role] | None, file: str) -> N
                 f"the {len(rows):,} usable rows of {file} have {only} and two or more are needed; "
                 "is the label in another column (--label)?"
             )
+        if len(classes) == len(rows):
+            raise FewtuneError(
+                f"each of the {len(rows):,} usable rows of {file} has a label of its own "
+                f"({shortened(classes[0])}, ...), so there are no classes to learn; is the label "
+                "in another column (--label)?"
+            )
         if len({frozenset(labels_of(row)) for row in rows}) == 1:
             raise FewtuneError(
                 f"all {len(rows):,} usable rows of {file} have the same {len(classes)} labels "

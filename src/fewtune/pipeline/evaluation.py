@@ -20,6 +20,7 @@ from fewtune.models.decoding import DecodingOptions
 from fewtune.pipeline.generate import WRITTEN
 from fewtune.pipeline.idle import refuse_idle
 from fewtune.pipeline.judge import judged
+from fewtune.pipeline.learned import learned_before
 from fewtune.pipeline.parted import answer_slices, by_group, label_slices
 from fewtune.record.options import RunOptions
 from fewtune.tasks.generate import Generate
@@ -71,6 +72,9 @@ def evaluate_answers(folder: Path, path: str, given: Mapping[str, Any]) -> dict[
         "notes": [
             *table.notes,
             *refused,
+            *learned_before(
+                folder, table.rows, lambda file: read_any(file, DataOptions(), shapes=WRITTEN)
+            ),
             *([note] if (note := by_group(table.rows, data.group)) else []),
         ],
     }
@@ -95,7 +99,8 @@ def evaluate_file(
     refuse_idle(given, writes=False)
     about, task = predictor.about, predictor.task
     roles, reading = with_columns(task.reads, task.reading(data))
-    table = read_rows(at(path), roles, reading, like=about.columns)
+    learned, plain = about.columns, task.reading(DataOptions())
+    table = read_rows(at(path), roles, reading, like=learned)
     probabilities = predictor.probabilities([row["text"] for row in table.rows])
     answered = task.answered(probabilities)
     if options.positive is None and about.positive:  # as the run scored, whatever this file holds
@@ -114,6 +119,9 @@ def evaluate_file(
         "notes": [
             *table.notes,
             *read_otherwise(table, about.columns, reading),
+            *learned_before(
+                folder, table.rows, lambda file: read_rows(file, task.reads, plain, like=learned)
+            ),
             *unknown_labels(task.labels, {"test": table.rows}),
             *([note] if (note := by_group(table.rows, data.group)) else []),
         ],

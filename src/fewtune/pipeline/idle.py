@@ -1,10 +1,13 @@
-"""Options of reading and scoring that would be given to `evaluate` in vain."""
+"""Options that are given in vain: refused by `evaluate`, told by a run."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
+from fewtune.augment.options import AugmentOptions
 from fewtune.base.errors import UsageError
+from fewtune.methods.base import Method
+from fewtune.pipeline.job import AUTO, Job, races
 
 #: Of a run alone: what is scored is the whole file.
 SPLITS = ("valid", "test", "split", "time", "test_share", "valid_share")
@@ -29,3 +32,45 @@ def refuse_idle(given: Collection[str], writes: bool) -> None:
         wrong.append("metric: for generated texts only; classification has its own metrics.")
     if wrong:
         raise UsageError("\n".join(wrong))
+
+
+#: Of a loop of steps, and of what it keeps and watches.
+STEPS = (
+    "learning_rate", "num_train_epochs", "max_steps", "warmup_ratio", "lr_scheduler_type",
+    "weight_decay", "max_grad_norm", "gradient_accumulation_steps", "early_stopping_patience",
+    "metric_for_best_model", "load_best_model_at_end", "eval_steps", "average_last",
+    "wise_ft_alpha", "head_learning_rate", "adam_beta1", "adam_beta2", "adam_epsilon",
+    "start_head", "save_steps", "gradient_checkpointing", "valid", "valid_share",
+)  # fmt: skip
+
+
+def in_vain(job: Job, method: Method) -> list[str]:
+    """Notes on options that change nothing of this run.
+
+    Args:
+        method: that was named; of a race that chooses one nobody knows yet what it will use.
+    """
+    named = job.method != AUTO and method.tunes
+    why = {
+        f"`{method.spell()}` takes no steps of training, and watches no rows": (
+            STEPS if named and not method.needs_steps else ()
+        ),
+        "no race is held where a method is named and nothing is searched": (
+            () if races(job) else ("budget",)
+        ),
+        "there are no rows of --unlabelled": (
+            () if job.trials.unlabelled else ("self_training_rounds", "self_training_confidence")
+        ),
+        "no recipe is asked for with --augment": (
+            () if job.augment.augment else tuple(AugmentOptions.model_fields)
+        ),
+    }
+    found = {
+        reason: [name for name in names if job.given.get(name) is not None]
+        for reason, names in why.items()
+    }
+    return [
+        f"{', '.join(given)}: {reason}; it changes nothing here."
+        for reason, given in found.items()
+        if given
+    ]

@@ -24,6 +24,7 @@ from fewtune.models.ladder import with_news
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.classify import classify
 from fewtune.pipeline.generate import generate
+from fewtune.pipeline.idle import in_vain
 from fewtune.pipeline.job import Job, held_out_from, job_of_plan, races
 from fewtune.pipeline.learning import CURVE
 from fewtune.pipeline.mark import changed, inputs_of, mark_of
@@ -191,7 +192,7 @@ def _read(run: Run) -> Iterator[Event]:
     data = run.data
     run.folder.write_data(data.as_json())
     yield tell("read", **data.ledger.counts(), files={k: v["path"] for k, v in data.files.items()})
-    for note in data.notes:
+    for note in (*data.notes, *in_vain(run.job, run.method)):
         yield tell("warned", message=note)
     sizes = {part: len(data.part(part)) for part in ("train", "valid", "test")}
     yield tell("split", **sizes, classes=len(data.labels), how=data.split["how"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.base.files import write_atomic
+from fewtune.evaluate.verdict import NAMES
 from fewtune.record.folder import RunFolder, State
 from fewtune.record.trouble import writing
 from fewtune.report import (
@@ -83,6 +84,8 @@ def _head(facts: Facts) -> dict[str, Any]:
     return {
         "css": Markup(_resource("style.css")),
         "name": facts.folder.name,
+        "method": facts.method,
+        "tuned": facts.method not in NAMES,
         "finished": facts.finished,
         "on_folds": facts.on_folds,
         "scored_on": facts.scored_on,

@@ -33,7 +33,9 @@ def frozen(told: Told) -> Iterator[Sign]:
 
 def rate_too_high(told: Told) -> Iterator[Sign]:
     """The loss is no number, rises, or jumps far above where it began."""
-    do = "Lower --learning_rate to a third, or leave it out for the method's measured default."
+    do = "Lower --learning_rate to a third."
+    if "learning_rate" in part(told.facts.plan, "options"):
+        do = "Lower --learning_rate to a third, or leave it out for the method's measured default."
     losses = told.losses
     if inf in losses:
         bad = losses.count(inf)

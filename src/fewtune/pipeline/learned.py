@@ -1,0 +1,55 @@
+"""Which rows of a scored file were learned: scores on those say nothing about new ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fewtune.base.errors import FewtuneError
+from fewtune.base.files import fingerprint
+from fewtune.data.holdout import same_text
+from fewtune.data.read import Table
+from fewtune.data.row import Row
+from fewtune.record.folder import DATA
+
+
+def learned_before(model: Path, rows: Sequence[Row], read: Callable[[Path], Table]) -> list[str]:
+    """A note where rows to be scored have the text of a row that was learned.
+
+    Nothing is said where the artefact was taken out of its run, or the training file is gone or
+    another one now: then nobody knows.
+
+    Args:
+        model: the artefact's folder, in its run's.
+        rows: to be scored.
+        read: reads the training file.
+    """
+    told = _told(model.parent / DATA)
+    path = Path(told["path"]) if told else None
+    if told is None or path is None or not path.exists() or fingerprint(path) != told["mark"]:
+        return []
+    try:
+        known = {same_text(row) for row in read(path).rows if row.origin.line in told["lines"]}
+    except FewtuneError:  # it was read otherwise then, by options that are not known here
+        return []
+    again = sum(same_text(row) in known for row in rows)
+    if not again:
+        return []
+    have = "has" if again == 1 else "have"
+    return [
+        f"{again:,} of {len(rows):,} rows {have} the text of a row that the model learned "
+        f"({path}): their scores say nothing about new rows."
+    ]
+
+
+def _told(data: Path) -> dict[str, Any] | None:
+    """Path and fingerprint of the training file, and the lines that were learned."""
+    try:
+        found = json.loads(data.read_bytes())
+        file, learned = found["files"]["train"], found["parts"]["train"]
+        lines = {line for each in learned.values() for line in each}
+        return {"path": file["path"], "mark": file["fingerprint"], "lines": lines}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
