@@ -667,3 +667,16 @@ def test_prompts_are_read_however_they_stand(tmp_path, content, turns):
     (row,) = read_any(path, DataOptions(), shapes=PROMPTS).rows
     assert len(row["messages"]) == turns
     assert row["messages"][-1].role == "user"
+
+
+def test_rows_made_of_dialogues_are_kept_and_not_made_again(teach, monkeypatch):
+    run = teach(augment="typing", max_steps=2)
+    learned = list(run.folder.learned)
+    assert len(learned) == run.folder.plan["chosen"]["learned"] > 0
+    assert {turn["role"] for turn in learned[0]["messages"]} >= {"user", "assistant"}
+    before = run.scores["test"]
+    (run.folder.path / "scores.json").unlink()  # as if it had been stopped before the end
+    monkeypatch.setattr("fewtune.pipeline.generate.augment", None)
+    again = fewtune.resume(run.folder.path)
+    assert again.scores["test"] == before
+    assert list(again.folder.learned) == learned

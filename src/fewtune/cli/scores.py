@@ -25,6 +25,8 @@ def finish(screen: Screen, run: Run) -> None:
     if not screen.heard and not screen.json:
         again = "`fewtune train` with --again computes it anew"
         screen.line("note", f"{run.folder.path} is finished already; {again}.", always=True)
+        for note in scores.get("warnings") or ():
+            screen.note(note)
     if screen.json:
         print(json.dumps(scores, ensure_ascii=False))
         return

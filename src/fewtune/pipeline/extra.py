@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from fewtune.augment.recipes import candidates, parse
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
 from fewtune.data.columns import Role
+from fewtune.data.dialogue import Message
 from fewtune.data.holdout import same_text
 from fewtune.data.read import read_rows
 from fewtune.data.row import Origin, Row
@@ -61,22 +63,40 @@ def extra_rows(
     """Everything the final fit learns beside the labelled rows."""
     if not (run.job.trials.unlabelled or run.job.augment.augment):
         return None
+    rows = yield from kept_rows(run, _made(run, bench, examples))
+    return bench.examples(rows) if rows else None
+
+
+def _made(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, list[Row]]:
+    learned: list[Row] = []
+    if run.job.augment.augment:
+        learned += yield from _augmented(run, bench, examples)
+    if run.job.trials.unlabelled:
+        learned += yield from _self_trained(run, bench, examples)
+    return learned
+
+
+def kept_rows(
+    run: Run, made: Generator[Event, None, Sequence[Row]]
+) -> Generator[Event, None, list[Row]]:
+    """Rows that are made once and written down: a resume neither makes others nor asks a model for
+    more than its budget.
+
+    Raises:
+        FewtuneError: the file is not the one that was written.
+    """
     if "learned" not in run.chosen:
-        learned: list[Row] = []
-        if run.job.augment.augment:
-            learned += yield from _augmented(run, bench, examples)
-        if run.job.trials.unlabelled:
-            learned += yield from _self_trained(run, bench, examples)
+        learned = yield from made
         run.folder.write_learned(_line(row) for row in learned)
         run.chosen["learned"] = len(learned)
-        run.keep_plan()  # they are not made again, nor are models asked for more
+        run.keep_plan()
     rows = [_row(line) for line in run.folder.learned]
     if len(rows) != run.chosen["learned"]:
         raise FewtuneError(
             f"{run.folder.path}: learned.jsonl has {len(rows):,} rows and the plan says "
             f"{run.chosen['learned']:,}, so the run cannot go on as the same; start a new one."
         )
-    return bench.examples(rows) if rows else None
+    return rows
 
 
 def _augmented(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, list[Row]]:
@@ -213,9 +233,13 @@ def _line(row: Row) -> dict[str, Any]:
         "origin": {"file": row.origin.file, "line": row.origin.line},
         "recipe": row.recipe,
         **row.fields,
+        **({"messages": [*map(asdict, row["messages"])]} if "messages" in row.fields else {}),
     }
 
 
 def _row(line: Mapping[str, Any]) -> Row:
     fields = {name: value for name, value in line.items() if name not in ("origin", "recipe")}
+    if "messages" in fields:
+        turns = ({**turn, "images": tuple(turn["images"])} for turn in fields["messages"])
+        fields["messages"] = tuple(Message(**turn) for turn in turns)
     return Row(Origin(line["origin"]["file"], line["origin"]["line"]), fields, line["recipe"])

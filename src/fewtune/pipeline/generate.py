@@ -22,7 +22,7 @@ from fewtune.data.read import read_any
 from fewtune.data.row import Row
 from fewtune.data.shapes import SHAPES
 from fewtune.models.decoding import DecodingOptions
-from fewtune.pipeline.extra import calls_of, recipes_of, told
+from fewtune.pipeline.extra import calls_of, kept_rows, recipes_of, told
 from fewtune.pipeline.job import Job, races
 from fewtune.pipeline.memory import footprint
 from fewtune.pipeline.race import race_answers, reserved_tokens
@@ -153,16 +153,21 @@ def _learnable(run: Run, encoding: Encoding) -> Marked:
 
 def _augmented(run: Run, bench: AnswerBench, rows: Marked) -> Generator[Event, None, Marked]:
     """The rows, and new ones by the recipes asked for."""
+    more = bench.encode((yield from kept_rows(run, _made(run)))).rows
+    more = more.take(np.flatnonzero(more.learned)) if len(more) else more
+    return rows.and_also(more)
+
+
+def _made(run: Run) -> Generator[Event, None, Sequence[Row]]:
+    """What the recipes make of the training rows."""
     job = run.job
     recipes = recipes_of(job)
     held = [*run.data.valid, *run.data.test]
     context = context_of(job.augment, recipes)
     made = augment(run.data.train, recipes, context, run.seed, job.augment.augment_copies, held)
-    more = bench.encode(made.rows).rows
-    more = more.take(np.flatnonzero(more.learned)) if len(more) else more
     yield from told(made, context)
-    yield tell("augmented", made=len(more), dropped=dict(made.dropped), **calls_of(context))
-    return rows.and_also(more)
+    yield tell("augmented", made=len(made.rows), dropped=dict(made.dropped), **calls_of(context))
+    return made.rows
 
 
 def replayable_rows(job: Job) -> list[Row]:
