@@ -148,7 +148,7 @@ def _scored(run: Run, test: Asked, heard: dict[str, Heard]) -> dict[str, Any]:
         "gain": better,
         "gains": gains,
         "verdict": generation_verdict(
-            method, len(test.marked), blocks["test"], blocks["before"], better, gains=gains
+            method, len({*test.marked.rows}), blocks["test"], blocks["before"], better, gains=gains
         ),
         "slices": answer_slices(
             run.data.test, test.marked, heard["test"].likelihood, run.job.data.group, seed
