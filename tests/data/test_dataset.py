@@ -126,3 +126,15 @@ def test_the_split_can_be_given_back_from_its_record(write):
     write(some(51))
     with pytest.raises(FewtuneError, match="has changed since it was split"):
         given_back(path, ROLES, DataOptions(), told)
+
+
+def test_as_many_labels_as_rows_are_classes_where_rows_have_several(tmp_path):
+    path = tmp_path / "several.csv"
+    lines = [f"text number {k * 7919},L{k};L{(k + 1) % 12}" for k in range(12)]
+    path.write_text("\n".join(["text,labels", *lines]), encoding="utf-8")
+    roles = (Role("text"), Role("labels"))
+    assert len(load(path, roles, DataOptions(test_share=0.2), 0).labels) == 12
+    alone = [f"text number {k * 7919},L{k}" for k in range(12)]
+    path.write_text("\n".join(["text,label", *alone]), encoding="utf-8")
+    with pytest.raises(FewtuneError, match="each of the 12 usable rows"):
+        load(path, (Role("text"), Role("label")), DataOptions(), 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fewtune.evaluate import classify, generate, multilabel
-from fewtune.evaluate.answers import ratio, shares
+from fewtune.evaluate.answers import Answer, Likelihood, boiled, ratio, shares
 from fewtune.evaluate.intervals import bca, intervals, sum_draws, wilson
 from fewtune.evaluate.metrics import METRICS, outcome
 from fewtune.evaluate.options import EvaluateOptions
@@ -19,6 +19,7 @@ from fewtune.evaluate.paired import (
     swap_p,
 )
 from fewtune.evaluate.units import Units, Worth, units_of
+from fewtune.trials.measures import MEASURES
 
 QUICK = EvaluateOptions(bootstrap=200)
 
@@ -193,3 +194,27 @@ def test_without_groups_nothing_changes():
     assert wide == pytest.approx(
         [draws.value + factor * (end - draws.value) for end in (low, high)]
     )
+
+
+def test_intervals_of_groups_stay_within_what_a_number_can_be():
+    chance, units = np.random.default_rng(5), machines(3, 8)
+    level = np.repeat([0.05, 0.5, 0.6], 8)
+    text = [Answer("a b c" if chance.random() < p else "x", "a b c", True, 3) for p in level]
+    likely = Likelihood(level * 9, np.full(24, 9), np.full(24, 5))
+    for system in (boiled(text, units=units), boiled(likelihood=likely, units=units)):
+        for name, one in generate.score(system, QUICK).items():
+            top = {"bleu": 100, "chrf": 100}.get(name, 1)
+            assert 0 <= one["low"] <= one["value"] <= one["high"], name
+            assert name in ("loss", "perplexity", "length_ratio") or one["high"] <= top, name
+    truth = np.eye(2)[np.arange(24) % 2]
+    said = np.where(np.repeat([True, False, True], 8)[:, None], truth, 1 - truth)
+    for name, one in multilabel.score(
+        multilabel.tags(truth, said > 0.5, said, units), QUICK
+    ).items():
+        assert 0 <= one["low"] <= one["value"] <= one["high"], name
+        assert name == "log_loss" or one["high"] <= 1, name
+    sums = np.stack([said[:, 0] * truth[:, 0], said[:, 0] + truth[:, 0]], axis=1)
+    for name in ("micro_f1", "loss"):
+        found = MEASURES[name].interval(sums, 200, 0, units)
+        assert 0 <= found["low"] <= found["high"], name
+        assert name == "loss" or found["high"] <= 1

@@ -115,7 +115,7 @@ def test_rows_that_were_learned_are_told(train, tmp_path):
             {"learning_rate": 1e-3, "num_train_epochs": 5},
             "learning_rate, num_train_epochs: `tfidf`",
         ),
-        ({"valid_share": 0.2}, "valid_share: `tfidf` takes no steps of training, and watches no"),
+        ({"valid_share": 0.2}, "valid_share: `tfidf` watches no rows while it learns"),
         ({"budget": "10m"}, "budget: no race is held where a method is named"),
         ({"self_training_rounds": 5}, "self_training_rounds: there are no rows of --unlabelled"),
         ({"augment_copies": 3}, "augment_copies: no recipe is asked for with --augment"),
@@ -125,10 +125,48 @@ def test_rows_that_were_learned_are_told(train, tmp_path):
 def test_options_that_change_nothing_are_told(train, tmp_path, given, said):
     data = write_csv(tmp_path / "rows.csv", rows(60))
     run = train(data=data, method="tfidf", max_steps=None, **given)
-    idle = [one for one in run.scores["warnings"] if one.endswith("it changes nothing here.")]
+    ends = ("it changes nothing here.", "leave it out.")
+    idle = [one for one in run.scores["warnings"] if one.endswith(ends)]
     assert len(idle) == (said is not None)
     assert said is None or idle[0].startswith(said)
 
 
 def test_options_of_steps_are_options():
     assert {*STEPS} <= {*TrainOptions.model_fields, *DataOptions.model_fields}
+
+
+def test_of_a_folder_those_texts_alone_count_as_learned_that_were(train, tmp_path):
+    for k, (text, label) in enumerate(rows(60)):
+        path = tmp_path / "texts" / label / f"{k}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text} {k}", encoding="utf-8")
+    run = train(data=str(tmp_path / "texts"), method="tfidf")
+    held = [*run.folder.predictions]
+    held_out = write_csv(tmp_path / "held.csv", [(one["text"], one["label"]) for one in held])
+    assert not any("model learned" in one for one in fewtune.evaluate(run, held_out)["notes"])
+
+
+def test_the_columns_of_a_file_without_a_header_are_nobody_elses(train, tmp_path):
+    path = tmp_path / "bare.csv"
+    path.write_text("\n".join(",".join(one) for one in rows(60)), encoding="utf-8")
+    run = train(data=str(path), method="tfidf")
+    assert run.columns == {}
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(f"{1000 + k},{t}" for k, (t, _) in enumerate(rows(20))), "utf-8")
+    assert {one["text"] for one in fewtune.label(run, other, rows=20)} == {t for t, _ in rows(20)}
+
+
+def test_rows_without_a_group_are_not_of_the_one_that_others_have():
+    from fewtune.data.row import Origin, Row
+    from fewtune.pipeline.parted import by_group
+
+    def of(*groups):
+        return [
+            Row(Origin("a.csv", k), {"text": "x", "group": one}) for k, one in enumerate(groups)
+        ]
+
+    assert "all 3 rows that are scored are of one machine, A" in by_group(
+        of("A", "A", "A"), "machine"
+    )
+    assert "count its 3 values, not the 4 rows" in by_group(of("A", "A", None, ""), "machine")
+    assert by_group(of(None, None), "machine") is None

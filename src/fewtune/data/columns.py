@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -85,6 +86,11 @@ class Role:
         """Column names to look for, normalised, the likeliest first."""
         given = self.aliases or ALIASES.get(self.name, ())
         return tuple(dict.fromkeys(map(normal, (self.name, *given))))
+
+
+def is_made_up(name: str) -> bool:
+    """Whether a column's name is the one that a file without a header gives to its place."""
+    return re.fullmatch(r"column \d+", name) is not None
 
 
 def normal(name: str) -> str:

@@ -21,7 +21,7 @@ from fewtune.data.row import Origin
 from fewtune.data.sheet import Broken, Record, Sheet, Source
 
 if TYPE_CHECKING:
-    from openpyxl.worksheet.worksheet import Worksheet
+    from openpyxl.worksheet.cell_range import CellRange
 
 SUFFIXES = (".xlsx", ".xlsm")
 
@@ -173,22 +173,47 @@ def _sheets(source: Source) -> list[_Page]:
             "`pip install fewtune[excel]`, or save the sheet as csv."
         ) from None
     try:
-        # not `read_only`, which knows of no merged cells
-        book = openpyxl.load_workbook(io.BytesIO(source.raw), data_only=True)
-        return [_page(sheet) for sheet in book.worksheets]
+        book = openpyxl.load_workbook(io.BytesIO(source.raw), read_only=True, data_only=True)
+        for sheet in book.worksheets:
+            sheet.reset_dimensions()  # what the file says of its size is often old or wrong
+        merged = _merged(source.raw)
+        return [_page(sheet, merged.get(sheet.title, ())) for sheet in book.worksheets]
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, OSError, SyntaxError) as error:
         raise FewtuneError(_no_workbook(source)) from error
 
 
-def _page(sheet: Worksheet) -> _Page:
-    rows = [list(row) for row in sheet.iter_rows(values_only=True)]
-    downwards = [one for one in sheet.merged_cells.ranges if one.max_row > one.min_row]
-    for area in downwards:
+def _merged(raw: bytes) -> dict[str, list[CellRange]]:
+    """Of every sheet the cells that are merged downwards, from the top.
+
+    A book is read by rows, which tell of none; it is opened once more where its files do.
+    """
+    import openpyxl
+
+    with zipfile.ZipFile(io.BytesIO(raw)) as files:
+        sheets = [name for name in files.namelist() if name.startswith("xl/worksheets/")]
+        if not any(b"<mergeCell " in files.read(name) for name in sheets):
+            return {}
+    book = openpyxl.load_workbook(io.BytesIO(raw))
+    return {
+        sheet.title: sorted(
+            (one for one in sheet.merged_cells.ranges if one.max_row > one.min_row),
+            key=lambda one: (one.min_row, one.min_col),
+        )
+        for sheet in book.worksheets
+    }
+
+
+def _page(sheet: Any, merged: Sequence[CellRange]) -> _Page:
+    rows = [*map(_filled, sheet.iter_rows(values_only=True))]
+    for area in merged:
         first, column = area.min_row - 1, area.min_col - 1
-        for row in rows[first + 1 : area.max_row]:
-            row[column] = rows[first][column]
-    places = sorted(downwards, key=lambda one: (one.min_row, one.min_col))
-    return _Page(sheet.title, [*map(_filled, rows)], [one.coord for one in places])
+        above = rows[first] if first < len(rows) else ()
+        value = above[column] if column < len(above) else None
+        for k in range(first + 1, min(area.max_row, len(rows))):
+            cells = [*rows[k], *[None] * (column + 1 - len(rows[k]))]
+            cells[column] = value
+            rows[k] = _filled(cells)
+    return _Page(sheet.title, rows, [one.coord for one in merged])
 
 
 def _filled(row: Sequence[Any]) -> Cells:

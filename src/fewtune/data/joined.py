@@ -11,6 +11,7 @@ from typing import Any
 
 MARKS = ",;|，；、"
 _BETWEEN = re.compile(f"[{MARKS}]")
+_SIDE_BY_SIDE = re.compile(r"""(['"])\s+(?=['"])""")
 ALONE = 0.5  # share of the parts that also stand in a cell alone, from which they are labels
 FEWEST = 3  # cells with several labels; of fewer nothing can be said
 
@@ -21,13 +22,20 @@ def split_labels(value: str) -> list[Any]:
 
     >>> split_labels('["a, b", "c"]'), split_labels("['a, b', 'c']"), split_labels("泵、阀；灯")
     (['a, b', 'c'], ['a, b', 'c'], ['泵', '阀', '灯'])
+    >>> split_labels("['leak' 'noise']")
+    ['leak', 'noise']
     """
     if value.strip().startswith("["):
-        for read in (json.loads, ast.literal_eval):
+        for read in (json.loads, _python_list):
             with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
                 if isinstance(found := read(value.strip()), list):
                     return found
     return _BETWEEN.split(value)
+
+
+def _python_list(text: str) -> Any:
+    """What Python or numpy wrote; the latter puts no commas, and strings side by side are one."""
+    return ast.literal_eval(_SIDE_BY_SIDE.sub(r"\1, ", text))
 
 
 def in_one_cell(labels: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from fewtune.base.errors import FewtuneError, UsageError, one_of
 from fewtune.evaluate.answers import Sums
-from fewtune.evaluate.intervals import FEW, Interval, bca, plus_four, wilson
+from fewtune.evaluate.intervals import FEW, Interval, bca, plus_four, wilson, within
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.paired import Comparison, against_best, compare_right, compare_sums
 
@@ -50,6 +51,9 @@ def _exp(loss: float) -> float:
 
 
 def _interval(one: Sums, count: int, seed: int) -> Interval | None:
+    if one.units:  # of rows that do not count nothing is known
+        units = one.units.take(one.counted)
+        one = replace(one, rows=one.rows[one.counted], units=units)
     behind, draws = int(one.counted.sum()), one.draws(count, seed)
     if np.isnan(draws.value):
         return None
@@ -62,7 +66,8 @@ def _interval(one: Sums, count: int, seed: int) -> Interval | None:
     if one.bounded and one.range:
         floor, ceiling = plus_four(draws, behind, one.range)
         low, high = min(low, floor), max(high, ceiling)
-    return _told(draws.value, (low, high))
+    floor, ceiling = one.range or (-np.inf, np.inf)
+    return _told(draws.value, within((low, high), floor, ceiling if one.bounded else np.inf))
 
 
 def _told(value: float, ends: tuple[float, float]) -> Interval:

@@ -187,6 +187,13 @@ def _ends(metric: Metric, one: Outcome) -> tuple[float, float]:
     return -1 / max(occurring - 1, 1), 1.0
 
 
+def within(
+    ends: tuple[float, float], low: float = -np.inf, high: float = np.inf
+) -> tuple[float, float]:
+    """An interval's ends, within those that a number can take."""
+    return min(max(ends[0], low), high), max(min(ends[1], high), low)
+
+
 def wilson(
     value: float, rows: float, ends: tuple[float, float] = (0.0, 1.0), z: float = Z
 ) -> tuple[float, float]:

@@ -26,6 +26,7 @@ from fewtune.evaluate.intervals import (
     plus_four,
     weighted_draws,
     wilson,
+    within,
 )
 from fewtune.evaluate.metrics import SMALLEST, Floats, rows_behind
 from fewtune.evaluate.options import EvaluateOptions
@@ -143,7 +144,7 @@ def _interval(sums: Sums, count: int, seed: int) -> Interval:
     assert sums.range is not None
     if sums.bounded or rows < FEW:
         return _bounded(draws, rows, sums.behind or rows, sums.range)
-    return _told(draws.value, bca(draws))
+    return _told(draws.value, within(bca(draws), sums.range[0]))
 
 
 def _bounded(
@@ -153,7 +154,7 @@ def _bounded(
         return _told(draws.value, ends)
     low, high = bca(draws)
     floor, ceiling = plus_four(draws, behind, ends)
-    return _told(draws.value, (min(low, floor), max(high, ceiling)))
+    return _told(draws.value, within((min(low, floor), max(high, ceiling)), *ends))
 
 
 def _told(value: float, ends: tuple[float, float]) -> Interval:

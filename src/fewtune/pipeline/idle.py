@@ -40,8 +40,9 @@ STEPS = (
     "weight_decay", "max_grad_norm", "gradient_accumulation_steps", "early_stopping_patience",
     "metric_for_best_model", "load_best_model_at_end", "eval_steps", "average_last",
     "wise_ft_alpha", "head_learning_rate", "adam_beta1", "adam_beta2", "adam_epsilon",
-    "start_head", "save_steps", "gradient_checkpointing", "valid", "valid_share",
+    "start_head", "save_steps", "gradient_checkpointing",
 )  # fmt: skip
+NOTHING = "it changes nothing here"
 
 
 def in_vain(job: Job, method: Method) -> list[str]:
@@ -52,16 +53,20 @@ def in_vain(job: Job, method: Method) -> list[str]:
     """
     named = job.method != AUTO and method.tunes
     why = {
-        f"`{method.spell()}` takes no steps of training, and watches no rows": (
+        f"`{method.spell()}` takes no steps of training; {NOTHING}": (
             STEPS if named and not method.needs_steps else ()
         ),
-        "no race is held where a method is named and nothing is searched": (
+        f"`{method.spell()}` watches no rows while it learns, so those set aside are neither "
+        "learned nor tested; leave it out": (
+            ("valid", "valid_share") if named and not method.needs_steps else ()
+        ),
+        f"no race is held where a method is named and nothing is searched; {NOTHING}": (
             () if races(job) else ("budget",)
         ),
-        "there are no rows of --unlabelled": (
+        f"there are no rows of --unlabelled; {NOTHING}": (
             () if job.trials.unlabelled else ("self_training_rounds", "self_training_confidence")
         ),
-        "no recipe is asked for with --augment": (
+        f"no recipe is asked for with --augment; {NOTHING}": (
             () if job.augment.augment else tuple(AugmentOptions.model_fields)
         ),
     }
@@ -69,8 +74,4 @@ def in_vain(job: Job, method: Method) -> list[str]:
         reason: [name for name in names if job.given.get(name) is not None]
         for reason, names in why.items()
     }
-    return [
-        f"{', '.join(given)}: {reason}; it changes nothing here."
-        for reason, given in found.items()
-        if given
-    ]
+    return [f"{', '.join(given)}: {reason}." for reason, given in found.items() if given]

@@ -56,8 +56,8 @@ def by_group(rows: Sequence[Row], group: str | None) -> str | None:
         rows: those that are scored.
         group: the group column's name.
     """
-    named = {str(one) for one in _groups(rows)} - {"None", ""}
-    if len(named) == 1 and len(rows) > 1:
+    named = {str(one) for one in _groups(rows)}
+    if len(named) == 1 and len(rows) > 1 and not named & {"None", ""}:
         return (
             f"group: all {len(rows):,} rows that are scored are of one {group or GROUP}, "
             f"{named.pop()}; how rows of others would do is unknown, and the intervals do not tell."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fewtune.base.events import Event, tell
 from fewtune.base.files import replacing
 from fewtune.choose.recipe import decide, too_cautious
+from fewtune.data.columns import is_made_up
 from fewtune.data.holdout import folds_of, labels_of
 from fewtune.data.ledger import Entry
 from fewtune.data.load import Dataset
@@ -133,7 +134,8 @@ class Run:
         """Write the artefact: all of it or nothing."""
         with writing(self.folder.model), saving(), replacing(self.folder.model) as place:
             place.mkdir()
-            about = replace(write(place), columns=dict(self.data.columns))
+            named = {k: v for k, v in self.data.columns.items() if not is_made_up(v)}
+            about = replace(write(place), columns=named)
             about.write(place)
             self.facts["about"] = about
         yield tell("saved", kind=self.method.spell(), bytes=size_of(self.folder.model))

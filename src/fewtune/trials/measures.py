@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fewtune.evaluate.answers import NATS
-from fewtune.evaluate.intervals import FEW, Interval, bca, plus_four, sum_draws, wilson
+from fewtune.evaluate.intervals import FEW, Interval, bca, plus_four, sum_draws, wilson, within
 from fewtune.evaluate.paired import Comparison, compare_means, compare_right, compare_sums
 from fewtune.evaluate.units import Units
 from fewtune.tasks.labelled import Labelled
@@ -58,6 +58,7 @@ class Measure:
         if self.higher_is_better and not self.yes_or_no:
             wide = plus_four(draws, _behind(sums))
             low, high = min(low, wide[0]), max(high, wide[1])
+        low, high = within((low, high), 0.0, 1.0 if self.higher_is_better else np.inf)
         return {"value": value, "low": min(low, value), "high": max(high, value)}
 
     def apart(
