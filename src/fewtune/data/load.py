@@ -285,7 +285,7 @@ def _refuse_hopeless(table: Table, roles: Sequence[Role] | None, file: str) -> N
                 f"the {len(rows):,} usable rows of {file} have {only} and two or more are needed; "
                 "is the label in another column (--label)?"
             )
-        if len(classes) == len(rows) and all(len(labels_of(row)) == 1 for row in rows):
+        if len(classes) == len(rows) and all("label" in row.fields for row in rows):
             raise FewtuneError(
                 f"each of the {len(rows):,} usable rows of {file} has a label of its own "
                 f"({shortened(classes[0])}, ...), so there are no classes to learn; is the label "
