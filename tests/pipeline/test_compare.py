@@ -227,7 +227,7 @@ def test_a_fit_that_diverges_is_a_line_and_not_the_end(compare):
 
 
 def test_without_time_only_what_takes_none_is_fitted(compare):
-    told = compare(methods="probe,full", budget="0.001")
+    told = compare(methods="probe,full", budget="0.001s")
     lines = {one["name"]: one for one in told["methods"]}
     assert "full" in told["missing"] or lines["full"]["state"] != "whole"
     assert lines["probe"]["rank"] == 1

@@ -303,7 +303,7 @@ def test_the_probe_chooses_its_penalty_on_training_rows_and_says_so(train):
 
 
 def test_tfidf_needs_no_model_and_is_not_its_own_baseline(train):
-    run = train(method="tfidf", model="no/such-model")
+    run = train(method="tfidf", model="no/such-model", max_steps=None)
     assert run.scores["baselines"].keys() == {"majority"}
     assert names_of(run) == [
         "started", "read", "split", "checked", "saved", "baseline", "scored", "finished",

@@ -304,7 +304,7 @@ def test_methods_that_teach_answers_race_too(teach_by_race):
     assert run.scores["method"] in ("lora", "bitfit")
     assert run.folder.plan["chosen"]["race"]["winner"] == run.scores["method"]
     assert all(line["loss"] > 0 for line in tried["table"])
-    assert tried["table"][0]["state"] == "behind"
+    assert tried["table"][0]["state"] == "beside"
     assert run.scores["rows"]["test"] > 0  # answers are written to rows held out
     again = fewtune.resume(run.folder.path)
     assert again.scores == run.scores
