@@ -7,11 +7,11 @@ import pytest
 
 from fewtune.evaluate import classify, generate, multilabel
 from fewtune.evaluate.answers import Answer, Likelihood, boiled, ratio, shares
-from fewtune.evaluate.intervals import bca, intervals, sum_draws, wilson
+from fewtune.evaluate.intervals import bca, bootstrap, intervals, sum_draws, wilson
 from fewtune.evaluate.metrics import METRICS, outcome
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.evaluate.paired import (
-    compare,
+    compare_bootstraps,
     compare_means,
     compare_right,
     compare_sums,
@@ -95,6 +95,10 @@ def test_five_groups_can_show_nothing():
         assert p == pytest.approx(2 / 32, abs=0.02)
 
 
+def compared(one, other):
+    return compare_bootstraps(bootstrap(one, 300), bootstrap(other, 300), "macro_f1")
+
+
 def test_every_kind_of_comparison_takes_groups_whole():
     chance, units = np.random.default_rng(2), machines(8, 25)
     ours, theirs = alike(chance, 8, 25).ravel(), alike(chance, 8, 25).ravel()
@@ -107,7 +111,7 @@ def test_every_kind_of_comparison_takes_groups_whole():
             compare_means(ours, theirs, share=True),
         ),
         (compare_sums(*sums, ratio, 1.0, units=units), compare_sums(*sums, ratio, 1.0)),
-        (compare(*systems, "macro_f1", 300), compare(*plain, "macro_f1", 300)),
+        (compared(*systems), compared(*plain)),
     ):
         assert with_units["value"] == without["value"]
         assert with_units["p"] >= without["p"]

@@ -90,6 +90,16 @@ def test_answers_are_told_by_column_and_length(teach, tmp_path):
     assert "The loss a token of the reference answers in parts" in page
 
 
+def test_what_intervals_of_answers_in_groups_count_is_kept(teach, tmp_path):
+    lines = [{**one, "machine": f"M{k // 5}"} for k, one in enumerate(dialogues(60))]
+    data = jsonl(tmp_path / "machines.jsonl", lines)
+    run = teach(data=data, group="machine", test_share=0.5)
+    (note,) = [one for one in run.scores["warnings"] if one.startswith("group: ")]
+    kept = json.loads((run.folder.path / "scores.json").read_text(encoding="utf-8"))
+    assert note in kept["warnings"]
+    assert note in " ".join((run.folder.path / "report.html").read_text(encoding="utf-8").split())
+
+
 def test_what_intervals_of_rows_in_groups_count_is_told(tmp_path, capsys):
     path = tmp_path / "grouped.csv"
     lines = [f"{text},{label},M{k // 5}" for k, (text, label) in enumerate(rows(90))]

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,6 +17,8 @@ from fewtune.methods.predictor import load_predictor
 from fewtune.models.ngrams import NgramModel, fit_ngrams
 from fewtune.pipeline import contenders, folded
 from fewtune.pipeline import race as racing
+from fewtune.pipeline.setting import FITS
+from fewtune.record.folder import RunFolder
 from fewtune.tasks.multilabel import Multilabel
 from fewtune.train import loop
 
@@ -122,6 +125,20 @@ def test_the_plan_says_who_ran_who_won_and_why(raced):
     for name in NAMES:
         assert name in page
     assert "training rows, each held out in one of 3 folds" in page
+
+
+def test_no_plan_names_a_winner_without_its_method(auto, monkeypatch):
+    written, write = [], RunFolder.write_plan
+
+    def keep(folder, plan):
+        written.append(deepcopy(plan))
+        write(folder, plan)
+
+    monkeypatch.setattr(RunFolder, "write_plan", keep)
+    run = auto("watched", max_steps=6)
+    won = [one for one in written if "winner" in one["chosen"].get(FITS, {})]
+    assert won
+    assert {one["method"]["name"] for one in won} == {run.folder.plan["method"]["name"]}
 
 
 def test_rows_that_differ_only_in_what_is_tested_choose_the_same(auto, files, tmp_path):

@@ -28,7 +28,6 @@ from fewtune.evaluate.intervals import (
     Draws,
     Z,
     bca,
-    bootstrap,
     sum_draws,
 )
 from fewtune.evaluate.metrics import METRICS, Floats, Metric, Outcome, effective_rows, tally
@@ -40,38 +39,22 @@ REACH = Z + NORMAL.inv_cdf(POWER)  # 2.80 standard errors: seen at the 5 % level
 Comparison = dict[str, float]  # value, low, high, p, detectable
 
 
-def compare(
-    model: Outcome, baseline: Outcome, primary: str = "accuracy", count: int = 1000, seed: int = 0
+def compare_bootstraps(
+    model: Bootstrap, baseline: Bootstrap, primary: str, seed: int = 0
 ) -> Comparison:
-    """Compare two systems on the same rows.
+    """Compare two systems by any metric of classes.
 
     Args:
-        model: n rows.
-        baseline: the same n rows.
+        model: of n rows, resampled.
+        baseline: of the same n rows, resampled with the same seed.
         primary: a key of METRICS.
-        count: resamples, and swaps.
-        seed: of both.
+        seed: of the swaps.
 
     Returns:
         value (positive = the model is better), low, high (95 %), p (two-sided, uncorrected) and
         detectable (the smallest difference these rows could show at 80 % power). Empty where the
         metric is undefined.
-
-    Raises:
-        ValueError: the two are not about the same rows.
     """
-    if not np.array_equal(model.truth, baseline.truth):
-        raise ValueError("a paired comparison needs the same rows in the same order")
-    if primary == "accuracy":
-        return compare_right(model.right, baseline.right, model.units, seed)
-    boots = bootstrap(model, count, seed), bootstrap(baseline, count, seed)
-    return compare_bootstraps(*boots, primary, seed)
-
-
-def compare_bootstraps(
-    model: Bootstrap, baseline: Bootstrap, primary: str, seed: int = 0
-) -> Comparison:
-    """`compare` for outcomes already resampled with one seed."""
     metric, one = METRICS[primary], model.outcome
     draws = model.draws(metric) - baseline.draws(metric)
     if np.isnan(draws.value):
@@ -278,7 +261,7 @@ def compare_means(
         units: of the rows.
 
     Returns:
-        As `compare`; empty without rows.
+        As `compare_bootstraps`; empty without rows.
     """
     sign = 1.0 if higher_is_better else -1.0
     apart = sign * (np.asarray(model, dtype=np.float64) - np.asarray(baseline, dtype=np.float64))
@@ -350,7 +333,7 @@ def compare_sums(
         units: of the rows.
 
     Returns:
-        As `compare`; empty where the number is undefined.
+        As `compare_bootstraps`; empty where the number is undefined.
     """
     ours, theirs = (sum_draws(one, function, count, seed, units) for one in (model, baseline))
     draws = ours - theirs

@@ -38,6 +38,8 @@ def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
     begun = perf_counter()
     encoding = bench.encode(run.data.test)
     yield from set_aside(run, "test", run.data.test, encoding)
+    if note := by_group(run.data.test, run.job.data.group):
+        yield tell("warned", message=note)
     options, train = run.job.generate, run.data.train
     test = asked_rows(
         run.data.test, encoding.rows, bench.tokenizer, run.job.decoding,
@@ -72,8 +74,6 @@ def finish(run: Run, bench: AnswerBench) -> Iterator[Event]:
     scored = _scored(run, test, heard) | {"recall": recall | drift | {"curve": scaled}}
     scores = recorded(run, scored, answered=len(test.talks))
     run.seconds["evaluate"] = perf_counter() - begun
-    if note := by_group(run.data.test, run.job.data.group):
-        yield tell("warned", message=note)
     yield from forgetting.told(scores, run.method)
     yield from _endless(run, scores)
     yield from ended(run, scores)

@@ -11,7 +11,7 @@ from fewtune.base.errors import FewtuneError
 from fewtune.base.files import fingerprint
 from fewtune.data.holdout import same_text
 from fewtune.data.read import Table
-from fewtune.data.row import Origin, Row
+from fewtune.data.row import Row
 from fewtune.record.folder import DATA
 
 
@@ -33,7 +33,12 @@ def learned_before(model: Path, rows: Sequence[Row], read: Callable[[Path], Tabl
     try:
         if not path.exists() or fingerprint(path) != told["mark"]:
             return []
-        known = {same_text(row) for row in read(path).rows if _is_among(row.origin, told["rows"])}
+        table = read(path)
+        known = {
+            same_text(row)
+            for row in table.rows
+            if (row.origin.file, row.origin.line) in told["rows"]
+        }
     except (FewtuneError, OSError):  # it was read by options that are not known here, or is shut
         return []
     again = sum(same_text(row) in known for row in rows)
@@ -46,19 +51,18 @@ def learned_before(model: Path, rows: Sequence[Row], read: Callable[[Path], Tabl
     ]
 
 
-def _is_among(origin: Origin, learned: set[tuple[str, int]]) -> bool:
-    """Two files of one name are told apart by their folder's name before it."""
-    return (origin.file, origin.line) in learned or any(
-        line == origin.line and name.endswith(f"/{origin.file}") for name, line in learned
-    )
-
-
 def _told(data: Path) -> dict[str, Any] | None:
     """Path and fingerprint of the training file, and the rows that were learned."""
     try:
         found = json.loads(data.read_bytes())
         file, learned = found["files"]["train"], found["parts"]["train"]
-        rows = {(name, line) for name, lines in learned.items() for line in lines}
+        # of two files of one name the run put their folders before it
+        rows = {
+            (called, line)
+            for name, lines in learned.items()
+            for called in (name, name.partition("/")[2], Path(name).name)
+            for line in lines
+        }
         return {"path": file["path"], "mark": file["fingerprint"], "rows": rows}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None

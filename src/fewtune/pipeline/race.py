@@ -350,7 +350,8 @@ def _reached(line: Mapping[str, Any]) -> str:
 
 
 def _write_plan(run: Run) -> None:
-    run.keep_plan()
+    method: dict[str, Any] = {}
     if "winner" in run.chosen.get(FITS, {}):
         own = {k: v for p in run.method.parts() for k, v in p.model_dump().items()}
-        run.folder.write_plan(run.folder.plan | {"method": {"name": run.method.spell(), **own}})
+        method = {"method": {"name": run.method.spell(), **own}}
+    run.keep_plan(**method)

@@ -87,10 +87,14 @@ class Run:
             self.reasons += [one for one in recipe.reasons if one not in self.reasons]
         return recipe
 
-    def keep_plan(self) -> None:
-        """Write down what was chosen so far, and why: a resume replays it."""
+    def keep_plan(self, **more: Any) -> None:
+        """Write down what was chosen so far, and why: a resume replays it.
+
+        Args:
+            more: parts of the plan that change with it.
+        """
         told = {"chosen": dict(self.chosen), "reasons": list(self.reasons)}
-        self.folder.write_plan(self.folder.plan | told)
+        self.folder.write_plan(self.folder.plan | told | more)
 
     def planned(self, recipe: Recipe) -> Iterator[Event]:
         """Write down what was measured and decided; from here on a resume replays it."""
