@@ -211,7 +211,7 @@ def test_the_columns_of_a_file_come_along_with_its_answers(typed, chinese, tmp_p
     source = tmp_path / "工单.csv"
     rows = [["W1", "液压泵漏油", "", "旧"], ["W2", "断路器跳闸", "急,\n夜班", ""]]
     with open(source, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([["工单号", "text", "备注", "prediction"], *rows])
+        csv.writer(file).writerows([["工单号", "现象", "备注", "prediction"], *rows])
     table, lines = tmp_path / "out.csv", tmp_path / "out.jsonl"
     for output in (table, lines):
         code, _, _ = typed("predict", chinese.folder.path, source, "--output", output)
@@ -219,10 +219,11 @@ def test_the_columns_of_a_file_come_along_with_its_answers(typed, chinese, tmp_p
     with open(table, encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
     assert [one["prediction"] for one in found] == ["机械", "电气"]
-    own = ("工单号", "text", "备注", "prediction (of the file)")
+    own = ("工单号", "现象", "备注", "prediction (of the file)")
+    assert [*found[0]][:6] == ["prediction", "origin", *own]
     assert [[one[name] for name in own] for one in found] == rows
     said = [json.loads(line)["columns"] for line in lines.read_text("utf-8").splitlines()]
-    assert [[*one.values()] for one in said] == [[a, c, d] for a, _, c, d in rows]
+    assert [[*one.values()] for one in said] == rows
 
 
 def test_predict_prints_a_file_s_rows_as_csv_or_as_one_json(typed, finished, files):

@@ -20,7 +20,7 @@ from fewtune.record.trouble import writing
 if TYPE_CHECKING:
     from fewtune.api import Model
 
-COLUMNS = "columns"  # what a file says beside the text, in a row's answer
+COLUMNS = "columns"  # of the file, as it has them, in a row's answer
 
 
 def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, Any]) -> int:
@@ -88,10 +88,10 @@ def refusals(silent: Sequence[tuple[str, str]], rows: int) -> str:
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
-    """Prediction, origin, text, the file's other columns, and `p(label)` for each class."""
+    """Prediction, origin, the file's own columns as it has them, and `p(label)` for each class."""
     text = io.StringIO()
     first = rows[0] if rows else {}
-    own = [name for name in ("prediction", "origin", "text", "answer") if name in first]
+    own = [name for name in ("prediction", "origin", "answer") if name in first]
     shares = [f"p({label})" for label in first.get("probability", ())]
     # a file that was labelled before has such columns already
     theirs = [
@@ -142,8 +142,8 @@ def _rows(
     table.notes.extend(read_otherwise(table, learned, reading))
     rows: list[dict[str, Any]] = []
     for row in table.rows:
-        theirs = {COLUMNS: dict(row.beside)} if row.beside else {}
-        rows.append({"origin": str(row.origin), "text": row["text"], **theirs})
+        read = {"origin": str(row.origin), "text": row["text"]}
+        rows.append({**read, COLUMNS: dict(row.beside)})
     return rows, table.notes, table.ledger.counts()
 
 

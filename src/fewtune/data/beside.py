@@ -58,10 +58,10 @@ def beside(
     return chosen
 
 
-def every(sheet: Sheet, used: Collection[str]) -> dict[str, list[str]]:
-    """All columns that nothing reads, but for lists and objects, as text of every record."""
+def every(sheet: Sheet) -> dict[str, list[str]]:
+    """All columns in their order, but for lists and objects, as text of every record."""
     found = {}
-    for name in (one for one in sheet.columns if one not in used):
+    for name in sheet.columns:
         values = [one.values.get(name) if isinstance(one, Record) else "" for one in sheet.records]
         if not any(isinstance(value, COMPOUND) for value in values):
             found[name] = [one if isinstance(one, str) else _text(one) for one in values]

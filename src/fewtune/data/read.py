@@ -58,7 +58,7 @@ def read_rows(
         options: format, encoding, columns, strictness and the longest text in characters.
         like: columns (by role) chosen for another file of the same data set, taken where present.
         name: how the rows' origins name the file; its own name where not given.
-        whole: every row keeps all columns beside the roles', not those alone that make parts.
+        whole: every row keeps all of the file's columns, not those alone that make parts.
 
     Returns:
         The table; its ledger adds up.
@@ -164,8 +164,7 @@ def _table(
 ) -> Table:
     columns, chosen = find_columns(sheet, file, roles, options, like)
     cleaner = Cleaner(roles, columns, options, home, joined)
-    used = columns.values()
-    parts = every(sheet, used) if whole else beside(sheet, file, used, options.slice)
+    parts = every(sheet) if whole else beside(sheet, file, columns.values(), options.slice)
     rows = [
         _with(row, parts, k, whole)
         for k, record in enumerate(sheet.records)
