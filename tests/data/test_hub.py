@@ -158,6 +158,22 @@ def test_a_split_of_other_rows_is_refused(reports, tmp_path):
         load(moved, Classify.reads, DataOptions(split=split))
 
 
+def test_a_split_serves_another_target_of_the_same_rows(tmp_path):
+    file = tmp_path / "two.csv"
+    lines = [f"text number {k * 7919},{'AB'[k % 2]},{'xyz'[k % 3]}" for k in range(30)]
+    file.write_text("\n".join(["text,label,action", *lines]), encoding="utf-8")
+    first = load(file, Classify.reads, DataOptions(), seed=5)
+    split = written(first, tmp_path / "data.json")
+    again = load(file, Classify.reads, DataOptions(split=split, label="action"))
+    assert [row.origin for row in again.test] == [row.origin for row in first.test]
+    assert (again.labels, again.columns["label"]) == (("x", "y", "z"), "action")
+    file.write_text("\n".join(["text,label,action", *lines[:-1], "t,A,"]), encoding="utf-8")
+    split = written(load(file, Classify.reads, DataOptions()), tmp_path / "data.json")
+    with pytest.raises(FewtuneError, match="rows 1 cannot be used") as refused:
+        load(file, Classify.reads, DataOptions(split=split, label="action"))
+    assert "by the columns text, label, and now text, action are read" in str(refused.value)
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"parts": {}}', "\x00"])
 def test_what_is_no_split_is_told_in_a_sentence(reports, tmp_path, content):
     (tmp_path / "split.json").write_text(content)

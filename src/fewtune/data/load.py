@@ -11,7 +11,7 @@ from typing import Any
 
 from fewtune.base.errors import FewtuneError, UsageError, shortened
 from fewtune.base.files import at, fingerprint, found
-from fewtune.data.columns import Role
+from fewtune.data.columns import Role, listed
 from fewtune.data.holdout import held_out, labels_of, same_text, why_none
 from fewtune.data.hub import paths_of
 from fewtune.data.ledger import Ledger
@@ -155,17 +155,36 @@ def given_back(
             f"the split names rows of {strange[0]}, and the files are now called "
             f"{', '.join(sorted(named))}; give the file its old name back."
         )
-    train, valid, test = (
-        tuple(
-            rows[Origin(file, line)]
-            for file, lines in told["parts"][part].items()
-            for line in lines
-        )
+    return _parted(whole, rows, told)
+
+
+def _parted(whole: Dataset, rows: Mapping[Origin, Row], told: Mapping[str, Any]) -> Dataset:
+    """The rows of a file that was read again, in the parts that were written down.
+
+    Raises:
+        FewtuneError: a row of theirs cannot be used any more.
+    """
+    kept = {
+        part: [Origin(file, line) for file, lines in told["parts"][part].items() for line in lines]
         for part in PARTS
-    )
+    }
+    if gone := [origin for part in PARTS for origin in kept[part] if origin not in rows]:
+        then, now = (listed([*one.values()]) for one in (told["columns"], whole.columns))
+        raise FewtuneError(
+            f"of the split's rows {len(gone):,} cannot be used as the file is read now (the first "
+            f"is {gone[0]}); it was split by the columns {then}, and now {now} are read: give the "
+            "old ones, or leave out --split."
+        )
+    train, valid, test = parts = [tuple(rows[origin] for origin in kept[part]) for part in PARTS]
+    if dict(whole.columns) == told["columns"]:
+        labels, notes = told["labels"], told["notes"]
+    else:  # the same rows, for another target
+        labels = natural({label for row in train for label in labels_of(row)})
+        named = dict(zip(PARTS, parts, strict=True))
+        notes = dict.fromkeys([*whole.notes, *unknown_labels(labels, named)])
     return Dataset(
-        train, valid, test, whole.ledger, told["columns"], tuple(told["notes"]),
-        tuple(told["labels"]), told["files"], told["split"],
+        train, valid, test, whole.ledger, whole.columns, tuple(notes), tuple(labels),
+        told["files"], told["split"],
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from fewtune.base.files import at
 from fewtune.base.options import build
 from fewtune.data.load import beside, unknown_labels, with_columns
 from fewtune.data.options import DataOptions
-from fewtune.data.read import read_any, read_rows
+from fewtune.data.read import read_any, read_otherwise, read_rows
 from fewtune.data.row import Row
 from fewtune.evaluate.answers import Answer, Sums, boiled
 from fewtune.evaluate.change import generation_verdict
@@ -343,7 +343,9 @@ def evaluate_prompt(
     }
     units = units_of_rows(rows)
     beside_them = [one for one in (said.unanswered(rows), by_group(rows, reading.group)) if one]
-    notes = {"notes": [*table.notes, *unknown_labels(labels, {"test": rows}), *beside_them]}
+    strange = unknown_labels(labels, {"test": rows})
+    otherwise = read_otherwise(table, about.columns, reading)
+    notes = {"notes": [*table.notes, *otherwise, *strange, *beside_them]}
     if not labels:
         sums = text_sums(read, examples, resolve_metrics(options.metric), units)
         return told | {"test": score_answers(sums, options, run.seed)} | notes
