@@ -87,6 +87,7 @@ def test_every_row_is_a_test_row_of_one_fold_and_the_model_learns_them_all(raced
     right = np.mean([line["prediction"] == line["label"] for line in lines])
     assert run.scores["test"]["accuracy"]["value"] == pytest.approx(right)
     names = [event.name for event in events]
+    assert names.index("racing") < names.index("trial")
     assert names.index("tried") < names.index("saved") < names.index("scored")
     assert names[-1] == "finished"
 

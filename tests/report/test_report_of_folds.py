@@ -98,12 +98,18 @@ def test_the_terminal_tells_the_race_and_that_no_rows_are_held_out(folded, capsy
     split = {"train": 201, "valid": 0, "test": 0, "classes": 12, "how": "no rows are held out"}
     screen.listen(Event("split", split))
     screen.listen(Event("left", {"trial": "bitfit", "by": "full", "folds": 2, "p": 0.0012}))
-    screen.listen(Event("tried", {"what": "methods", "table": TABLE, "kept": ["full"]}))
+    screen.listen(
+        Event("racing", {"trials": ["probe", "full"], "folds": 5, "budget": 240.0, "soft": True})
+    )
+    ended = {"what": "methods", "table": TABLE, "kept": ["full"], "enough": 700.0}
+    screen.listen(Event("tried", ended))
     err = capsys.readouterr().err
     assert "201 training rows · 12 classes · no rows are held out" in err
     assert "test rows" not in err
     assert "bitfit leaves after 2 folds: behind full (p = 0.0012)" in err
     assert "full is chosen" in err
-    assert "no time was left for: lora" in err
+    assert "2 candidates on 5 folds, in about 4.0 min (--budget): probe, full" in err
+    asked = "it would take about 12 min (--budget 13m)"
+    assert f"no time was left for: lora; with all of them {asked}" in " ".join(err.split())
     screen.out.print(score_table(screen, folded.scores | {"task": "classify"}))
     assert "test rows" not in capsys.readouterr().out

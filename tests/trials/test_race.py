@@ -109,6 +109,17 @@ def test_the_budget_is_kept_and_the_promising_are_seen_to_the_end():
     assert small.spent <= 30
 
 
+def test_a_race_without_time_for_all_says_what_would_have_been_enough():
+    near = {**THREE, "bad": (losses(0.1, seed=2), 5.0, False)}  # nobody is beaten early
+    for budget in (30, 100):
+        short, _ = held(race(near, budget=budget)[0])
+        assert "out of time" in {line["state"] for line in short.table}
+        assert short.enough > budget
+        enough, _ = held(race(near, budget=short.enough)[0])
+        assert "out of time" not in {line["state"] for line in enough.table}
+        assert enough.enough == 0
+
+
 def test_a_budget_that_nobody_asked_for_lets_the_most_promising_finish():
     one, asked, _ = race(THREE, budget=60)
     one.soft = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from math import ceil
 
 from fewtune.base.errors import UsageError
 
@@ -56,6 +57,16 @@ def seconds_of(told: str, option: str = "budget") -> float:
     if not found or not float(found[1]) or (not found[2] and float(found[1]) < LEAST_BARE):
         raise UsageError(f"{option}: a time such as 90s, 10m or 2h; got {told!r}.")
     return float(found[1]) * _SECONDS[found[2]]
+
+
+def as_budget(seconds: float) -> str:
+    """A length of time as `seconds_of` reads it, in minutes or hours, rounded up.
+
+    >>> as_budget(3), as_budget(700), as_budget(7300)
+    ('1m', '12m', '3h')
+    """
+    minutes = ceil(seconds / 60)
+    return f"{minutes}m" if minutes <= 90 else f"{ceil(seconds / 3600)}h"
 
 
 def told_bytes(count: float) -> str:

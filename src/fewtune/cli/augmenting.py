@@ -27,7 +27,8 @@ def augment_rows(data: str, screen: Screen, options: Mapping[str, Any]) -> int:
         notes.append(event["message"])
         screen.note(event["message"])
 
-    rows, dropped, calls = api.augment(data, seed=seed, listen=listen, **given)
+    with screen.busy("making new rows"):
+        rows, dropped, calls = api.augment(data, seed=seed, listen=listen, **given)
     if screen.json:
         told = {"made": len(rows), "dropped": dropped, "calls": calls, "notes": notes}
         screen.say({**told, "written": given.get("write")}, "")

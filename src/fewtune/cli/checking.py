@@ -30,7 +30,8 @@ def check_file(path: str | None, screen: Screen, options: Mapping[str, Any]) -> 
         return explain_rule(explain, screen)
     if not path:
         raise UsageError("check: a file to look at, or --explain CODE, is missing.")
-    done = api.check(path, **given)
+    with screen.busy("looking at the rows"):
+        done = api.check(path, **given)
     if screen.json:
         print(json.dumps(done.as_json(), ensure_ascii=False))
     else:

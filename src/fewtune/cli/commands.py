@@ -93,7 +93,9 @@ def evaluate(run: str, data: str, **given: Any) -> int | None:
     from fewtune.cli.scores import show_evaluation
 
     door, options = _door(given)
-    show_evaluation(door, api.evaluate(run, data, **options))
+    with door.busy("answering the rows"):
+        told = api.evaluate(run, data, **options)
+    show_evaluation(door, told)
     return None
 
 

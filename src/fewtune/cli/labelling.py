@@ -27,9 +27,10 @@ def label_file(run: str, source: str, screen: Screen, options: Mapping[str, Any]
     output = options.get("output")
     place = new_file(output, "output", (".csv",), (run, source)) if output else None
     heard: list[Event] = []
-    rows = api.label(
-        run, source, _count(options.get("rows")), options.get("text"), listen=heard.append
-    )
+    with screen.busy("asking the model about every row"):
+        rows = api.label(
+            run, source, _count(options.get("rows")), options.get("text"), listen=heard.append
+        )
     for event in heard:
         screen.listen(event)
     told = {

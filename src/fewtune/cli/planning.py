@@ -23,9 +23,7 @@ def plan_file(path: str, screen: Screen, options: Mapping[str, Any]) -> int | No
 
     given = dict(options)
     every = bool(given.pop("all", False))
-    with screen:
-        if not screen.json and not screen.quiet and screen.err.is_terminal:
-            screen.wait("counting tokens and parameters, timing a few steps")
+    with screen.busy("counting tokens and parameters, timing a few steps"):
         told = api.plan(path, **given)
     if screen.json:
         print(json.dumps(told, ensure_ascii=False))

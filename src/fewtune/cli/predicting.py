@@ -31,7 +31,8 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
     output = options.get("output")
     inputs = (run, source if _is_file(source) else None)
     place = new_file(output, "output", WRITERS, inputs) if output else None
-    model = api.load(run, options.get("model"))
+    with screen.busy("reading the model"):
+        model = api.load(run, options.get("model"))
     if model.speaks:
         return _answer(model, source, screen, options)
     if heat := [name for name in options if name in (*DecodingOptions.model_fields, "seed")]:
@@ -41,7 +42,8 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
     rows, notes, counts = _rows(source, model.columns, options)
     for note in notes:
         screen.note(note)
-    found = model.predict([row["text"] for row in rows])
+    with screen.busy("answering the rows"):
+        found = model.predict([row["text"] for row in rows])
     for note in news():
         notes.append(note)
         screen.note(note)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from fewtune.base.amounts import told_time
 from fewtune.base.events import Event
 from fewtune.base.race_state import RaceState
+from fewtune.report import words
 
 if TYPE_CHECKING:
     from fewtune.cli.screen import Screen
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 #: What takes a while after an event, shown until the next one.
 BUSY = {
     "checked": "reading the model, fitting the probe",
+    "racing": "fitting the first fold of each candidate",
     "planned": "running the frozen blocks",
     "saved": "asking the model and the baselines about the test rows",
     "encoded": "asking the untouched model",
@@ -62,6 +65,15 @@ class Progress:
             self.screen.line("check", f"{one['code']}: {one['message']}{where}", style=colour)
         if serious:
             self.screen.line("", "`fewtune check` shows every row and what to do.", style="dim")
+
+    def _on_racing(self, event: Event) -> None:
+        named = ", ".join(event["trials"])
+        about = "about " if event["soft"] else ""
+        self.screen.line(
+            "race",
+            f"{len(event['trials'])} candidates on {event['folds']} folds, in {about}"
+            f"{told_time(event['budget'])} (--budget): {named}",
+        )
 
     def _on_trial(self, event: Event) -> None:
         if "asked" in event.fields:
@@ -128,7 +140,8 @@ class Progress:
             if row["state"] == RaceState.LATE and not row.get("folds")
         ]
         if late:
-            self.screen.line("", f"no time was left for: {', '.join(late)}", style="dim")
+            enough = words.enough(event.fields.get("enough"))
+            self.screen.line("", f"no time was left for: {', '.join(late)}{enough}", style="dim")
 
     def _on_augmented(self, event: Event) -> None:
         said = f"{event['made']:,} new rows"

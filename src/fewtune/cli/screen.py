@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.events import Event
@@ -81,7 +83,17 @@ class Screen:
 
     def wait(self, doing: str) -> None:
         """A spinner, so that a silent stage does not look like a dead one."""
-        self.bar.wait(doing)
+        if not self.quiet:
+            self.bar.wait(doing)
+
+    @contextmanager
+    def busy(self, doing: str) -> Iterator[None]:
+        """A spinner for as long as something takes."""
+        self.wait(doing)
+        try:
+            yield
+        finally:
+            self.bar.rest()
 
     def close(self) -> None:
         """Take bar and spinner down."""

@@ -188,6 +188,8 @@ def held(
     kept = FitsOnDisk(run.folder.path / FITS)
     budget, soft = (run.chosen[FITS][name] for name in ("budget", "soft"))
     prior = _prior(run, entrants[0].name, rows - len(folds[0]))
+    names = [one.name for one in entrants]
+    yield tell("racing", trials=names, folds=len(folds), budget=budget, soft=soft)
     one = Race(entrants, folds, rows, judge, kept, budget, soft, proposals=search, prior=prior)
     return (yield from one.run())
 
@@ -286,6 +288,8 @@ def write_down(run: Run, outcome: Outcome, told: Mapping[str, Any]) -> None:
     """The end of the race into the plan: winner, what else it decided, the reason."""
     name = outcome.winner or run.method.spell()
     run.chosen[FITS] |= {"winner": name, "seconds": round(outcome.seconds, 3), **told}
+    if outcome.enough:
+        run.chosen[FITS]["enough"] = round(outcome.enough)
     run.tried("methods", outcome.table, True)
     if outcome.winner:
         run.reasons.append(_reason(outcome))

@@ -45,7 +45,7 @@ def trials(facts: Facts) -> list[dict[str, Any]]:
 def race(facts: Facts) -> dict[str, Any]:
     """The race, or nothing: `lines` ready to print, the chosen one first, `why` it was chosen,
     whether the lines tell what was `hoped` of the candidates, and `late`, the names of those that
-    no time was left for.
+    no time was left for, and `enough`, what would have been.
 
     A line is the name, how it ended, folds, log-loss, accuracy, the gain over `first` with its
     interval, p, what was expected, seconds a fold, and whether it is the one that was chosen.
@@ -55,7 +55,8 @@ def race(facts: Facts) -> dict[str, Any]:
     )
     if not table:
         return {}
-    first, winner = table[0]["name"], part(part(facts.plan, "chosen"), "race").get("winner")
+    raced = part(part(facts.plan, "chosen"), "race")
+    first, winner = table[0]["name"], raced.get("winner")
     said = (one for one in facts.plan.get("reasons") or () if one.startswith(f"`{winner}`: "))
     return {
         "first": first,
@@ -67,6 +68,7 @@ def race(facts: Facts) -> dict[str, Any]:
             for one in table
             if one.get("state") == RaceState.LATE and not one.get("folds")
         ],
+        "enough": words.enough(raced.get("enough")),
     }
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fewtune.base.amounts import percent, told_bytes
+from fewtune.base.amounts import as_budget, percent, told_bytes, told_time
 
 #: Metrics where less is better; all others grow with quality.
 LOSSES = {"log_loss", "ece", "loss", "perplexity", "repetition", "hamming_loss"}
@@ -15,6 +15,8 @@ LOSSES = {"log_loss", "ece", "loss", "perplexity", "repetition", "hamming_loss"}
 NO_SHARE = {"log_loss", "ece", "loss", "perplexity", "mcc", "bleu", "chrf", "length_ratio"}
 #: Decimals of a metric that is no share, where they are not three.
 DECIMALS = {"bleu": 1, "chrf": 1, "perplexity": 2, "length_ratio": 2}
+
+CUSHION = 1.1  # on a time that is expected, before it is proposed as a budget
 
 METRICS = {
     "accuracy": "accuracy",
@@ -256,6 +258,14 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def enough(seconds: float | None) -> str:
+    """After the names of those for which a race had no time: what all would take, if known."""
+    if not seconds:
+        return ""
+    asked = as_budget(CUSHION * seconds)
+    return f"; with all of them it would take about {told_time(seconds)} (--budget {asked})"
 
 
 def size(raw: float | None) -> str:

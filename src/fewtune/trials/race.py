@@ -93,7 +93,8 @@ class Race:
         if self.proposals is not None:
             yield from self._search(self.proposals)
         outcome = self._outcome()
-        yield tell("tried", what="methods", table=outcome.table, kept=[outcome.winner])
+        kept = [outcome.winner]
+        yield tell("tried", what="methods", table=outcome.table, kept=kept, enough=outcome.enough)
         return outcome
 
     @property
@@ -102,6 +103,15 @@ class Race:
         runners = self.runners.values()
         lost = sum(one.failure.seconds for one in runners if one.failure)
         return lost + sum(fit.seconds for one in runners for fit in one.fitted.values())
+
+    @property
+    def _enough(self) -> float:
+        """Seconds that would have seen everybody to the end; 0 where nobody lacked time."""
+        runners = self.runners.values()
+        late = [one for one in runners if one.state == RaceState.LATE]
+        left = sum(self._seconds(one) * (len(self.folds) - len(one.fitted)) for one in late)
+        refit = max(map(self._seconds, runners)) * self._refit
+        return self.spent + left + refit if late else 0.0
 
     @property
     def _running(self) -> list[Runner]:
@@ -308,8 +318,9 @@ class Race:
         self._settle(losses, as_good, winner)
         table, answers = self.board.table(), self.board.answers()
         return Outcome(
-            winner, leader, table, losses, answers, cost, self.spent, proposed, self.prior
-        )
+            winner, leader, table, losses, answers, cost, self.spent, proposed, self.prior,
+            self._enough,
+        )  # fmt: skip
 
     def _refuse_failures(self) -> None:
         """Nobody can win, and not for want of time.

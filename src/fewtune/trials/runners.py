@@ -172,6 +172,7 @@ class Outcome:
         seconds: of all fits.
         proposed: the names of those that a search proposed and that answered a fold.
         prior: what was known of the others.
+        enough: seconds that would have seen all to their end; 0 where nobody lacked time.
     """
 
     winner: str
@@ -183,3 +184,4 @@ class Outcome:
     seconds: float
     proposed: tuple[str, ...] = ()
     prior: Prior | None = None
+    enough: float = 0.0
