@@ -112,3 +112,29 @@ def test_dialogues_are_advised_a_model_that_talks(tmp_path):
     (tmp_path / "a.jsonl").write_text(json.dumps({"messages": said}), encoding="utf-8")
     done = fewtune.check(tmp_path / "a.jsonl", model="minilm", select="unknown-tokens")
     assert "Qwen2.5" in done.findings[0].do
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (("text", "machine no"), "would learn 'machine no' (--label 'machine no' looks at it)"),
+        (("text",), "has no labels"),
+        (("text", "label"), None),
+    ],
+)
+def test_texts_without_a_label_by_name_are_told(tmp_path, columns, said):
+    path = tmp_path / "a.csv"
+    rows = [(f"pump {k} leaks at the seal", "AB"[k % 2])[: len(columns)] for k in range(12)]
+    path.write_text("\n".join(",".join(one) for one in (columns, *rows)), encoding="utf-8")
+    notes = [one for one in fewtune.check(path).notes if "that needs" in one]
+    assert len(notes) == (said is not None)
+    assert said is None or said in notes[0]
+
+
+def test_a_list_without_labels_is_refused_by_its_single_column(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("\n".join(f"pump {k} leaks" for k in range(12)), encoding="utf-8")
+    with pytest.raises(
+        UsageError, match="a single column, 'column 1', and none for the role label"
+    ):
+        fewtune.check(path)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from fewtune.base.errors import FewtuneError
+from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.check.options import CheckOptions
+from fewtune.data.columns import find_columns
 from fewtune.data.dialogue import as_text
 from fewtune.data.holdout import labels_of
 from fewtune.data.hub import paths_of
@@ -19,7 +21,7 @@ from fewtune.data.near import Pair, meaning, near_duplicates, plain
 from fewtune.data.options import DataOptions
 from fewtune.data.read import Table, opened, read_any
 from fewtune.data.row import Row
-from fewtune.data.shapes import LABELLED, Shape
+from fewtune.data.shapes import LABELLED, PLAIN, Shape
 from fewtune.data.sheet import Sheet
 from fewtune.data.splits import natural
 from fewtune.models.options import ModelOptions
@@ -211,8 +213,22 @@ def look_at(
     def again() -> Sheet:
         return opened(files["train"], data, own)[1]
 
+    if shape is PLAIN:
+        notes.append(_unlabelled(again(), files["train"].name, data))
     return Look(
         rows, ledger, first.columns, notes, options, model, data.group, shape, again, first.rows
+    )
+
+
+def _unlabelled(sheet: Sheet, file: str, data: DataOptions) -> str:
+    """A note where no column is called a label, though one might hold labels."""
+    try:
+        column = find_columns(sheet, file, LABELLED.roles, data)[0]["label"]
+    except UsageError:
+        return f"{file} has no labels, so nothing that needs them is looked for"
+    return (
+        f"no column of {file} is called a label, so nothing that needs labels is looked for; "
+        f"`fewtune train` would learn {column!r} (--label {quote(column)} looks at it)"
     )
 
 

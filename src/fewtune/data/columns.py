@@ -315,6 +315,11 @@ def _missing(sheet: Sheet, file: str, role: Role) -> str:
     spelled = {normal(c): c for c in sheet.columns}
     hints = (get_close_matches(name, spelled, n=1, cutoff=0.75) for name in role.names)
     close = next((spelled[hint[0]] for hint in hints if hint), None)
+    if len(sheet.columns) == 1 and not close:
+        return (
+            f"{file} has a single column, {sheet.columns[0]!r}, and none for the role {role.name}; "
+            "add one to the file, or give another file."
+        )
     return (
         f"{file} has no column for the role {role.name}; its columns are "
         f"{listed(sheet.columns)}: name one with {_flag(role.name)}."

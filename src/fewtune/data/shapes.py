@@ -175,6 +175,8 @@ SHAPES: tuple[Shape, ...] = (
     LABELLED,
     Shape("plain text", "generate", (Role("text"),)),
 )  # fmt: skip
+#: Texts alone, which every file with a text is where nothing narrower fits.
+PLAIN = SHAPES[-1]
 #: Several labels a row.
 TAGGED = next(shape for shape in SHAPES if shape.name == "multi-label")
 #: What a dialogue is, however its file writes it.
@@ -226,7 +228,7 @@ def find_shape(
         sample = _sample(sheet, shape, named)
         if sample is not None and (asked.keys() & {"labels", "messages"} or shape.fits(sample)):
             # beside a text, a column whose name says nothing may hold labels
-            tagged = shape is SHAPES[-1] and _by_cells(sheet, file, options) is TAGGED
+            tagged = shape is PLAIN and _by_cells(sheet, file, options) is TAGGED
             return TAGGED if tagged else shape, []
     if shapes is SHAPES and (asked or not sheet.named or len(sheet.columns) <= 2):
         # a header is not needed for a text and a label: the columns' values tell them apart
