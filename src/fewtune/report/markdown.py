@@ -12,7 +12,6 @@ from fewtune.report import facts as told
 from fewtune.report.facts import Facts
 
 CELL = 80  # characters of a user's text in a table
-WIDE = 10  # columns of scores beyond which no screen holds them
 
 
 def markdown(folder: RunFolder) -> str:
@@ -58,7 +57,7 @@ def scores_table(facts: Facts, metrics: Sequence[str] | None = None) -> str:
     ]
     systems = [f"**{cell(name)}**" if ours else cell(name) for _, name, _, ours in blocks]
     scores = [[_score(metric, block) for metric in metrics] for _, _, block, _ in blocks]
-    if len(metrics) > WIDE:
+    if len(metrics) > len(systems):  # a screen has more lines than columns
         columns = zip(*scores, strict=True)
         rows = [[name, *cells] for name, cells in zip(names, columns, strict=True)]
         return table(["", *systems], rows)
