@@ -15,7 +15,7 @@ from tiny_models import ROWS, WORDS
 from fewtune.pipeline import contenders
 
 #: The attention kernel is named, for measuring it could end differently in two runs to be compared.
-QUICK = {"attention": "eager", "max_steps": 6, "bootstrap": 100}
+QUICK = {"attention": "eager", "max_steps": 6, "bootstrap": 100, "learning_curve": False}
 TrainedRow = tuple[str, str]
 
 
@@ -41,7 +41,7 @@ def write_csv(path: Path, found: Sequence[TrainedRow]) -> str:
 #: A run of a language model, quickly.
 SPOKEN = {
     "max_steps": 6, "bf16": False, "attention": "eager", "answered_rows": 6, "max_new_tokens": 8,
-    "bootstrap": 100, "per_device_train_batch_size": 4,
+    "bootstrap": 100, "per_device_train_batch_size": 4, "learning_curve": False,
 }  # fmt: skip
 
 

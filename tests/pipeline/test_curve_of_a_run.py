@@ -1,6 +1,7 @@
 """The learning curve of a run: whose it is, that it is written down, and how to leave it out."""
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,28 +17,20 @@ from fewtune.trials.runners import Fitted
 CHINESE = Path(__file__).resolve().parents[3] / "shared" / "data" / "industrial_ner_zh"
 
 
-@dataclass
-class Ended:
-    """What of a race's outcome decides whose curve is cheap."""
-
-    winner: str
-    cost: dict[str, float]
-    seconds: float
-
-
 @pytest.mark.parametrize(
     ("winner", "cost", "left", "soft", "whose"),
     [
-        ("probe", {"probe": 0.5, "full": 9.0}, 60, True, "probe"),
-        ("full", {"probe": 0.5, "full": 3.0}, 60, True, "full"),  # 23 s: a moment
-        ("full", {"probe": 0.5, "full": 3.0}, 5, True, "probe"),  # the time is nearly spent
-        ("full", {"probe": 0.5, "full": 60.0}, 600, True, "probe"),
-        ("full", {"probe": 50.0, "full": 60.0}, 600, True, None),
-        ("full", {"probe": 0.5, "full": 60.0}, 600, False, "full"),  # time that was given
-        ("full", {"probe": 0.5, "full": 60.0}, 400, False, "probe"),
-        ("full", {"probe": 0.5, "full": 60.0}, 3, False, None),  # and not passed
-        ("full", {"probe": 0.5, "full": 60.0}, -9, False, None),
-        ("", {"probe": 0.5}, 60, True, None),
+        ("probe", {"probe": 0.5, "full": 9.0}, 60, True, ("probe", 5)),
+        ("full", {"probe": 0.5, "full": 3.0}, 60, True, ("full", 5)),  # 23 s: a moment
+        ("full", {"probe": 0.5, "full": 3.0}, 5, True, ("probe", 5)),  # the time is nearly spent
+        ("full", {"probe": 0.5, "full": 60.0}, 600, True, ("probe", 5)),
+        ("full", {"probe": 80.0, "full": 60.0}, 600, True, (None, 0)),
+        ("full", {"probe": 0.5, "full": 60.0}, 600, False, ("full", 5)),  # time that was given
+        ("full", {"probe": 0.5, "full": 60.0}, 400, False, ("full", 4)),
+        ("full", {"probe": 0.5, "full": 60.0}, 260, False, ("probe", 5)),  # less than half
+        ("full", {"probe": 0.5, "full": 60.0}, 1, False, (None, 0)),  # and not passed
+        ("full", {"probe": 0.5, "full": 60.0}, -9, False, (None, 0)),
+        ("", {"probe": 0.5}, 60, True, (None, 0)),
     ],
 )
 def test_the_winners_curve_is_told_where_there_is_time_else_the_probes(
@@ -45,7 +38,7 @@ def test_the_winners_curve_is_told_where_there_is_time_else_the_probes(
 ):
     assert CHEAP == 30
     most = time_for(left, cost.get(winner, 0.0), soft)
-    assert affordable(Ended(winner, cost, 40.0), most, 5) == whose
+    assert affordable(winner, cost, most, 5) == whose
 
 
 @pytest.fixture
@@ -57,7 +50,8 @@ def auto(train, monkeypatch):
         "candidates",
         lambda ranked, **more: [one for one in found(ranked) if one.name in names],
     )
-    return lambda output, **options: train(output, method="auto", folds=3, budget="20m", **options)
+    given = {"method": "auto", "folds": 3, "budget": "20m", "learning_curve": True}
+    return lambda output, **options: train(output, **(given | options))
 
 
 def test_a_race_ends_with_a_curve_in_plan_and_report(auto):
@@ -72,6 +66,40 @@ def test_a_race_ends_with_a_curve_in_plan_and_report(auto):
     assert tried == ["methods", "learning curve"]
     named = {one["trial"] for one in heard if one.name == "trial"}
     assert f"learning curve of {run.scores['method']}" in named
+
+
+@pytest.mark.parametrize("method", ["tfidf", "probe", "full"])
+def test_a_named_method_has_a_curve_too_and_a_resumed_run_the_same(train, method, files):
+    run = train("named", method=method, learning_curve=True, test=files["test"])
+    curve = drawn(run, "share that is right")
+    assert curve["method"] in (method, learning.INSTEAD)
+    assert curve["points"][-1]["rows"] == pytest.approx(48, abs=3)
+    plain = train("plain", method=method, test=files["test"])
+    assert plain.scores["test"] == run.scores["test"]
+    plan = run.folder.plan
+    (run.folder.path / "scores.json").unlink()
+    whose = {"of": curve["method"], "folds": 5}  # what stands there while its fits are made
+    run.folder.write_plan(plan | {"chosen": plan["chosen"] | {"learning_curve": whose}})
+    _forget_the_end(run.folder.path / "events.jsonl")
+    again = fewtune.resume(run.folder.path)
+    assert again.scores["learning_curve"]["points"] == curve["points"]
+
+
+def _forget_the_end(events):
+    lines = events.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [one for one in lines if json.loads(one)["name"] not in ("scored", "finished", "tried")]
+    events.write_text("".join(kept), encoding="utf-8")
+
+
+def test_a_named_method_that_takes_long_has_the_probes_curve_or_says_so(train, monkeypatch, files):
+    given = {"learning_curve": True, "test": files["test"]}
+    monkeypatch.setattr(learning, "_alone", lambda run, folds: (1000.0, 900.0))
+    curve = train("probes", **given).scores["learning_curve"]
+    assert curve["method"] == "probe"
+    assert curve["said"].endswith("That of `full` would have taken too long.")
+    monkeypatch.setattr(learning, "_alone", lambda run, folds: (1000.0, 0.0))
+    curve = train("none", **given).scores["learning_curve"]
+    assert (curve["points"], curve["said"]) == ([], learning._TOO_DEAR)
 
 
 def test_without_the_option_there_is_none_and_the_scores_are_the_same(auto):
@@ -127,7 +155,7 @@ def auto_answers(speaker, tmp_path, monkeypatch):
 
     def call(data, output="spoken", **options):
         given = {"model": speaker, "output": str(tmp_path / output), "folds": 4, "budget": "20m"}
-        return fewtune.train(data, **(given | SPOKEN | options))
+        return fewtune.train(data, **(SPOKEN | given | {"learning_curve": True} | options))
 
     return call
 
@@ -146,6 +174,18 @@ def test_answers_have_a_curve_of_their_loss_and_a_resumed_run_the_same(auto_answ
     fits = sorted(one.name for one in (run.folder.path / "learning_curve").iterdir())
     assert len(fits) == 4 * 3
     assert fewtune.resume(run.folder.path).scores == run.scores
+
+
+def test_a_named_method_that_teaches_answers_has_a_curve_where_its_fits_are_a_moment(
+    auto_answers, tmp_path, monkeypatch
+):
+    data = jsonl(tmp_path / "asked.jsonl", dialogues(80))
+    curve = drawn(auto_answers(data, method="lora", budget=None), "loss in nats a token")
+    assert (curve["metric"], curve["method"]) == ("loss", "lora")
+    assert curve["points"][-1]["rows"] == pytest.approx(48, abs=1)
+    monkeypatch.setattr(learning, "_alone", lambda run, folds: (60.0, 30.0))
+    dear = auto_answers(data, "dear", method="lora", budget=None).scores["learning_curve"]
+    assert (dear["points"], dear["said"]) == ([], learning._TOO_DEAR)
 
 
 def test_chinese_answers_that_take_long_have_a_curve_of_one_fold(

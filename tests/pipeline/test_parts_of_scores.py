@@ -72,7 +72,7 @@ def test_columns_can_be_named_and_wrong_names_are_told(branded, tmp_path, capsys
 def test_rows_of_folds_have_their_columns(branded, files, tmp_path):
     run = fewtune.train(
         branded[0], model=files["model"], output=str(tmp_path / "run"), folds=2, budget="5s",
-        learning_curve=False, **QUICK,
+        **QUICK,
     )  # fmt: skip
     assert run.scores["scored_on"] != "test rows"
     assert sum(one["rows"] for one in run.scores["slices"] if one["by"] == "品牌") == 90

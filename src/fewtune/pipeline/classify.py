@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fewtune.base.events import Event
+from fewtune.methods import METHODS
 from fewtune.methods.artefact import About
 from fewtune.pipeline.baselines import baselines, probe_start
 from fewtune.pipeline.extra import extra_rows
 from fewtune.pipeline.job import races
 from fewtune.pipeline.language import foreign
+from fewtune.pipeline.learning import INSTEAD, learn_curve_alone
 from fewtune.pipeline.memory import footprint
 from fewtune.pipeline.out_of_fold import write_out_of_fold
 from fewtune.pipeline.race import Raced, race, reserved_tokens
 from fewtune.pipeline.run import Run
-from fewtune.pipeline.setting import FITS
+from fewtune.pipeline.setting import FITS, setting_of
 from fewtune.pipeline.thresholds import decide, decide_ngrams, fit_tfidf, texts
 from fewtune.tasks import LABELLED
 from fewtune.tasks.labelled import Labelled
@@ -28,6 +30,7 @@ from fewtune.tasks.labelled import Labelled
 if TYPE_CHECKING:
     from fewtune.models.probe import Probe
     from fewtune.train.bench import Bench, Examples
+    from fewtune.trials.runners import Entrant
 
 CHECKED = 64  # training rows that the saved model must answer as the trained one did
 
@@ -55,6 +58,9 @@ def classify(run: Run) -> Iterator[Event]:
         return
     if raced:
         write_out_of_fold(run, raced)
+    else:
+        targets = task.targets(run.data.train)
+        yield from learn_curve_alone(run, task, _entrants(run, desk, task), targets)
     yield from baselines(run, task_of(run), *((desk.bench, desk.probe) if desk else ()))
     yield from finish(run, task)
 
@@ -91,6 +97,24 @@ def _count(run: Run, task: Labelled, raced: Raced | None) -> Generator[Event, No
 
     yield from run.save(write)
     return task
+
+
+def _entrants(run: Run, desk: Desk | None, task: Labelled) -> list[Entrant]:
+    """A named method, and the cheap one whose learning curve may stand in for its own."""
+    from fewtune.trials.entrants import Contender, entrant_of
+    from fewtune.trials.runners import Entrant
+
+    read = texts(run.data.train)
+    if desk is None:
+
+        def count(learned: np.ndarray, held: np.ndarray) -> np.ndarray:
+            model = fit_tfidf(run, task, learned)
+            return task.choice.logits(model.probabilities([read[k] for k in held]))
+
+        return [Entrant(run.method.spell(), count)]
+    setting = setting_of(run, desk.bench, desk.examples)
+    named = {run.method.spell(): run.method, INSTEAD: METHODS[INSTEAD]()}
+    return [entrant_of(setting, read, Contender(name, one)) for name, one in named.items()]
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from fewtune.data.shapes import SHAPES
 from fewtune.models.decoding import DecodingOptions
 from fewtune.pipeline.extra import calls_of, kept_rows, recipes_of, told
 from fewtune.pipeline.job import Job, races
+from fewtune.pipeline.learning import learn_curve_of_answers_alone
 from fewtune.pipeline.memory import footprint
 from fewtune.pipeline.race import race_answers, reserved_tokens
 from fewtune.pipeline.run import Run
@@ -32,6 +34,7 @@ from fewtune.tasks.generate import Encoding, Generate, asked
 if TYPE_CHECKING:
     from fewtune.models.batches import Marked
     from fewtune.train.answers import AnswerBench
+    from fewtune.trials.runners import Entrant
 
 LOOKED_AT = 16  # training rows that the untouched model is asked about
 ASKED = 3  # of them, those that it answers
@@ -103,7 +106,19 @@ def generate(run: Run) -> Iterator[Event]:
     run.seconds["train"] = perf_counter() - begun
     yield from run.save(candidate.save)
     del candidate  # what is told from here on is told of the saved model
+    if not races(job):
+        yield from learn_curve_of_answers_alone(run, partial(_entrant, run, bench, own), own)
     yield from finish(run, bench)
+
+
+def _entrant(run: Run, bench: AnswerBench, rows: Marked, folds: list[np.ndarray]) -> Entrant:
+    """The run's method on folds of its rows."""
+    from fewtune.trials.answer_entrants import AnswerSetting, answer_entrant
+    from fewtune.trials.entrants import Contender
+
+    assert run.answer_width is not None
+    setting = AnswerSetting(bench, rows, folds, run.answer_width, run.folder.trials)
+    return answer_entrant(setting, Contender(run.method.spell(), run.method))
 
 
 def set_aside(run: Run, part: str, rows: Sequence[Row], encoding: Encoding) -> Iterator[Event]:

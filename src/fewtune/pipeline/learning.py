@@ -1,9 +1,10 @@
-"""The learning curve of a run: after its race, where it is cheap."""
+"""The learning curve of a run: after its race, or its fit where a method is named, if cheap."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +19,15 @@ from fewtune.tasks.generate import Generate
 if TYPE_CHECKING:
     from fewtune.models.batches import Marked
     from fewtune.pipeline.race import Raced
+    from fewtune.tasks.labelled import Labelled
+    from fewtune.trials.entrants import LabelJudge
     from fewtune.trials.learning_curve import Curve, Heard
     from fewtune.trials.runners import Entrant, Kept, Outcome
     from fewtune.trials.smaller import Smaller
 
 CURVE = "learning_curve"  # in the plan; and the folder of its fits, in the run's
-CHEAP = 30.0  # seconds that nobody minds
+CHEAP = 30.0  # seconds that nobody minds after a race
+MOMENT = 5.0  # and after the shortest of fits
 FITS = 2  # of the winner, that a curve may take in any case
 INSTEAD = "probe"  # whose curve is told where the winner's is too dear
 #: The answers to some rows, (rows, ...), and their positions -> the score.
@@ -39,7 +43,8 @@ class Ground:
     """What a curve of a run is measured on.
 
     Attributes:
-        entrants: of the race; `outcome` its end, `race` where its fits are.
+        entrants: among whom is the one whose curve it is; `own` names the run's method.
+        fits: where those to all rows of a fold are.
         folds: held-out positions of each, of one repeat.
         rows: how many positions there are; `count` tells how many rows some of them are.
         smaller: draws the smaller sets.
@@ -48,8 +53,8 @@ class Ground:
     """
 
     entrants: Sequence[Entrant]
-    outcome: Outcome
-    race: Kept
+    own: str
+    fits: Kept
     folds: Sequence[np.ndarray]
     rows: int
     smaller: Smaller
@@ -64,22 +69,99 @@ def learn_curve(
 ) -> Generator[Event, None, None]:
     """Measure what more labelled rows would bring and write it into the plan.
 
-    The winner's curve, where there is time for its fits, else that of the probe. A `--budget` has
-    what the race and the final fit leave of it; without one a curve takes no longer than two more
-    folds, or a moment.
+    The winner's curve, where there is time for its fits on half of the folds or more, else that of
+    the probe. A `--budget` has what the race and the final fit leave of it; without one a curve
+    takes no longer than two more folds, or a moment.
     """
-    from fewtune.trials.smaller import of_targets
-
     if not _wanted(run):
         return
-    targets = raced.targets
-    once = raced.first_folds
-    ground = Ground(
-        entrants, raced.outcome, race, once, len(targets), of_targets(targets, run.seed),
-        raced.task.primary, _labels(run, raced), len(targets),
+    once, outcome = raced.first_folds, raced.outcome
+    own, seconds = outcome.winner, outcome.cost
+    chosen, some = affordable(own, seconds, _time(run, outcome, once), len(once))
+    ground = _ground(run, entrants, own, race, once[:some], raced.task, raced.judge)
+    yield from _measure(run, ground, chosen, _on_some(some, len(once)))
+
+
+def learn_curve_alone(
+    run: Run, task: Labelled, entrants: Sequence[Entrant], targets: np.ndarray
+) -> Generator[Event, None, None]:
+    """The same after the fit of a method that was named, which has no folds' fits to share.
+
+    It takes no longer than the run so far (or a moment), and no longer than after a race.
+
+    Args:
+        entrants: the run's method first; the stand-in, which is cheap, where it is another one.
+        targets: of the training rows.
+    """
+    from fewtune.trials.entrants import LabelJudge
+    from fewtune.trials.fits import FitsOnDisk
+    from fewtune.trials.learning_curve import fit_once
+
+    once = first_repeat(run.folds)
+    if not _wanted(run) or len(once) < 2:
+        return
+    kept, own = FitsOnDisk(run.folder.path / CURVE), entrants[0].name
+    ground = _ground(run, entrants, own, kept, once, task, LabelJudge(task.choice, targets))
+    if _too_few(ground):
+        return
+    last, learned = entrants[-1], np.setdiff1d(np.arange(ground.rows), once[0])
+    first = fit_once(last, learned, once[0], kept, last.name, 0)
+    fit, most = _alone(run, once)
+    seconds = {own: fit, last.name: first.seconds}
+    chosen, some = _once(run, *affordable(own, seconds, most, len(once), whole=True))
+    ground = replace(ground, folds=once[:some])
+    yield from _measure(run, ground, chosen, _on_some(some, len(once)))
+
+
+def learn_curve_of_answers_alone(
+    run: Run, entrant: Callable[[list[np.ndarray]], Entrant], rows: Marked
+) -> Generator[Event, None, None]:
+    """The same of rows with answers, where the fits are a moment's work.
+
+    Args:
+        entrant: the run's method on some folds.
+    """
+    from fewtune.trials.answer_entrants import folds_of_rows
+    from fewtune.trials.fits import FitsOnDisk
+
+    once = first_repeat(folds_of_rows(rows, run.folds))
+    if not _wanted(run) or len(once) < 2:
+        return
+    fit, most = _alone(run, once)
+    one, kept = entrant(once), FitsOnDisk(run.folder.path / CURVE)
+    able = min(len(once), int(most // _cost(fit, 1, whole=True)))
+    chosen, some = _once(run, one.name, able)
+    ground = _ground_of_answers(run, [one], one.name, kept, once[:some], rows)
+    yield from _measure(run, ground, chosen, _on_some(some, len(once)))
+
+
+def _once(run: Run, name: str | None, folds: int) -> tuple[str | None, int]:
+    """Whose curve it is and on how many folds, written down: a resume has other times."""
+    told = run.chosen.setdefault(CURVE, {"of": name, "folds": folds})
+    run.keep_plan()
+    return told["of"], told["folds"]
+
+
+def _alone(run: Run, folds: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Seconds that a fold's fit takes by the run's own, and that its curve may take."""
+    spent = run.seconds["train"] + run.earlier  # of a resumed run too much, and never too little
+    fit = spent * (1 - 1 / len(folds))
+    so_far = max(MOMENT, perf_counter() - run.begun + run.earlier)
+    return fit, min(so_far, time_for(np.inf, fit, soft=True))
+
+
+def _ground(
+    run: Run, entrants: Sequence[Entrant], own: str, fits: Kept, folds: Sequence[np.ndarray],
+    task: Labelled, judge: LabelJudge,
+) -> Ground:  # fmt: skip
+    """Rows with labels."""
+    from fewtune.trials.smaller import of_targets
+
+    rows = len(judge.targets)
+    return Ground(
+        entrants, own, fits, folds, rows, of_targets(judge.targets, run.seed), task.primary,
+        _labels(task, judge, run.job.trials.thresholds), rows,
     )  # fmt: skip
-    chosen = affordable(raced.outcome, _time(run, raced.outcome, once), len(once))
-    yield from _measure(run, ground, chosen)
 
 
 def learn_curve_of_answers(
@@ -91,34 +173,42 @@ def learn_curve_of_answers(
     There is no cheap stand-in for it, so it is measured on as many folds as there is time for; on
     one it takes no longer than two more of the race's fits.
     """
-    from fewtune.trials.smaller import of_owners
-
     if not _wanted(run):
         return
-    owners = np.array(rows.rows)
     once = first_repeat(folds)
     seconds = outcome.cost.get(outcome.winner, np.inf)
     able = int(_time(run, outcome, once) // _cost(seconds, 1))
-    some = once[:able]
+    some, own = once[:able], outcome.winner
+    ground = _ground_of_answers(run, entrants, own, race, some, rows)
+    yield from _measure(run, ground, own or None, _on_some(len(some), len(once)))
+
+
+def _ground_of_answers(
+    run: Run, entrants: Sequence[Entrant], own: str, fits: Kept, folds: Sequence[np.ndarray],
+    rows: Marked,
+) -> Ground:  # fmt: skip
+    from fewtune.trials.smaller import of_owners
+
+    owners = np.array(rows.rows)
 
     def count(positions: np.ndarray) -> int:
         return len(np.unique(owners[positions]))
 
-    ground = Ground(
-        entrants, outcome, race, some, len(rows), of_owners(owners, run.seed), Generate.primary,
+    return Ground(
+        entrants, own, fits, folds, len(rows), of_owners(owners, run.seed), Generate.primary,
         _losses_of(owners), len(np.unique(owners)), count,
     )  # fmt: skip
-    measured_on = "" if len(some) == len(once) else _on_some(len(some), len(once))
-    yield from _measure(run, ground, outcome.winner or None, measured_on)
 
 
 def _on_some(folds: int, of: int) -> str:
+    if folds == of:
+        return ""
     return f" It was measured on {folds} of {of} folds; all would have taken too long."
 
 
 def _wanted(run: Run) -> bool:
     """A resumed run finds it in the plan."""
-    return CURVE not in run.chosen and run.job.trials.learning_curve
+    return "said" not in run.chosen.get(CURVE, {}) and run.job.trials.learning_curve
 
 
 def _measure(
@@ -126,11 +216,9 @@ def _measure(
 ) -> Generator[Event, None, None]:
     """The curve of a candidate, written down."""
     from fewtune.trials.fits import FitsOnDisk
-    from fewtune.trials.learning_curve import LEAST, SHARES, measured, told
+    from fewtune.trials.learning_curve import measured, told
 
-    held = ground.folds[0] if ground.folds else np.empty(0, dtype=np.int64)
-    learned = np.setdiff1d(np.arange(ground.rows), held)
-    if ground.count(learned) * SHARES[0] < LEAST:
+    if _too_few(ground):
         return
     entrant = next((one for one in ground.entrants if one.name == chosen), None)
     if entrant is None or not ground.folds:
@@ -138,7 +226,7 @@ def _measure(
         return
     kept = FitsOnDisk(run.folder.path / CURVE)
     heard = yield from measured(
-        entrant, ground.folds, ground.rows, ground.smaller, ground.race, kept, ground.count
+        entrant, ground.folds, ground.rows, ground.smaller, ground.fits, kept, ground.count
     )
     if heard.failed:
         yield from _keep(run, {"points": [], "said": _FAILED.format(entrant.name, heard.failed)})
@@ -147,9 +235,18 @@ def _measure(
         yield from _keep(run, {"points": [], "said": _BROKEN.format(entrant.name)})
         return
     found = told(_curve(ground, heard), entrant.name, ground.learned, run.seed)
-    if chosen != ground.outcome.winner:
-        added += f" That of `{ground.outcome.winner}` would have taken too long."
+    if chosen != ground.own:
+        added += f" That of `{ground.own}` would have taken too long."
     yield from _keep(run, found | {"said": found["said"] + added})
+
+
+def _too_few(ground: Ground) -> bool:
+    """Whether the smallest of the sets would show nothing."""
+    from fewtune.trials.learning_curve import LEAST, SHARES
+
+    held = ground.folds[0] if len(ground.folds) else np.empty(0, dtype=np.int64)
+    learned = np.setdiff1d(np.arange(ground.rows), held)
+    return ground.count(learned) * SHARES[0] < LEAST
 
 
 def _curve(ground: Ground, heard: Heard) -> Curve:
@@ -167,21 +264,33 @@ def _keep(run: Run, found: dict[str, Any]) -> Iterator[Event]:
 
 def curve_of(run: Run) -> dict[str, Any]:
     """What `scores.json` has of it; nothing where there is none."""
-    return {CURVE: run.chosen[CURVE]} if CURVE in run.chosen else {}
+    return {CURVE: run.chosen[CURVE]} if "said" in run.chosen.get(CURVE, {}) else {}
 
 
 # ---- whose, and on which folds
 
 
-def affordable(outcome: Outcome, most: float, folds: int) -> str | None:
-    """Whose curve can be had in some seconds: the winner's, else the probe's, else nobody's."""
-    seconds: Mapping[str, Any] = outcome.cost
-    if outcome.winner not in seconds:
-        return None
-    for name in (outcome.winner, INSTEAD):
-        if name in seconds and _cost(seconds[name], folds) <= most:
-            return name
-    return None
+def affordable(
+    own: str, seconds: Mapping[str, float], most: float, folds: int, whole: bool = False
+) -> tuple[str | None, int]:
+    """Whose curve can be had in some seconds: its own, else the probe's, else nobody's.
+
+    Args:
+        own: the run's method.
+        seconds: of a fold's fit, by name.
+        most: seconds that there are.
+        folds: how many there are.
+        whole: fits to all rows of a fold are to be made too.
+
+    Returns:
+        The name, and on how many of the folds: all of them, or half at the least.
+    """
+    if own in seconds:
+        for name in (own, INSTEAD):
+            some = min(folds, int(most // _cost(seconds[name], 1, whole))) if name in seconds else 0
+            if 2 * some >= folds:
+                return name, some
+    return None, 0
 
 
 def _time(run: Run, outcome: Outcome, folds: Sequence[np.ndarray]) -> float:
@@ -210,23 +319,22 @@ def time_for(left: float, fit: float, soft: bool) -> float:
     return max(FITS * fit, min(CHEAP, left)) if soft else max(0.0, left)
 
 
-def _cost(seconds: float, folds: int) -> float:
+def _cost(seconds: float, folds: int, whole: bool = False) -> float:
     from fewtune.trials.learning_curve import cost
 
-    return cost(seconds, folds)
+    return cost(seconds, folds) + whole * folds * seconds
 
 
 # ---- what answers are worth
 
 
-def _labels(run: Run, raced: Raced) -> Scored:
+def _labels(task: Labelled, judge: LabelJudge, kind: str) -> Scored:
     """Labels: the metric that decides, at thresholds that suit the answers of each size."""
-    kind = run.job.trials.thresholds
 
     def scored(answers: np.ndarray, held: np.ndarray) -> Sums:
-        truth, found = raced.targets[held], raced.judge.probabilities(answers, held)
-        task = raced.task.decided_on(found, truth, kind)
-        return sums_of(task, truth, task.answered(found))
+        truth, found = judge.targets[held], judge.probabilities(answers, held)
+        decided = task.decided_on(found, truth, kind)
+        return sums_of(decided, truth, decided.answered(found))
 
     return scored
 

@@ -101,7 +101,7 @@ def measured(
         folds: held-out positions of each, no row in two.
         rows: how many positions there are.
         smaller: draws the smaller sets.
-        whole: where the race keeps its fits.
+        whole: where fits to all rows of a fold are, a race's, or to be.
         kept: where those to fewer rows are kept, so that a run which was killed goes on.
         count: how many rows positions are.
     """
@@ -111,12 +111,14 @@ def measured(
         learned = np.setdiff1d(np.arange(rows), held)
         for column, share in enumerate(SHARES):
             some = smaller(learned, share)
-            found = _fit(entrant, some, held, kept, share, number)
+            found = fit_once(entrant, some, held, kept, f"{entrant.name}-{share:.0%}", number)
             if found.failed:
                 return Heard(sizes, np.concatenate(folds), [], found.failed)
             answers[column].append(found.answers)
             sizes[column] += count(some) / len(folds)
-        all_ = whole.read(entrant.name, number) or fit(entrant, learned, held, must=True)
+        all_ = fit_once(entrant, learned, held, whole, entrant.name, number)
+        if all_.failed:
+            return Heard(sizes, np.concatenate(folds), [], all_.failed)
         answers[-1].append(all_.answers)
         sizes[-1] += count(learned) / len(folds)
         told = {"fold": number + 1, "folds": len(folds), "rows": len(held)}
@@ -124,10 +126,10 @@ def measured(
     return Heard(sizes, np.concatenate(folds), [np.concatenate(one) for one in answers])
 
 
-def _fit(
-    entrant: Entrant, rows: np.ndarray, held: np.ndarray, kept: Kept, share: float, fold: int
+def fit_once(
+    entrant: Entrant, rows: np.ndarray, held: np.ndarray, kept: Kept, name: str, fold: int
 ) -> Fitted:
-    name = f"{entrant.name}-{share:.0%}"
+    """A fit, made where it is not kept yet, and kept."""
     found = kept.read(name, fold)
     if found is None:
         found = fit(entrant, rows, held)

@@ -60,7 +60,7 @@ class TrialOptions(Options):
         "of several labels a row: one threshold for all, one for each, or 0.5; chosen on folds",
     )
     learning_curve: bool = option(
-        True, "after the race, fits to fewer rows that tell what more rows would bring"
+        True, "after race or fit, cheap fits to fewer rows that tell what more would bring"
     )
     unlabelled: str | None = option(
         None, "file with rows without labels, for self-training; used only if folds show a gain"
