@@ -165,7 +165,7 @@ def calls_of(context: Context) -> dict[str, int]:
 
 
 def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event, None, list[Row]]:
-    from fewtune.trials.self_training import self_train
+    from fewtune.trials.self_training import RIGHT, self_train
 
     options = run.job.trials
     rows, note = _unlabelled(run)
@@ -185,6 +185,12 @@ def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event
     accepted = outcome.accepted
     if accepted is None:
         return []
+    if options.self_training_confidence is None:
+        why = (
+            f"unlabelled rows are learned from a probability of {accepted.least:.2f} on: of the "
+            f"held-out answers that are so sure {RIGHT:.0%} are right."
+        )
+        run.reasons += [why] if why not in run.reasons else []
     return [
         Row(
             rows[at].origin,

@@ -66,8 +66,12 @@ class TrialOptions(Options):
         None, "file with rows without labels, for self-training; used only if folds show a gain"
     )
     self_training_rounds: int = option(3, "most rounds of self-training", ge=1, le=10)
-    self_training_confidence: float = option(
-        0.8, "least calibrated probability of a row that is taken", gt=0, lt=1
+    self_training_confidence: float | None = option(
+        None,
+        "least calibrated probability of a row that is taken; without it that from which on nine "
+        "of ten held-out answers are right",
+        gt=0,
+        lt=1,
     )
 
     def folds_of(self, rows: int, scored: bool = True) -> int:

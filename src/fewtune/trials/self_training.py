@@ -22,6 +22,10 @@ from fewtune.tasks.labelled import Labelled
 from fewtune.train.bench import Examples
 from fewtune.trials.folds import Line, Setting, Trial, compared, on_folds, probe_of
 
+RIGHT = 0.9  # of the held-out answers that are as sure as a row which is taken
+WITNESSES = 10  # such answers at the least
+SURE = 0.5  # what is less likely than not is no label
+
 
 @dataclass(frozen=True)
 class Accepted:
@@ -32,11 +36,13 @@ class Accepted:
         targets: one each, as the task has them.
         confidence: (accepted,) calibrated probability of that label, of several labels that of the
             least certain; mean over folds.
+        least: probability from which on rows were taken.
     """
 
     rows: np.ndarray
     targets: np.ndarray
     confidence: np.ndarray
+    least: float
 
 
 @dataclass(frozen=True)
@@ -55,14 +61,15 @@ class Outcome:
 
 
 def self_train(
-    setting: Setting, unlabelled: Examples, rounds: int, confidence: float
+    setting: Setting, unlabelled: Examples, rounds: int, confidence: float | None = None
 ) -> Generator[Event, None, Outcome]:
     """Try rounds of self-training on folds; stop when held-out log-loss worsens.
 
     Args:
         unlabelled: rows whose `targets` mean nothing.
         rounds: most rounds after the first fit.
-        confidence: least calibrated probability of a row that is taken.
+        confidence: least calibrated probability of a row that is taken; where not given that from
+            which on the answers to held-out rows are right nine times in ten.
     """
     trials = [(yield from on_folds(setting, "labelled rows alone", ask=unlabelled.rows))]
     taken = [0]
@@ -106,7 +113,7 @@ def _of_fold(
     fold: int,
     last: Trial,
     unlabelled: Examples,
-    confidence: float,
+    confidence: float | None,
     share: float,
 ) -> Accepted:
     """What a fold's model and its probe agree on; the probe is the second opinion a fold has."""
@@ -116,18 +123,37 @@ def _of_fold(
     probe = probe_of(setting, setting.examples.take(learned))
     chosen = setting.bench.task.choice.chosen
     agree = (chosen(probe.probabilities(unlabelled.features)) == chosen(answers)).all(axis=1)
-    targets = setting.examples.targets[learned]
-    return _balanced(setting.bench.task, answers, agree, targets, confidence, share)
+    targets, task = setting.examples.targets[learned], setting.bench.task
+    least = _least(task, last, others) if confidence is None else confidence
+    return _balanced(task, answers, agree, targets, least, share)
 
 
-def _for_all(setting: Setting, last: Trial, confidence: float, share: float) -> Accepted:
+def _for_all(setting: Setting, last: Trial, confidence: float | None, share: float) -> Accepted:
     """What the models of all folds agree on, for the final fit."""
     each = [_calibrated(one, last, last.held) for one in last.others]
     task = setting.bench.task
     chosen = np.stack([task.choice.chosen(one) for one in each])  # (folds, rows, classes)
     agree = (chosen == chosen[0]).all(axis=(0, 2))
     mean = np.mean(each, axis=0)
-    return _balanced(task, mean, agree, setting.examples.targets, confidence, share)
+    least = _least(task, last, last.held) if confidence is None else confidence
+    return _balanced(task, mean, agree, setting.examples.targets, least, share)
+
+
+def _least(task: Labelled, last: Trial, rows: np.ndarray) -> float:
+    """From which probability on the out-of-fold answers to some rows are right often enough.
+
+    Returns:
+        At least SURE; infinite where they never are, so that no row is taken.
+    """
+    answers = _calibrated(last.probabilities[rows], last, rows)
+    given, sure, certain = task.confident(answers, SURE)
+    right = (given == last.targets[rows]).reshape(len(rows), -1).all(axis=1)
+    order = np.flatnonzero(certain)
+    order = order[np.argsort(-sure[order], kind="stable")]
+    falls = np.append(np.diff(sure[order]) < 0, True)[: len(order)]  # equally sure ones go together
+    counts = np.arange(1, len(order) + 1)
+    enough = falls & (counts >= WITNESSES) & (np.cumsum(right[order]) / counts >= RIGHT)
+    return float(sure[order[enough]].min(initial=np.inf))
 
 
 def _calibrated(answers: np.ndarray, last: Trial, rows: np.ndarray) -> np.ndarray:
@@ -163,7 +189,7 @@ def _balanced(
                 taken[row] = True
                 room[ones[row]] -= 1
     chosen = np.flatnonzero(taken)
-    return Accepted(chosen, given[chosen], sure[chosen])
+    return Accepted(chosen, given[chosen], sure[chosen], confidence)
 
 
 def _or_none(ones: np.ndarray) -> np.ndarray:
