@@ -1,7 +1,9 @@
 """How a budget in time is kept: what a race and the final fit take of the `--budget` given.
 
-    python -m benchmarks.choose.budgets [--sets A,B] [--budgets 1m,3m]    runs, and their table
-    python -m benchmarks.choose.budgets --table                           of what was run
+    python -m benchmarks.choose.budgets [--sets A,B] [--budgets 1m,own]    runs, and their table
+    python -m benchmarks.choose.budgets --table                            of what was run
+
+`own` is the budget that a run has which is told none.
 
 The whole command takes longer: what every run does before its race (reading, tokens, the timing of
 steps) and after its fit (scores, the report) is not the budget's.
@@ -22,10 +24,9 @@ from benchmarks.commands import FEWTUNE, QUIET
 from benchmarks.jsonl import lines
 from benchmarks.samples import WORK
 
-from fewtune.base.amounts import seconds_of
-
 HERE = Path(__file__).parent
 RESULTS = HERE / "budgets.jsonl"
+OWN = "own"  # no budget is told
 SETS = "fault-reports,banking77-10,sst2-500,maintnet-action"
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     """Run what is not in the results, then print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", default=SETS)
-    parser.add_argument("--budgets", default="1m,3m")
+    parser.add_argument("--budgets", default="1m,3m,own")
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     if not given.table:
@@ -55,7 +56,8 @@ def measured(name: str, budget: str) -> dict[str, Any]:
     train, test = sets.sample(name, settings["sets"][name], 0, settings["test_rows"])
     folder = WORK / "budgets" / f"{name}-{budget}"
     shutil.rmtree(folder, ignore_errors=True)
-    command = [str(FEWTUNE), "train", str(train), "--test", str(test), "--budget", budget]
+    command = [str(FEWTUNE), "train", str(train), "--test", str(test)]
+    command += [] if budget == OWN else ["--budget", budget]
     log = WORK / "logs" / f"budget-{name}-{budget}.log"
     timeout = settings["timeout_seconds"]
     done = machine.run([*command, "--output", str(folder / "run")], QUIET, folder, log, timeout)
@@ -67,7 +69,7 @@ def measured(name: str, budget: str) -> dict[str, Any]:
     return {
         "key": [name, budget],
         "machine": machine.describe(),
-        "budget_seconds": seconds_of(budget),
+        "budget_seconds": told["budget"],
         "race_seconds": told["seconds"],
         "fit_seconds": scores["seconds"]["train"],
         "winner": told["winner"],
