@@ -48,6 +48,15 @@ def test_a_listener_hears_what_is_written_down(train):
     assert [event.name for event in heard] == names_of(run)
 
 
+def test_a_run_cut_short_is_told_what_the_default_would_have_been(train):
+    run = train(max_steps=1)
+    (sign,) = [one for one in run.scores["diagnosis"] if one["code"] == "too-few-steps"]
+    (planned,) = [one for one in run.folder.events if one.name == "planned"]
+    assert sign["message"].startswith("1 step is ")
+    assert f"({planned['usual']['steps']:,} steps)" in sign["message"]
+    assert sign["do"] == "Leave out --max_steps."
+
+
 def test_scores_have_the_shape_that_the_design_promises(finished):
     scores = finished.scores
     promised = {

@@ -125,6 +125,58 @@ def test_a_loss_that_still_falls_steeply_wants_more_steps(record):
     assert codes(by_heart) == ["overfitting"]  # which wants fewer
 
 
+def asked(steps, usual=36, method="full", stopped=False, **given):
+    """The record of a run that was told how long it should be, and of what it would have been."""
+    default = {"rows": 96, "epochs": usual / 6, "steps": usual}
+    events = [("planned", {"method": method, "usual": default})]
+    events += [("stopped", {"step": steps, "reason": "..."})] if stopped else []
+    return {"losses": falling(steps), "plan": {"options": given}, "events": events}
+
+
+def test_far_fewer_steps_than_the_default_are_told_though_they_make_no_curve(record):
+    (sign,) = diagnose(record(**asked(8, max_steps=8)))
+    assert sign.code == "too-few-steps"
+    assert sign.said == (
+        "8 steps are 1.3 passes over 96 rows, where the measured default of `full` is 6 passes "
+        "(36 steps)."
+    )
+    assert sign.do == "Leave out --max_steps."
+    (sign,) = diagnose(record(**asked(1, num_train_epochs=0.1)))
+    assert sign.said.startswith("1 step is 0.17 passes over 96 rows")
+    assert sign.do == "Leave out --num_train_epochs."
+    (sign,) = diagnose(record(**asked(8, max_steps=8), **written()))
+    assert "where the default of `full`" in sign.said  # which nobody measured on answers
+
+
+def test_steps_are_not_too_few_where_nobody_asked_or_the_run_ended_by_itself(record):
+    assert codes(record(**asked(8))) == []
+    assert codes(record(**asked(18, max_steps=18))) == []
+    assert codes(record(**asked(8, max_steps=400, stopped=True))) == []
+    assert codes(record(**asked(0, max_steps=8))) == []  # a method without steps
+    assert codes(record(**asked(100, usual=300, max_steps=100))) == []  # and all was learned
+    slow = asked(100, usual=300, max_steps=100) | {"losses": falling(start=0.5)}
+    assert codes(record(**slow)) == ["too-few-steps"]
+
+
+def test_who_is_to_train_less_is_not_told_that_steps_are_too_few(record):
+    gain = {"all": {"probe": {**score(-0.08, 0.03), "p": 0.001}}}
+    assert codes(record(**asked(8, max_steps=8), gain=gain)) == ["moved-too-much"]
+    rose = [
+        ("validated", {"step": 2 * k, "scores": {"log_loss": one}})
+        for k, one in enumerate([0.5, 0.6, 0.9], 1)
+    ]
+    given = asked(8, max_steps=8)
+    assert codes(record(**given | {"events": given["events"] + rose})) == ["overfitting"]
+
+
+def test_more_steps_are_asked_for_by_the_option_that_decides_them(record):
+    straight = [2.0 - 0.012 * k for k in range(100)]
+    (sign,) = diagnose(record(losses=straight, plan={"options": {"max_steps": 100}}))
+    assert "twice the --max_steps" in sign.do
+    (sign,) = diagnose(record(losses=straight))
+    assert "twice the --num_train_epochs" in sign.do
+
+
 def test_rows_known_by_heart_are_overfitting_unless_others_are_right_too(record):
     learned = falling(end=0.02)
     assert "overfitting" in codes(record(losses=learned, held=0.9))
