@@ -91,6 +91,50 @@ def test_no_gradient_or_no_rate_is_frozen(record):
     assert "frozen" not in codes(record(losses=flat, norm=1e-6))
 
 
+def shifts(**parts):
+    """The scores of a run whose parts moved by so much; in a pair, whether gradients came."""
+    pairs = {name: one if isinstance(one, tuple) else (one, True) for name, one in parts.items()}
+    moved = {
+        name: {"change": change, "from_zero": False, "gradient": gradient}
+        for name, (change, gradient) in pairs.items()
+    }
+    return {"train": {"tokens": 9, "moved": moved}}
+
+
+def test_a_part_that_did_not_move_is_frozen_whatever_the_other_did(record):
+    (sign,) = diagnose(
+        record(plan={"options": {"learning_rate": 1e-12}}, **shifts(full=3.2e-10, head=0.1))
+    )
+    assert sign.code == "frozen"
+    assert sign.said == "In 100 steps nothing moved of `full` (3e-10 of its size)."
+    assert sign.do.startswith("Leave out --learning_rate")
+    (sign,) = diagnose(
+        record(plan={"options": {"head_learning_rate": 1e-12}}, **shifts(full=0.1, head=0.0))
+    )
+    assert "nothing moved of the head (0 of its size)" in sign.said
+    assert sign.do.startswith("Leave out --head_learning_rate")
+    (sign,) = diagnose(record(**shifts(lora=(1e-4, False), adapter=0.1, head=0.1)))  # by decay
+    assert sign.said == "No gradient reached `lora` in any of 100 steps, while the rest trained."
+    assert codes(record(**shifts(lora=1e-3, head=1e-5))) == []  # the least that rates in use move
+
+
+def test_what_did_not_move_did_not_move_too_much(record):
+    gain = {"all": {"probe": {**score(-0.08, 0.03), "p": 0.001}}}
+    assert codes(record(gain=gain, **shifts(full=0.0, head=0.0))) == ["frozen"]
+    (sign,) = diagnose(record(gain=gain, **shifts(full=0.031, head=1.2)))
+    assert sign.said.startswith(
+        "Training moved the model away from what it knew (the weights of `full` by 3.1 % and the "
+        "head by 120 %): 8.0 points worse than probe"
+    )
+    recall = {"change": score(0.6, 0.05), "before": score(3.0)}
+    (sign,) = diagnose(record(recall=recall, **shifts(lora=0.5)))
+    assert sign.said.startswith("Much was forgotten (the weights of `lora` by 50 %): the loss")
+    zero = shifts(lora=0.5)
+    zero["train"]["moved"]["lora"]["from_zero"] = True
+    (sign,) = diagnose(record(recall=recall, **zero))
+    assert sign.said.startswith("Much was forgotten: the loss")
+
+
 @pytest.mark.parametrize(
     ("losses", "said"),
     [

@@ -8,7 +8,7 @@ from statistics import mean, median, stdev
 
 from fewtune.report import words
 from fewtune.report.facts import happened, part
-from fewtune.report.signs import FEW_STEPS, Sign, Told, hardly_learned
+from fewtune.report.signs import FEW_STEPS, Sign, Told, called, hardly_learned
 from fewtune.report.signs_of_change import forgot, took_away
 
 
@@ -30,6 +30,37 @@ def frozen(told: Told) -> Iterator[Sign]:
             f"The learning rate was 0 in all {len(rates):,} steps: the model is as it was.",
             "Leave out --learning_rate, so that the method's measured default is used.",
         )
+    else:
+        yield from _part_frozen(told, len(steps))
+
+
+def _part_frozen(told: Told, steps: int) -> Iterator[Sign]:
+    """A part of the model is as it was, though it was to train and the run took its steps."""
+    unreached = [called(name) for name, one in told.moved.items() if not one["gradient"]]
+    if unreached:
+        yield Sign(
+            "frozen",
+            f"No gradient reached {words.listed(unreached)} in any of "
+            f"{words.several(steps, 'step')}, while the rest trained.",
+            "Choose another --method, and report this with the run folder: it should not happen.",
+        )
+    elif told.still:
+        how = [f"{called(name)} ({change:.1g} of its size)" for name, change in told.still.items()]
+        yield Sign(
+            "frozen",
+            f"In {words.several(steps, 'step')} nothing moved of {words.listed(how)}.",
+            _faster(told),
+        )
+
+
+def _faster(told: Told) -> str:
+    """What to do about the rate of those that did not move."""
+    given = part(told.facts.plan, "options")
+    names = {"head_learning_rate": "head" in told.still, "learning_rate": True}
+    for name, matters in names.items():
+        if matters and name in given:
+            return f"Leave out --{name}, so that the method's measured default is used."
+    return "Give a higher --learning_rate."
 
 
 def rate_too_high(told: Told) -> Iterator[Sign]:
