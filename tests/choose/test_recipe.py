@@ -51,6 +51,13 @@ def test_epochs_become_steps(epochs, together, steps):
     assert found.steps == steps
 
 
+@pytest.mark.parametrize("given", [{}, {"max_steps": 8}, {"num_train_epochs": 1.0}])
+def test_how_long_a_fit_is_by_default_is_known_whatever_was_asked_for(given):
+    usual, default = recipe(rows=96, **given).usual, recipe(rows=96)
+    assert usual.steps == default.steps == default.usual.steps
+    assert (usual.rows, usual.epochs) == (96, parse("full", {}).budget(96).epochs)
+
+
 def test_a_product_of_floats_is_no_step_longer_than_the_product():
     assert 2.2 * 25 > 55
     assert recipe(rows=400, num_train_epochs=2.2).steps == 55

@@ -9,31 +9,41 @@ from fewtune.cli.comparing import show
 from fewtune.cli.screen import Screen
 
 
-def told(names: list[str]) -> dict:
-    """A comparison of methods that were all fitted."""
-    score = {"value": 0.843, "low": 0.81, "high": 0.872, "spread": None}
-    line = {"share": 0.0012, "score": score, "test": score, "log_loss": 0.4, "rows": 90, "seeds": 1}
+def told(names: list[str], spread: float | None = None) -> dict:
+    """A comparison of methods that were all fitted; on several seeds, where they have a spread."""
+    test = {"value": 0.843, "low": 0.81, "high": 0.872}
+    score = test | {"spread": spread}
+    line = {"share": 0.0012, "score": score, "test": test, "log_loss": 0.4, "rows": 90, "seeds": 1}
     line |= {"seconds": 12.3, "memory": 2**28, "bytes": 2**26, "state": "whole", "failed": ""}
     line |= {"behind": None, "forgets": None, "written": None}
     line |= {"tied": True, "method": "lora", "scene": "one thing"}
     return {
         "run": "runs/x", "metric": "accuracy", "rows": {"train": 90, "test": 60}, "folds": 5,
-        "seeds": 1, "base": names[0], "refused": {}, "missing": [], "steps": [], "aside": None,
+        "seeds": 1 if spread is None else 3, "base": names[0], "refused": {}, "missing": [],
+        "steps": [], "aside": None,
         "seconds": {"shared": 1.0, "total": 90.0}, "verdict": "Nothing is told apart.",
         "methods": [line | {"name": name, "rank": k} for k, name in enumerate(names, start=1)],
     }  # fmt: skip
 
 
-def printed(width: int, names: list[str]) -> str:
+def printed(width: int, names: list[str], spread: float | None = None) -> str:
     screen = Screen(json=False, quiet=False)
     screen.out = Console(file=io.StringIO(), width=width)
-    show(screen, told(names))
+    show(screen, told(names, spread))
     return screen.out.file.getvalue()
 
 
 def test_at_eighty_columns_no_name_is_broken():
     said = printed(80, ["adapter", "freeze", "lora+bitfit"])
     for whole in ("method", "adapter", "lora+bitfit", "84.3 %", "(81.0-87.2)", "256 MiB"):
+        assert whole in said
+    assert all(len(line) <= 80 for line in said.splitlines())
+
+
+def test_the_spread_of_seeds_stands_beside_the_score_at_eighty_columns():
+    said = printed(80, ["adapter", "freeze", "lora+bitfit"], spread=0.0114)
+    assert "84.3 % ±1.1 " in said
+    for whole in ("lora+bitfit", "(81.0-87.2)", "256 MiB"):
         assert whole in said
     assert all(len(line) <= 80 for line in said.splitlines())
 

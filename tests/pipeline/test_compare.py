@@ -182,6 +182,10 @@ def test_a_comparison_that_was_killed_fits_nothing_twice_and_ends_the_same(compa
     for one, other in zip(told["methods"], alone["methods"], strict=True):
         for name in ("name", "rank", "tied", "score", "log_loss", "behind", "bytes"):
             assert one[name] == other[name]
+    for name in ("comparison.md", "report.html"):
+        page = (tmp_path / "one" / name).read_text(encoding="utf-8")
+        for one in told["methods"]:
+            assert f" ±{100 * one['score']['spread']:.1f} (" in page
 
 
 def test_a_finished_comparison_is_not_computed_again(compare, tmp_path):

@@ -48,6 +48,23 @@ def test_a_listener_hears_what_is_written_down(train):
     assert [event.name for event in heard] == names_of(run)
 
 
+def test_a_run_cut_short_is_told_what_the_default_would_have_been(train):
+    run = train(max_steps=1)
+    (sign,) = [one for one in run.scores["diagnosis"] if one["code"] == "too-few-steps"]
+    (planned,) = [one for one in run.folder.events if one.name == "planned"]
+    assert sign["message"].startswith("1 step is ")
+    assert f"({planned['usual']['steps']:,} steps)" in sign["message"]
+    assert sign["do"] == "Leave out --max_steps."
+
+
+def test_a_rate_of_nothing_is_told_by_the_part_that_did_not_move(train):
+    run = train(method="full", learning_rate=1e-12, head_learning_rate=1e-2)
+    moved = run.scores["train"]["moved"]
+    assert moved["full"]["change"] < 1e-6 < 1e-4 < moved["head"]["change"]
+    (sign,) = [one for one in run.scores["diagnosis"] if one["code"] == "frozen"]
+    assert "nothing moved of `full`" in sign["message"]
+
+
 def test_scores_have_the_shape_that_the_design_promises(finished):
     scores = finished.scores
     promised = {

@@ -91,6 +91,50 @@ def test_no_gradient_or_no_rate_is_frozen(record):
     assert "frozen" not in codes(record(losses=flat, norm=1e-6))
 
 
+def shifts(**parts):
+    """The scores of a run whose parts moved by so much; in a pair, whether gradients came."""
+    pairs = {name: one if isinstance(one, tuple) else (one, True) for name, one in parts.items()}
+    moved = {
+        name: {"change": change, "from_zero": False, "gradient": gradient}
+        for name, (change, gradient) in pairs.items()
+    }
+    return {"train": {"tokens": 9, "moved": moved}}
+
+
+def test_a_part_that_did_not_move_is_frozen_whatever_the_other_did(record):
+    (sign,) = diagnose(
+        record(plan={"options": {"learning_rate": 1e-12}}, **shifts(full=3.2e-10, head=0.1))
+    )
+    assert sign.code == "frozen"
+    assert sign.said == "In 100 steps nothing moved of `full` (3e-10 of its size)."
+    assert sign.do.startswith("Leave out --learning_rate")
+    (sign,) = diagnose(
+        record(plan={"options": {"head_learning_rate": 1e-12}}, **shifts(full=0.1, head=0.0))
+    )
+    assert "nothing moved of the head (0 of its size)" in sign.said
+    assert sign.do.startswith("Leave out --head_learning_rate")
+    (sign,) = diagnose(record(**shifts(lora=(1e-4, False), adapter=0.1, head=0.1)))  # by decay
+    assert sign.said == "No gradient reached `lora` in any of 100 steps, while the rest trained."
+    assert codes(record(**shifts(lora=1e-3, head=1e-5))) == []  # the least that rates in use move
+
+
+def test_what_did_not_move_did_not_move_too_much(record):
+    gain = {"all": {"probe": {**score(-0.08, 0.03), "p": 0.001}}}
+    assert codes(record(gain=gain, **shifts(full=0.0, head=0.0))) == ["frozen"]
+    (sign,) = diagnose(record(gain=gain, **shifts(full=0.031, head=1.2)))
+    assert sign.said.startswith(
+        "Training moved the model away from what it knew (the weights of `full` by 3.1 % and the "
+        "head by 120 %): 8.0 points worse than probe"
+    )
+    recall = {"change": score(0.6, 0.05), "before": score(3.0)}
+    (sign,) = diagnose(record(recall=recall, **shifts(lora=0.5)))
+    assert sign.said.startswith("Much was forgotten (the weights of `lora` by 50 %): the loss")
+    zero = shifts(lora=0.5)
+    zero["train"]["moved"]["lora"]["from_zero"] = True
+    (sign,) = diagnose(record(recall=recall, **zero))
+    assert sign.said.startswith("Much was forgotten: the loss")
+
+
 @pytest.mark.parametrize(
     ("losses", "said"),
     [
@@ -123,6 +167,58 @@ def test_a_loss_that_still_falls_steeply_wants_more_steps(record):
     assert codes(known) == ["too-few-steps"]
     by_heart = record(losses=[0.5 - 0.0037 * k for k in range(100)], held=2.0)
     assert codes(by_heart) == ["overfitting"]  # which wants fewer
+
+
+def asked(steps, usual=36, method="full", stopped=False, **given):
+    """The record of a run that was told how long it should be, and of what it would have been."""
+    default = {"rows": 96, "epochs": usual / 6, "steps": usual}
+    events = [("planned", {"method": method, "usual": default})]
+    events += [("stopped", {"step": steps, "reason": "..."})] if stopped else []
+    return {"losses": falling(steps), "plan": {"options": given}, "events": events}
+
+
+def test_far_fewer_steps_than_the_default_are_told_though_they_make_no_curve(record):
+    (sign,) = diagnose(record(**asked(8, max_steps=8)))
+    assert sign.code == "too-few-steps"
+    assert sign.said == (
+        "8 steps are 1.3 passes over 96 rows, where the measured default of `full` is 6 passes "
+        "(36 steps)."
+    )
+    assert sign.do == "Leave out --max_steps."
+    (sign,) = diagnose(record(**asked(1, num_train_epochs=0.1)))
+    assert sign.said.startswith("1 step is 0.17 passes over 96 rows")
+    assert sign.do == "Leave out --num_train_epochs."
+    (sign,) = diagnose(record(**asked(8, max_steps=8), **written()))
+    assert "where the default of `full`" in sign.said  # which nobody measured on answers
+
+
+def test_steps_are_not_too_few_where_nobody_asked_or_the_run_ended_by_itself(record):
+    assert codes(record(**asked(8))) == []
+    assert codes(record(**asked(18, max_steps=18))) == []
+    assert codes(record(**asked(8, max_steps=400, stopped=True))) == []
+    assert codes(record(**asked(0, max_steps=8))) == []  # a method without steps
+    assert codes(record(**asked(100, usual=300, max_steps=100))) == []  # and all was learned
+    slow = asked(100, usual=300, max_steps=100) | {"losses": falling(start=0.5)}
+    assert codes(record(**slow)) == ["too-few-steps"]
+
+
+def test_who_is_to_train_less_is_not_told_that_steps_are_too_few(record):
+    gain = {"all": {"probe": {**score(-0.08, 0.03), "p": 0.001}}}
+    assert codes(record(**asked(8, max_steps=8), gain=gain)) == ["moved-too-much"]
+    rose = [
+        ("validated", {"step": 2 * k, "scores": {"log_loss": one}})
+        for k, one in enumerate([0.5, 0.6, 0.9], 1)
+    ]
+    given = asked(8, max_steps=8)
+    assert codes(record(**given | {"events": given["events"] + rose})) == ["overfitting"]
+
+
+def test_more_steps_are_asked_for_by_the_option_that_decides_them(record):
+    straight = [2.0 - 0.012 * k for k in range(100)]
+    (sign,) = diagnose(record(losses=straight, plan={"options": {"max_steps": 100}}))
+    assert "twice the --max_steps" in sign.do
+    (sign,) = diagnose(record(losses=straight))
+    assert "twice the --num_train_epochs" in sign.do
 
 
 def test_rows_known_by_heart_are_overfitting_unless_others_are_right_too(record):

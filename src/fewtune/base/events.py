@@ -31,7 +31,7 @@ EVENTS: dict[str, str] = {
     "validated": "scores on the validation rows: step, scores",
     "checkpoint": "a checkpoint is on disk: step",
     "stopped": "training ended before its last step: step, reason",
-    "trained": "the fit is over: steps, seconds",
+    "trained": "the fit is over: steps, seconds, moved (of each part: change, start, gradient)",
     "saved": "model/ is on disk: kind, bytes",
     "scored": "test scores: scores, gain",
     "finished": "the run is complete: verdict, seconds",

@@ -8,7 +8,7 @@ from fewtune.base.errors import UsageError
 from fewtune.methods.base import Budget, Method
 from fewtune.train.options import TrainOptions
 from fewtune.train.order import steps_per_epoch
-from fewtune.train.recipe import Recipe
+from fewtune.train.recipe import Recipe, Usual
 
 SMALL = 1000  # rows; below, the end of training is averaged and no accuracy stops it
 SNAPSHOTS = 5
@@ -40,15 +40,14 @@ def decide(
             "--valid_share 0.1, or leave them out."
         )
     budget, reasons = _budget(method, rows, width), []
-    epochs = options.num_train_epochs
     per_epoch = steps_per_epoch(
         rows, options.per_device_train_batch_size, options.gradient_accumulation_steps
     )
-    if options.max_steps is None and epochs is None:
-        epochs, why = _passes(budget, method, rows, per_epoch, width)
+    epochs, why = _passes(budget, method, rows, per_epoch, width)
+    usual = Usual(rows, epochs, _steps(epochs, per_epoch))
+    if options.max_steps is None and options.num_train_epochs is None:
         reasons.append(why)
-    # rounded first: 2.2 * 25 is a little more than 55 to a computer
-    steps = options.max_steps or max(1, math.ceil(round((epochs or 1) * per_epoch, 6)))
+    steps = options.max_steps or _steps(options.num_train_epochs or epochs, per_epoch)
     parts = {
         part.name: options.learning_rate or _budget(part, rows, width).learning_rate
         for part in method.parts()
@@ -71,7 +70,7 @@ def decide(
         }
     )
     reasons += ending
-    return Recipe(filled, steps, head or budget.head_learning_rate, parts, tuple(reasons))
+    return Recipe(filled, steps, head or budget.head_learning_rate, parts, tuple(reasons), usual)
 
 
 def _ending(
@@ -111,6 +110,12 @@ def _passes(
     else:
         why = f"the {'measured ' if width is None else ''}default of `{method.spell()}`"
     return epochs, f"{epochs:.3g} epochs: {why} for {rows:,} rows."
+
+
+def _steps(epochs: float, per_epoch: int) -> int:
+    """Optimiser steps of so many passes."""
+    # rounded first: 2.2 * 25 is a little more than 55 to a computer
+    return max(1, math.ceil(round(epochs * per_epoch, 6)))
 
 
 def _alpha(method: Method, options: TrainOptions) -> float:

@@ -163,7 +163,7 @@ def _tune(run: Run, desk: Desk, raced: Raced | None) -> Generator[Event, None, L
         fit = candidate.fit(examples, recipe, run.folder.checkpoints, run.data.valid)
         for event in footprint(run, candidate, examples.rows, recipe, fit):
             if event.name == "trained":
-                run.facts["tokens"] = event["tokens"]
+                run.facts |= {key: event[key] for key in ("tokens", "moved")}
             yield event
         if raced:
             candidate.calibrate(run.chosen[FITS]["temperature"])

@@ -40,7 +40,7 @@ def recorded(run: Run, scored: dict[str, Any], **counted: int) -> dict[str, Any]
         **memory_of(run),
         "trainable_parameters": run.facts["trainable"],
         "total_parameters": run.facts["total"],
-        "train": {"tokens": run.facts.get("tokens", 0)},
+        "train": {"tokens": 0} | {k: run.facts[k] for k in ("tokens", "moved") if k in run.facts},
         **curve_of(run),
         "warnings": list(run.warnings),
     }

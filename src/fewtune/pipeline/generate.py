@@ -101,7 +101,7 @@ def generate(run: Run) -> Iterator[Event]:
     fit = candidate.fit(rows, recipe, run.folder.checkpoints, watched)
     for event in footprint(run, candidate, rows, recipe, fit):
         if event.name == "trained":
-            run.facts["tokens"] = event["tokens"]
+            run.facts |= {key: event[key] for key in ("tokens", "moved")}
         yield event
     run.seconds["train"] = perf_counter() - begun
     yield from run.save(candidate.save)

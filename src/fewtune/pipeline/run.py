@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,7 @@ class Run:
             self.chosen |= {"steps": recipe.steps, "rates": {"head": recipe.head, **recipe.parts}}
             self.chosen["average_last"] = recipe.options.average_last
         self.keep_plan()
+        usual = {"usual": asdict(recipe.usual)} if self.method.needs_steps else {}
         rows, width = len(self.data.train), self.answer_width
         if warning := too_cautious(self.method, self.job.train, rows, width):
             yield tell("warned", message=warning)
@@ -111,6 +112,7 @@ class Run:
             trainable=self.facts["trainable"],
             total=self.facts["total"],
             reasons=list(self.reasons),
+            **usual,
             **{name: value for name, value in self.chosen.items() if name != "trials"},
         )
 

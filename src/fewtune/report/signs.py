@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf, isfinite
 from statistics import mean
+from typing import Any
 
 from fewtune.report.facts import Facts, happened, part
 
 FEW_STEPS = 20  # with fewer a curve says nothing
+NOTHING = 1e-6  # of a part's size: a step of the smallest rate in use moves it by a thousandth
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,17 @@ class Told:
         """The training loss at the end, of the kind that scores are."""
         return self.last / self.summed
 
+    @property
+    def moved(self) -> dict[str, dict[str, Any]]:
+        """How far the fit moved each part (`train/moved.py`); empty where nothing was fitted."""
+        return part(part(self.facts.scores, "train"), "moved")
+
+    @property
+    def still(self) -> dict[str, float]:
+        """Those that are as they were, with what they moved by, relative to their size."""
+        found = {name: one["change"] for name, one in self.moved.items()}
+        return {name: change for name, change in found.items() if change < NOTHING}
+
     @cached_property
     def key(self) -> str:
         """What a held-out row's loss is called."""
@@ -112,6 +125,11 @@ class Told:
         block = part(part(self.facts.scores, "baselines"), name)
         value = part(block, self.key).get("value")
         return None if value is None else float(value)
+
+
+def called(name: str) -> str:
+    """A part of the model in a sentence."""
+    return "the head" if name == "head" else f"`{name}`"
 
 
 Rule = Callable[[Told], Iterator[Sign]]

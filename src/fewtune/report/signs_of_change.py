@@ -11,7 +11,7 @@ from fewtune.evaluate.change import forgets
 from fewtune.evaluate.verdict import LEVEL
 from fewtune.report import words
 from fewtune.report.facts import part
-from fewtune.report.signs import Sign, Told, hardly_learned
+from fewtune.report.signs import Sign, Told, called, hardly_learned
 
 
 def out_of_time(told: Told) -> Iterator[Sign]:
@@ -46,6 +46,8 @@ def took_away(told: Told) -> Iterator[Sign]:
     """Training made the model worse than it was without, though it learned its rows."""
     if not told.losses or hardly_learned(told):
         return
+    if told.still and told.still.keys() == told.moved.keys():  # what is worse was so before
+        return
     for name in ("probe", "before"):
         found = part(part(part(told.facts.scores, "gain"), "all"), name)
         high = found.get("high")
@@ -55,12 +57,22 @@ def took_away(told: Told) -> Iterator[Sign]:
             halfway = "fewer --num_train_epochs" if told.writes else "--wise_ft_alpha 0.5"
             yield Sign(
                 "moved-too-much",
-                f"Training moved the model away from what it knew: {less} worse than "
-                f"{words.baseline_name(name)} ({words.p_value(found.get('p'))}).",
+                f"Training moved the model away from what it knew{_how_far(told)}: {less} worse "
+                f"than {words.baseline_name(name)} ({words.p_value(found.get('p'))}).",
                 f"Use that instead, or train less: `lora`, a third of the --learning_rate, "
                 f"{halfway}.",
             )
             return
+
+
+def _how_far(told: Told) -> str:
+    """By how much of their size the parts moved; what began at zero has none to tell it by."""
+    found = [
+        f"{called(name)} by {words.share(one['change'])}"
+        for name, one in told.moved.items()
+        if not one["from_zero"]
+    ]
+    return f" (the weights of {words.listed(found)})" if found else ""
 
 
 def forgot(told: Told) -> Iterator[Sign]:
@@ -70,8 +82,9 @@ def forgot(told: Told) -> Iterator[Sign]:
     if before and forgets(change):
         yield Sign(
             "moved-too-much",
-            f"Much was forgotten: the loss on general texts rose from {before:.2f} by "
-            f"{change['value']:.2f} ({change['low']:.2f} to {change['high']:.2f}) nats a token.",
+            f"Much was forgotten{_how_far(told)}: the loss on general texts rose from "
+            f"{before:.2f} by {change['value']:.2f} ({change['low']:.2f} to {change['high']:.2f}) "
+            "nats a token.",
             "Train less: a third of the --learning_rate, fewer --num_train_epochs, or a smaller "
             "--lora_r.",
         )

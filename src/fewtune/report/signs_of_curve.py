@@ -8,7 +8,8 @@ from statistics import mean, median, stdev
 
 from fewtune.report import words
 from fewtune.report.facts import happened, part
-from fewtune.report.signs import FEW_STEPS, Sign, Told, hardly_learned
+from fewtune.report.signs import FEW_STEPS, Sign, Told, called, hardly_learned
+from fewtune.report.signs_of_change import forgot, took_away
 
 
 def frozen(told: Told) -> Iterator[Sign]:
@@ -29,6 +30,37 @@ def frozen(told: Told) -> Iterator[Sign]:
             f"The learning rate was 0 in all {len(rates):,} steps: the model is as it was.",
             "Leave out --learning_rate, so that the method's measured default is used.",
         )
+    else:
+        yield from _part_frozen(told, len(steps))
+
+
+def _part_frozen(told: Told, steps: int) -> Iterator[Sign]:
+    """A part of the model is as it was, though it was to train and the run took its steps."""
+    unreached = [called(name) for name, one in told.moved.items() if not one["gradient"]]
+    if unreached:
+        yield Sign(
+            "frozen",
+            f"No gradient reached {words.listed(unreached)} in any of "
+            f"{words.several(steps, 'step')}, while the rest trained.",
+            "Choose another --method, and report this with the run folder: it should not happen.",
+        )
+    elif told.still:
+        how = [f"{called(name)} ({change:.1g} of its size)" for name, change in told.still.items()]
+        yield Sign(
+            "frozen",
+            f"In {words.several(steps, 'step')} nothing moved of {words.listed(how)}.",
+            _faster(told),
+        )
+
+
+def _faster(told: Told) -> str:
+    """What to do about the rate of those that did not move."""
+    given = part(told.facts.plan, "options")
+    names = {"head_learning_rate": "head" in told.still, "learning_rate": True}
+    for name, matters in names.items():
+        if matters and name in given:
+            return f"Leave out --{name}, so that the method's measured default is used."
+    return "Give a higher --learning_rate."
 
 
 def rate_too_high(told: Told) -> Iterator[Sign]:
@@ -80,11 +112,50 @@ def _jumps(losses: list[float], start: float) -> list[int]:
 
 
 def too_few_steps(told: Told) -> Iterator[Sign]:
-    """The loss was still falling steeply when the run ended."""
+    """Far fewer were asked for than suits the rows, or the loss was still falling at the end."""
     losses = told.losses
-    if len(losses) < 2 * FEW_STEPS or inf in losses or told.last < 0.25 * told.first:
+    if not losses or inf in losses or _wants_less(told):
         return
-    if _by_heart(told):  # more steps would teach nothing else
+    if len(losses) >= FEW_STEPS and told.last < 0.25 * told.first:  # there is little left to learn
+        return
+    asked = [*_fewer_than_usual(told)]
+    yield from asked or _still_falling(told)
+
+
+def _wants_less(told: Told) -> bool:
+    """Whether another sign asks for less training, which more steps would contradict."""
+    rules = (overfitting, past_the_best, took_away, forgot)
+    return any(True for rule in rules for _ in rule(told))
+
+
+def _fewer_than_usual(told: Told) -> Iterator[Sign]:
+    """Less than half of the steps that the method takes by default, because the user said so.
+
+    It needs no curve, which is what a run of few steps does not have.
+    """
+    given = part(told.facts.plan, "options")
+    flags = [f"--{name}" for name in ("max_steps", "num_train_epochs") if name in given]
+    plans = [one.fields.get("usual") for one in happened(told.facts, "planned")]
+    usual, steps = plans[-1] if plans else None, len(told.losses)
+    if not flags or not usual or 2 * steps >= usual["steps"]:
+        return
+    if any(happened(told.facts, "stopped")):  # it ended by itself, and says why
+        return
+    passes = steps * usual["epochs"] / usual["steps"]
+    measured = "" if told.writes else "measured "
+    yield Sign(
+        "too-few-steps",
+        f"{words.several(steps, 'step')} {'is' if steps == 1 else 'are'} {passes:.2g} passes over "
+        f"{words.several(usual['rows'], 'row')}, where the {measured}default of "
+        f"`{told.facts.method}` is {usual['epochs']:.3g} passes ({usual['steps']:,} steps).",
+        f"Leave out {words.listed(flags)}.",
+    )
+
+
+def _still_falling(told: Told) -> Iterator[Sign]:
+    """The loss fell steeply when the run ended."""
+    losses = told.losses
+    if len(losses) < 2 * FEW_STEPS:
         return
     quarter = losses[-len(losses) // 4 :]
     before, after = quarter[: len(quarter) // 2], quarter[len(quarter) // 2 :]
@@ -94,8 +165,14 @@ def too_few_steps(told: Told) -> Iterator[Sign]:
             "too-few-steps",
             f"The training loss still fell by {drop / mean(before):.0%} over the last "
             f"{words.several(len(after), 'step')}, from {mean(before):.2f} to {mean(after):.2f}.",
-            "Give more steps: twice the --num_train_epochs.",
+            f"Give more steps: twice the {_longer(told)}.",
         )
+
+
+def _longer(told: Told) -> str:
+    """The option that decides how long the run was."""
+    by_steps = "max_steps" in part(told.facts.plan, "options")
+    return "--max_steps" if by_steps else "--num_train_epochs"
 
 
 def _by_heart(told: Told) -> bool:

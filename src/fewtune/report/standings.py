@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from fewtune.base.race_state import NO_BASE, RaceState
+from fewtune.choose.recipe import SMALL
 from fewtune.evaluate.change import forgets
 from fewtune.report import words
 
@@ -101,16 +103,23 @@ def place(one: Line) -> str:
 
 
 def score(metric: str, one: Line | None) -> str:
-    """A value with its interval, short enough for a column.
+    """A value with its spread over the seeds, if there are several, and its interval.
+
+    Short enough for a column, and the spread one word: a terminal of 80 columns breaks the cell
+    before the interval alone.
 
     >>> score("accuracy", {"value": 0.843, "low": 0.81, "high": 0.872})
     '84.3 % (81.0-87.2)'
+    >>> score("accuracy", {"value": 0.843, "low": 0.81, "high": 0.872, "spread": 0.0114})
+    '84.3 % ±1.1 (81.0-87.2)'
     """
     if one is None:
         return words.NONE
     scale, decimals = (100, 1) if words.is_share(metric) else (1, 3)
     low, high = (f"{scale * one[end]:.{decimals}f}" for end in ("low", "high"))
-    return f"{words.number(metric, one['value'])} ({low}-{high})"
+    spread = one.get("spread")
+    seeds = "" if spread is None else f" ±{scale * spread:.{decimals}f}"
+    return f"{words.number(metric, one['value'])}{seeds} ({low}-{high})"
 
 
 def effect(metric: str, one: Line | None) -> str:
@@ -132,7 +141,35 @@ def p_of(one: Line | None) -> str:
 
 def verdict(told: Line) -> str:
     """What the tables say, in a few sentences."""
-    return " ".join(filter(None, [_of_methods(told), _of_forgetting(told), _of_steps(told)]))
+    parts = [_of_methods(told), _of_seeds(told), _of_forgetting(told), _of_steps(told)]
+    return " ".join(filter(None, parts))
+
+
+def _of_seeds(told: Line) -> str:
+    """The first rank that another seed could have changed, and how many more there are."""
+    metric, whole = told["metric"], [one for one in told["methods"] if one["rank"]]
+    pairs = pairwise(whole)
+    close = [
+        (one, other) for one, other in pairs if (one["score"]["spread"] or 0.0) > _gap(one, other)
+    ]
+    if not close:
+        return ""
+    one, other = close[0]
+    value = words.number(metric, one["score"]["value"]).removesuffix(" %")
+    spread = words.points(metric, one["score"]["spread"], signed=False)
+    gap = words.points(metric, _gap(one, other), signed=False).removesuffix(" points")
+    more = f", and {words.several(len(close) - 1, 'other rank')} likewise" if close[1:] else ""
+    # fewer rows have their weights averaged as it is
+    steadier = ", or average weights (--average_last 5)" if told["rows"]["train"] >= SMALL else ""
+    return (
+        f"Seeds differ by more than ranks: `{one['name']}` {value} ± {spread} over {one['seeds']} "
+        f"seeds, {gap} ahead of `{other['name']}`{more}. Try more --seeds{steadier}."
+    )
+
+
+def _gap(one: Line, other: Line) -> float:
+    """How far a line's score is from the next one's."""
+    return abs(float(one["score"]["value"]) - float(other["score"]["value"]))
 
 
 def _of_forgetting(told: Line) -> str:
@@ -210,7 +247,8 @@ def protocol(told: Line) -> str:
     if told["rows"]["test"]:
         said += f"; then fitted to all of them for {told['rows']['test']:,} test rows, "
         said += "which rank nobody"
-    return f"{said}. Intervals are 95 %, over rows."
+    spread = ", and ± is the standard deviation over seeds" if seeds > 1 else ""
+    return f"{said}. Intervals are 95 %, over rows{spread}."
 
 
 def absent(told: Line) -> str:

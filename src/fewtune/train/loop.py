@@ -32,6 +32,7 @@ from fewtune.train.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
+from fewtune.train.moved import Start
 from fewtune.train.optimiser import Rates, finish_gradients, make_optimiser, set_rates
 from fewtune.train.options import TrainOptions
 from fewtune.train.order import epoch_batches, steps_per_epoch
@@ -99,6 +100,7 @@ def run_fit(fit: Fit) -> Iterator[Event]:
     model.to(fit.machine.device)
     fit.ladder.start(fit.prepared.model)
     start = trained_tensors(model) if (options.wise_ft_alpha or 1) < 1 else {}
+    begin = Start.of(fit.prepared)
     optimiser = make_optimiser(fit.prepared, fit.rates, options, fit.machine.device)
     tables = Tables(model, fit.machine.device)
     progress = load_checkpoint(fit.folder, model, optimiser) or Progress()
@@ -130,6 +132,7 @@ def run_fit(fit: Fit) -> Iterator[Event]:
         tokens=progress.tokens,
         best_step=progress.best_step if progress.best_weights else None,
         averaged=progress.average.count,
+        moved=begin.moved(optimiser),
     )
 
 
