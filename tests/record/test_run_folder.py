@@ -9,6 +9,7 @@ import pytest
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
 from fewtune.record import RunFolder, default_name, environment, writing
+from fewtune.record.names import make_folder
 
 PLAN = {"fewtune": "0.1.0", "name": "one", "task": "classify", "fingerprint": "aaaa"}
 
@@ -108,6 +109,53 @@ def test_two_processes_cannot_hold_one_run(tmp_path):
     other.kill()  # kill -9: nothing is left to clean up
     other.wait()
     RunFolder.create(tmp_path / "one", PLAN).close()
+
+
+def test_a_lock_that_is_a_link_is_refused_and_what_it_leads_to_stays(tmp_path):
+    thesis = tmp_path / "thesis.doc"
+    thesis.write_text("years of work")
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / ".lock").symlink_to(thesis)
+    with pytest.raises(FewtuneError, match=r"\.lock: this is a link"):
+        RunFolder.create(folder, PLAN)
+    assert thesis.read_text() == "years of work"
+
+
+def test_a_default_name_that_is_taken_meanwhile_is_counted_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = {**PLAN, "fingerprint": "bbbb"}
+
+    def name():
+        return default_name("a.csv", "lora", "runs", "bbbb")
+
+    def plan_of(name, first="a-lora-1"):
+        if name == first:  # another process is faster
+            held.append(RunFolder.create(f"runs/{first}", PLAN))
+        return {**other, "name": name}
+
+    held = []
+    with make_folder(None, name, plan_of) as folder:  # which holds the folder
+        assert (folder.name, folder.plan["name"]) == ("a-lora-2", "a-lora-2")
+    held[0].close()
+    with make_folder(None, name, lambda _: other) as again:
+        assert again.name == "a-lora-2"
+        with pytest.raises(FewtuneError, match="another process"):  # works on this very run
+            make_folder(None, name, lambda _: other)
+    with pytest.raises(UsageError, match="another run lives here"):
+        make_folder("runs/a-lora-1", name, lambda _: other)
+
+
+def test_a_full_disk_is_no_name_that_was_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(FewtuneError, match="the disk is full"):
+        make_folder(None, lambda: default_name("a.csv", "lora", "runs"), lambda _: PLAN)
+    assert [one.name for one in (tmp_path / "runs").iterdir()] == ["a-lora-1"]
 
 
 def test_opening_what_is_no_run_folder_says_so(tmp_path):
