@@ -60,9 +60,29 @@ def test_the_same_run_keeps_the_plan_with_what_was_chosen(tmp_path):
 
 def test_what_a_killed_creation_leaves_behind_is_no_foreign_file(tmp_path):
     (tmp_path / ".lock").write_text("")
-    (tmp_path / "plan.yaml.unfinished").write_text("task: cla")
+    (tmp_path / "plan.yaml.0a1b2c3d.unfinished").write_text("task: cla")
     with RunFolder.create(tmp_path, PLAN) as folder:
         assert folder.plan == PLAN
+
+
+def test_what_a_killed_process_left_half_written_is_swept_up_under_the_lock(tmp_path):
+    folder = RunFolder.create(tmp_path / "one", PLAN)
+
+    def killed():
+        half = [folder.path / f"{name}.0a1b2c3d.unfinished" for name in ("model", "scores.json")]
+        half[0].mkdir(exist_ok=True)
+        for one in (half[0] / "head.safetensors", half[1]):
+            one.write_text("x")
+        return half
+
+    half = killed()
+    folder.close()
+    assert all(one.exists() for one in half)
+    RunFolder.open(folder.path).lock().close()
+    assert not any(one.exists() for one in half)
+    half = killed()
+    RunFolder.create(folder.path, PLAN).close()
+    assert not any(one.exists() for one in half)
 
 
 def test_a_place_that_may_not_be_written_is_told_in_a_sentence(tmp_path, monkeypatch):

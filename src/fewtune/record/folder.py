@@ -13,7 +13,7 @@ import yaml
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import EVENTS, Event
-from fewtune.base.files import UNFINISHED, at, write_atomic, write_json
+from fewtune.base.files import UNFINISHED, at, sweep, write_atomic, write_json
 from fewtune.record.lock import Lock
 from fewtune.record.plain import plain
 from fewtune.record.trouble import writing
@@ -65,6 +65,7 @@ class RunFolder:
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
             folder._lock.take()
+            sweep(folder.path)
         try:
             folder._take_plan(plan)
         except BaseException:
@@ -98,6 +99,7 @@ class RunFolder:
         """Hold an opened folder against other processes, to go on writing in it."""
         with writing(self.path):
             self._lock.take()
+            sweep(self.path)
         return self
 
     def close(self) -> None:
@@ -389,7 +391,7 @@ def is_run(path: Path) -> bool:
 
 def _ours_in_the_making(name: str) -> bool:
     """What a process killed between making the folder and writing the plan leaves behind."""
-    return name in {LOCK, PLAN + UNFINISHED}
+    return name == LOCK or (name.startswith(PLAN) and name.endswith(UNFINISHED))
 
 
 def _has_checkpoint(folder: Path) -> bool:
