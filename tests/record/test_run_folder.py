@@ -1,3 +1,4 @@
+import enum
 import errno
 import json
 import os
@@ -245,6 +246,26 @@ def test_numpy_numbers_paths_and_surrogates_can_be_written(tmp_path):
         folder.write_scores({"what": object()})
 
 
+def test_members_of_enumerations_and_numpy_texts_are_written_as_what_they_are(tmp_path):
+    import numpy as np
+
+    class Size(enum.StrEnum):
+        SMALL = "small"
+
+    class Colour(str, enum.Enum):  # noqa: UP042 - as it was before 3.11
+        RED = "red"
+
+    class Count(enum.IntEnum):
+        TWO = 2
+
+    told = {Size.SMALL: Size.SMALL, "colour": Colour.RED, "word": np.str_("修"), "n": Count.TWO}
+    plain = {"small": "small", "colour": "red", "word": "修", "n": 2}
+    folder = RunFolder.create(tmp_path / "one", PLAN | told)
+    assert folder.plan == PLAN | plain
+    folder.write_scores(told)
+    assert folder.scores == plain
+
+
 def test_the_state_follows_from_the_files(tmp_path):
     folder = RunFolder.create(tmp_path / "one", PLAN)
     assert folder.state == "unfinished"
@@ -319,3 +340,20 @@ def test_the_time_of_a_run_that_was_stopped_is_that_of_its_parts(tmp_path):
         assert folder.spent == 8
         folder.forget(PLAN, ())
         assert folder.spent == 0
+
+
+def test_a_run_killed_while_it_starts_anew_counts_no_time_twice(tmp_path, monkeypatch):
+    with RunFolder.create(tmp_path / "one", PLAN) as folder:
+        folder.append(Event("started", {}, 10.0))
+        folder.append(Event("step", {}, 17.0))
+
+        def killed(_self, name):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(RunFolder, "_remove", killed)
+            with pytest.raises(KeyboardInterrupt):
+                folder.start_anew()
+        assert folder.spent == 7
+        folder.start_anew()
+        assert folder.spent == 7

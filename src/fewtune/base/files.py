@@ -57,7 +57,7 @@ def sweep(folder: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """A name for what is not finished; no longer than a file's name may be, whatever the letters."""
+    """A name for what is not finished, short enough for any file system and any letters."""
     return path.with_name(f"{path.name[:50]}.{token_hex(4)}{UNFINISHED}")
 
 

@@ -82,7 +82,7 @@ class RunFolder:
         """
         folder = cls(path)
         listed = RUNS / folder.path
-        if not folder.path.exists() and folder.path.name == str(path) and is_run(listed):
+        if not is_run(folder.path) and folder.path.name == str(path) and is_run(listed):
             folder = cls(listed)  # by the name that `fewtune runs` gives
         if not folder.path.is_dir():
             raise UsageError(
@@ -272,9 +272,11 @@ class RunFolder:
 
     def start_anew(self) -> None:
         """Forget all but what was decided: for a run that ended before its first checkpoint."""
-        if spent := self.spent:
+        spent = self.spent
+        self._remove(self.path / EVENTS_FILE)  # first, or a kill here would count the time twice
+        if spent:
             self.write_plan(self.plan | {SPENT: round(spent, 3)})
-        for name in (SCORES, EVENTS_FILE, DATA, PREDICTIONS, ENVIRONMENT, "report.html"):
+        for name in (SCORES, DATA, PREDICTIONS, ENVIRONMENT, "report.html"):
             self._remove(self.path / name)
         self._remove(self.checkpoints)
         self._remove(self.model)
