@@ -200,6 +200,22 @@ def test_a_finished_comparison_is_not_computed_again(compare, tmp_path):
     assert RunFolder.open(tmp_path / "table").state == "finished"
 
 
+def test_a_comparison_killed_before_its_last_word_is_finished_by_the_same_command(
+    compare, tmp_path
+):
+    told = compare(methods="tfidf")
+    events = tmp_path / "table" / "events.jsonl"
+    *before, last = events.read_text(encoding="utf-8").splitlines(keepends=True)
+    assert "finished" in last
+    events.write_text("".join(before), encoding="utf-8")
+    (tmp_path / "table" / "report.html").unlink()
+    fits = {one: one.stat().st_mtime_ns for one in (tmp_path / "table" / "fits").rglob("*.*")}
+    assert compare(methods="tfidf")["methods"] == told["methods"]
+    assert {one: one.stat().st_mtime_ns for one in fits} == fits
+    assert (tmp_path / "table" / "report.html").is_file()
+    assert RunFolder.open(tmp_path / "table").state == "finished"
+
+
 def test_what_is_tested_on_ranks_nobody(compare, files, tmp_path):
     turned = [(text, {"pump": "door"}.get(label, label)) for text, label in rows(30, seed=1)]
     other = write_csv(tmp_path / "turned.csv", turned)

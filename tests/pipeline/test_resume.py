@@ -19,7 +19,9 @@ import pytest
 from jobs import QUICK
 
 import fewtune
+from fewtune.base.events import tell
 from fewtune.base.files import UNFINISHED
+from fewtune.pipeline.order import resume
 from fewtune.record.folder import RunFolder
 
 STEPS = 40
@@ -188,3 +190,22 @@ def test_killed_again_and_again_while_checkpoints_are_written(files, whole, tmp_
     code, _, err = finish(command("resume", str(run)))
     assert code == 0, err
     assert_same_artefact(run, whole(method))
+
+
+def test_a_run_that_another_process_finishes_before_the_lock_is_had_stays(tmp_path, monkeypatch):
+    RunFolder.create(tmp_path / "run", {"name": "run", "fingerprint": "aaaa"}).close()
+    lock = RunFolder.lock
+
+    def late(folder):
+        """The other process ends while this one waits for its turn."""
+        folder.write_scores({"verdict": "It worked."})
+        folder.append(tell("finished", verdict="It worked.", seconds=1.0))
+        return lock(folder)
+
+    monkeypatch.setattr(RunFolder, "lock", late)
+    folder, events = resume(tmp_path / "run")
+    assert [*events] == []
+    assert folder.scores["verdict"] == "It worked."
+    monkeypatch.undo()
+    folder.lock()  # the lock is free again
+    folder.close()

@@ -569,6 +569,9 @@ def test_a_question_that_a_server_refuses_is_told_and_the_others_are_answered(
     assert code_of("predict", folder, source, "--output", other) == 1
     assert "6 of 6 rows have no answer" in " ".join(capsys.readouterr().err.split())
     assert not other.exists()
+    server.forget()
+    assert code_of("predict", folder, source, "--output", other) == 0  # it is asked again
+    assert len(prompts_of(server)) == 6
 
 
 def test_answers_of_a_server_that_goes_away_are_kept(server, at_once, tmp_path, capsys):

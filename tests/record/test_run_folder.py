@@ -1,3 +1,4 @@
+import enum
 import errno
 import json
 import os
@@ -9,6 +10,7 @@ import pytest
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event, tell
 from fewtune.record import RunFolder, default_name, environment, writing
+from fewtune.record.names import make_folder
 
 PLAN = {"fewtune": "0.1.0", "name": "one", "task": "classify", "fingerprint": "aaaa"}
 
@@ -59,9 +61,29 @@ def test_the_same_run_keeps_the_plan_with_what_was_chosen(tmp_path):
 
 def test_what_a_killed_creation_leaves_behind_is_no_foreign_file(tmp_path):
     (tmp_path / ".lock").write_text("")
-    (tmp_path / "plan.yaml.unfinished").write_text("task: cla")
+    (tmp_path / "plan.yaml.0a1b2c3d.unfinished").write_text("task: cla")
     with RunFolder.create(tmp_path, PLAN) as folder:
         assert folder.plan == PLAN
+
+
+def test_what_a_killed_process_left_half_written_is_swept_up_under_the_lock(tmp_path):
+    folder = RunFolder.create(tmp_path / "one", PLAN)
+
+    def killed():
+        half = [folder.path / f"{name}.0a1b2c3d.unfinished" for name in ("model", "scores.json")]
+        half[0].mkdir(exist_ok=True)
+        for one in (half[0] / "head.safetensors", half[1]):
+            one.write_text("x")
+        return half
+
+    half = killed()
+    folder.close()
+    assert all(one.exists() for one in half)
+    RunFolder.open(folder.path).lock().close()
+    assert not any(one.exists() for one in half)
+    half = killed()
+    RunFolder.create(folder.path, PLAN).close()
+    assert not any(one.exists() for one in half)
 
 
 def test_a_place_that_may_not_be_written_is_told_in_a_sentence(tmp_path, monkeypatch):
@@ -108,6 +130,53 @@ def test_two_processes_cannot_hold_one_run(tmp_path):
     other.kill()  # kill -9: nothing is left to clean up
     other.wait()
     RunFolder.create(tmp_path / "one", PLAN).close()
+
+
+def test_a_lock_that_is_a_link_is_refused_and_what_it_leads_to_stays(tmp_path):
+    thesis = tmp_path / "thesis.doc"
+    thesis.write_text("years of work")
+    folder = tmp_path / "one"
+    folder.mkdir()
+    (folder / ".lock").symlink_to(thesis)
+    with pytest.raises(FewtuneError, match=r"\.lock: this is a link"):
+        RunFolder.create(folder, PLAN)
+    assert thesis.read_text() == "years of work"
+
+
+def test_a_default_name_that_is_taken_meanwhile_is_counted_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = {**PLAN, "fingerprint": "bbbb"}
+
+    def name():
+        return default_name("a.csv", "lora", "runs", "bbbb")
+
+    def plan_of(name, first="a-lora-1"):
+        if name == first:  # another process is faster
+            held.append(RunFolder.create(f"runs/{first}", PLAN))
+        return {**other, "name": name}
+
+    held = []
+    with make_folder(None, name, plan_of) as folder:  # which holds the folder
+        assert (folder.name, folder.plan["name"]) == ("a-lora-2", "a-lora-2")
+    held[0].close()
+    with make_folder(None, name, lambda _: other) as again:
+        assert again.name == "a-lora-2"
+        with pytest.raises(FewtuneError, match="another process"):  # works on this very run
+            make_folder(None, name, lambda _: other)
+    with pytest.raises(UsageError, match="another run lives here"):
+        make_folder("runs/a-lora-1", name, lambda _: other)
+
+
+def test_a_full_disk_is_no_name_that_was_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(FewtuneError, match="the disk is full"):
+        make_folder(None, lambda: default_name("a.csv", "lora", "runs"), lambda _: PLAN)
+    assert [one.name for one in (tmp_path / "runs").iterdir()] == ["a-lora-1"]
 
 
 def test_opening_what_is_no_run_folder_says_so(tmp_path):
@@ -175,6 +244,26 @@ def test_numpy_numbers_paths_and_surrogates_can_be_written(tmp_path):
     assert next(folder.predictions)["probability"] == {"x": 1.0}
     with pytest.raises(TypeError, match="object cannot be written"):
         folder.write_scores({"what": object()})
+
+
+def test_members_of_enumerations_and_numpy_texts_are_written_as_what_they_are(tmp_path):
+    import numpy as np
+
+    class Size(enum.StrEnum):
+        SMALL = "small"
+
+    class Colour(str, enum.Enum):  # noqa: UP042 - as it was before 3.11
+        RED = "red"
+
+    class Count(enum.IntEnum):
+        TWO = 2
+
+    told = {Size.SMALL: Size.SMALL, "colour": Colour.RED, "word": np.str_("修"), "n": Count.TWO}
+    plain = {"small": "small", "colour": "red", "word": "修", "n": 2}
+    folder = RunFolder.create(tmp_path / "one", PLAN | told)
+    assert folder.plan == PLAN | plain
+    folder.write_scores(told)
+    assert folder.scores == plain
 
 
 def test_the_state_follows_from_the_files(tmp_path):
@@ -251,3 +340,20 @@ def test_the_time_of_a_run_that_was_stopped_is_that_of_its_parts(tmp_path):
         assert folder.spent == 8
         folder.forget(PLAN, ())
         assert folder.spent == 0
+
+
+def test_a_run_killed_while_it_starts_anew_counts_no_time_twice(tmp_path, monkeypatch):
+    with RunFolder.create(tmp_path / "one", PLAN) as folder:
+        folder.append(Event("started", {}, 10.0))
+        folder.append(Event("step", {}, 17.0))
+
+        def killed(_self, name):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(RunFolder, "_remove", killed)
+            with pytest.raises(KeyboardInterrupt):
+                folder.start_anew()
+        assert folder.spent == 7
+        folder.start_anew()
+        assert folder.spent == 7

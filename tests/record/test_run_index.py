@@ -1,11 +1,12 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import Event
-from fewtune.cli.runs import run_verb
+from fewtune.cli.runs import open_run, run_verb
 from fewtune.cli.screen import Screen
 from fewtune.record import Difference, RunFolder, diff, index, list_runs, paired, remove_run
 from fewtune.record.index import overlap
@@ -125,7 +126,7 @@ def test_a_run_at_work_is_not_removed(tmp_path):
 
 def test_diff_tells_the_options_that_differ_and_the_scores(tmp_path):
     a, b = run(tmp_path, "a"), run(tmp_path, "b", rate=3e-4, value=0.8, said="pnbx")
-    told = {one.name: one for one in diff(a, b)}
+    told = {one.name: one for one in diff(a, b, paired(a, b))}
     assert told.keys() == {
         "train.learning_rate", "test.accuracy", "paired.accuracy", "paired.only_right",
     }  # fmt: skip
@@ -144,7 +145,7 @@ def test_runs_of_several_labels_are_paired_by_whole_rows(tmp_path):
             for k, labels in enumerate(said)
         )
     assert paired(a, b).by == "subset_accuracy"
-    told = {one.name: one for one in diff(a, b)}
+    told = {one.name: one for one in diff(a, b, paired(a, b))}
     assert told["paired.subset_accuracy"] == Difference("paired.subset_accuracy", 0.0, 0.5)
 
 
@@ -208,7 +209,7 @@ def test_answers_are_paired_by_what_they_share_with_the_reference(tmp_path):
     assert (both.only_a, both.only_b) == (1, 1)
     assert both.difference == pytest.approx((2 / 3 + 1 + 1 / 2) / 4 - 1 / 4)
     assert both.low <= both.difference <= both.high
-    told = {one.name: one for one in diff(a, b)}
+    told = {one.name: one for one in diff(a, b, paired(a, b))}
     assert told["paired.exact_match"] == Difference("paired.exact_match", 0.25, 0.25)
     assert "paired.accuracy" not in told
 
@@ -242,6 +243,49 @@ def test_the_list_and_the_difference_on_the_terminal(tmp_path, capsys, monkeypat
     assert "On the same 4 rows b is +100.0 points" in told
     assert "from a by ROUGE-L" in told
     assert "loss per token" in told
+
+
+def test_the_rows_of_two_runs_are_paired_once(tmp_path, monkeypatch, capsys):
+    run(tmp_path, "a"), run(tmp_path, "b")
+    compared, calls = index._compared, []
+    monkeypatch.setattr(index, "_compared", lambda pairs: calls.append(1) or compared(pairs))
+    run_verb("diff", ["a", "b"], tmp_path, Screen())
+    assert "On the same 4 rows" in capsys.readouterr().out
+    assert calls == [1]
+
+
+def test_a_run_with_a_long_name_can_be_removed(tmp_path):
+    name = "修" * 83  # 249 bytes of the 255 that a name may have
+    run(tmp_path, name)
+    remove_run(tmp_path, name)
+    assert not os.listdir(tmp_path)
+
+
+def test_a_link_to_a_run_is_listed_and_removed_by_its_own_name(tmp_path):
+    root = tmp_path / "runs"
+    root.mkdir()
+    elsewhere = run(tmp_path / "archive", "old").path
+    (root / "link").symlink_to(elsewhere)
+    assert [one.name for one in list_runs(root)] == ["link"]
+    assert [one.name for one in list_runs(root)] == ["link"]  # from the index
+    remove_run(root, "link")
+    assert list_runs(root) == []
+    assert elsewhere.is_dir()
+
+
+def test_something_else_of_a_runs_name_does_not_hide_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(tmp_path / "runs", "a")
+    (tmp_path / "a").mkdir()
+    assert RunFolder.open("a").plan["name"] == "a"
+    assert open_run("a", Path("runs")).plan["name"] == "a"
+    (tmp_path / "b").mkdir()
+    with pytest.raises(UsageError, match="b: this is not a run folder"):
+        open_run("b", Path("runs"))
+    with pytest.raises(UsageError, match="runs/c: there is no such run"):
+        open_run("c", Path("runs"))
+    run(tmp_path, "here")
+    assert open_run("here", Path("runs")).path == Path("here")
 
 
 def test_a_run_that_is_removed_while_it_is_listed_is_left_out(tmp_path, monkeypatch):

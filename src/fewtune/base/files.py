@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -34,20 +35,45 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success it is synced and renamed over `path`.
 
     Works for a file and for a folder; an existing folder is replaced as a whole. On an error the
-    temporary is removed and `path` is what it was.
+    temporary is removed and `path` is what it was. Every call has a temporary of its own, so that
+    of two processes the last has its say; a killed one leaves it behind, for `sweep`.
     """
-    temporary = path.with_name(path.name + UNFINISHED)
-    _remove(temporary)
+    temporary = _beside(path)
     try:
         yield temporary
         _sync_tree(temporary)
-        if path.is_dir() and temporary.is_dir():
-            _remove(path)
-        os.replace(temporary, path)
+        _put(temporary, path)
         _sync(path.parent)
     except BaseException:
         _remove(temporary)
         raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half written below a folder that nobody else writes in."""
+    for one in [*folder.rglob(f"*{UNFINISHED}")]:
+        with suppress(OSError):  # it only takes room
+            _remove(one)
+
+
+def _beside(path: Path) -> Path:
+    """A name for what is not finished, short enough for any file system and any letters."""
+    return path.with_name(f"{path.name[:50]}.{token_hex(4)}{UNFINISHED}")
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Rename over `path`; a folder that is there makes way, and comes back where that fails."""
+    if not (path.is_dir() and temporary.is_dir()):
+        os.replace(temporary, path)
+        return
+    before = _beside(path)
+    os.replace(path, before)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        os.replace(before, path)
+        raise
+    _remove(before)
 
 
 def at(path: str | Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,8 @@ class Answered:
         place = self.place
         if not place.exists():
             return 0
-        whole, _, half = place.read_bytes().rpartition(b"\n")
+        raw = place.read_bytes()
+        whole, _, half = raw.rpartition(b"\n")
         lines = [_object(line) for line in whole.split(b"\n")] if whole else []
         ours = half.startswith(BEGINS) or BEGINS.startswith(half)  # killed in the middle of a line
         alike = len(lines) <= len(self.rows) and all(map(self._answers, range(len(lines)), lines))
@@ -64,12 +66,17 @@ class Answered:
                 "choose another name, or remove it."
             )
         kept = len(lines) if len(lines) == len(self.rows) else len(lines) - len(lines) % BUNCH
-        with writing(place):
-            place.write_bytes(b"".join(line + b"\n" for line in whole.split(b"\n")[:kept]))
+        size = sum(len(line) + 1 for line in whole.split(b"\n")[:kept])
+        if size < len(raw):  # what stays is not written anew: a full disk would take it
+            with writing(place):
+                os.truncate(place, size)
         return kept
 
     def begun(self, start: int) -> dict[int, Line]:
-        """Answers to some rows of the bunch that starts there, by their place in it."""
+        """Answers to some rows of the bunch that starts there, by their place in it.
+
+        Who was refused is asked again, for the reason may have been the model's, and be gone.
+        """
         try:
             raw = self._beside.read_bytes().split(b"\n")
         except FileNotFoundError:
@@ -79,7 +86,9 @@ class Answered:
             row, line = told.get("row"), told.get("line")
             if not (isinstance(row, int) and start <= row < min(start + BUNCH, len(self.rows))):
                 continue
-            if isinstance(line, dict) and line.get("by") == self.by and self._answers(row, line):
+            if not isinstance(line, dict) or "refused" in line or line.get("by") != self.by:
+                continue
+            if self._answers(row, line):
                 found[row - start] = line
         with writing(self.place):  # of other bunches and options nothing stays
             write_atomic(self._beside, _text(_numbered(start, found)))

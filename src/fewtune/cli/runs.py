@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.base.amounts import told_time
 from fewtune.base.errors import UsageError, did_you_mean
+from fewtune.base.files import at
 from fewtune.cli.screen import Screen
-from fewtune.record.folder import RunFolder
+from fewtune.record.folder import RunFolder, is_run
 
 if TYPE_CHECKING:
     from fewtune.record.index import Summary
@@ -138,7 +139,8 @@ def _diff(words: list[str], root: Path, screen: Screen) -> None:
     from fewtune.report.words import metric_name
 
     a, b = (open_run(word, root) for word in words)
-    found, both = diff(a, b), paired(a, b)
+    both = paired(a, b)
+    found = diff(a, b, both)
     if screen.json:
         told = {"differences": [asdict(d) for d in found], "paired": both and asdict(both)}
         print(json.dumps(told, ensure_ascii=False, default=str))
@@ -179,8 +181,9 @@ def _remove(words: list[str], root: Path, screen: Screen) -> None:
 
 
 def open_run(name: str, root: Path) -> RunFolder:
-    """A run by its folder, or by its name in `root`."""
-    return RunFolder.open(name if Path(name).is_dir() else root / name)
+    """A run by its folder, or by its name in `root`, whatever else has that name here."""
+    here = is_run(at(name)) or (at(name).is_dir() and not is_run(root / name))
+    return RunFolder.open(name if here else root / name)
 
 
 def _shown(value: Any) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 ABOUT = "fewtune.json"
 HEAD = "head.safetensors"
 PARTS = "parts.safetensors"
+PIECES, PIECE = 64, 256 * 1024  # of a pretrained file of any size: how many are read, and bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,28 +93,39 @@ class About:
 
 
 def fingerprint_of(folder: Path) -> str:
-    """Identity of a pretrained folder from its configuration and its weights' headers.
+    """Identity of a pretrained folder from its configuration and pieces of its weights.
 
-    Reads a few kilobytes, so it is quick for any size; a safetensors header holds every tensor's
-    name, shape and offset, and the first bytes of data catch other weights of the same shape.
-    Where there are pickles alone, they are what is looked at.
+    Reads 16 MiB a file at most, so it is quick for any size: the beginning, where a safetensors
+    header holds every tensor's name and shape, the end, and pieces in between, for a model tuned
+    further may differ in its last blocks alone. Where there are pickles alone, they are looked at.
     """
     weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin"))
-    return fingerprint(folder / "config.json", *_beginnings(weights))
+    return fingerprint(folder / "config.json", *(part for one in weights for part in _pieces(one)))
 
 
 def fingerprint_of_saved(folder: Path) -> str:
-    """Identity of an artefact: how each of its files begins, but the card's, which tells of it."""
+    """Identity of an artefact: all of each of its files, but the card, which tells of it.
+
+    Everything is read, for runs with other seeds may differ in a few biases.
+    """
     files = sorted(one for one in folder.iterdir() if one.is_file() and one.name != "README.md")
-    return fingerprint(*_beginnings(files))
+    return fingerprint(*(part for one in files for part in (one.name, _digest(one))))
 
 
-def _beginnings(files: Iterable[Path]) -> Iterator[bytes]:
-    """The first bytes of every file, and how many it has."""
-    for path in files:
-        with open(path, "rb") as file:
-            yield file.read(256 * 1024)
-        yield str(path.stat().st_size).encode()
+def _pieces(path: Path) -> Iterator[bytes]:
+    """A file's size, and pieces from its beginning to its end; of a small file there is no gap."""
+    size = path.stat().st_size
+    yield str(size).encode()
+    with open(path, "rb") as file:
+        for number in range(PIECES):
+            file.seek(max(0, size - PIECE) * number // (PIECES - 1))
+            yield file.read(PIECE)
+
+
+def _digest(path: Path) -> bytes:
+    """SHA-256 of a file that may be larger than the memory."""
+    with open(path, "rb") as file:
+        return file_digest(file, "sha256").digest()
 
 
 def load_base(about: About) -> Tunable:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from fewtune.pipeline.lineup import LineUp, line_up
 from fewtune.pipeline.mark import inputs_of, options_told
 from fewtune.pipeline.plan import reads, with_task
 from fewtune.record.folder import RUNS, RunFolder
-from fewtune.record.names import default_name
+from fewtune.record.names import default_name, make_folder
 from fewtune.report.comparison import COMPARISON, read
 from fewtune.report.standing_files import csv_text, markdown_text
 from fewtune.tasks import LABELLED
@@ -64,13 +63,17 @@ def start_comparison(path: str, given: Mapping[str, Any]) -> tuple[RunFolder, It
     _refuse_none(lineup, kept, out)
     lineup = replace(lineup, entries=kept)
     mark = _mark(lineup, data, source)
-    where = Path(job.run.output or RUNS / default_name(job.path, "compare", RUNS, mark))
-    plan = _plan(lineup, where.name, mark, out)
-    folder = RunFolder.create(where, plan)
-    if (folder.path / COMPARISON).is_file() and not job.run.again:
+    folder = make_folder(
+        job.run.output,
+        lambda: default_name(job.path, "compare", RUNS, mark),
+        lambda name: _plan(lineup, name, mark, out),
+    )
+    whole = folder.state == "finished" and (folder.path / COMPARISON).is_file()
+    if whole and not job.run.again:
         folder.close()
         return folder, iter(())
     if job.run.again:
+        plan = _plan(lineup, folder.path.name, mark, out)
         folder.forget(plan, (FITS, COSTS, ASIDE, COMPARISON))
     # what it took before it was stopped counts too
     return folder, _told(Comparing(lineup, data, source, folder, out, begun - folder.spent))

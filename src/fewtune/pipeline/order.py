@@ -41,7 +41,7 @@ from fewtune.pipeline.setting import FITS
 from fewtune.pipeline.text_prompt import text_prompt
 from fewtune.record.environment import environment
 from fewtune.record.folder import RUNS, RunFolder
-from fewtune.record.names import default_name
+from fewtune.record.names import default_name, make_folder
 from fewtune.record.trouble import writing
 from fewtune.tasks import TASKS
 
@@ -70,14 +70,16 @@ def start(job: Job) -> tuple[RunFolder, Iterator[Event]]:
     inputs = inputs_of(job, data, method, source)
     spelled = job.method if races(job) else method.spell()
     mark = mark_of(job, method, inputs)
-    path = Path(job.run.output or RUNS / default_name(job.path, spelled, RUNS, mark))
-    plan = first_plan(job, path.name, method, reasons, inputs)
-    folder = RunFolder.create(path, plan)
+    folder = make_folder(
+        job.run.output,
+        lambda: default_name(job.path, spelled, RUNS, mark),
+        lambda name: first_plan(job, name, method, reasons, inputs),
+    )
     if folder.state == "finished" and not job.run.again:
         folder.close()
         return folder, iter(())
     if job.run.again:
-        folder.forget(plan, (FITS, CURVE))
+        folder.forget(first_plan(job, folder.path.name, method, reasons, inputs), (FITS, CURVE))
     elif folder.state != "resumable":
         folder.start_anew()
     return folder, _told(_run(job, folder, data, method, source, begun))
@@ -102,6 +104,9 @@ def resume(path: Path) -> tuple[RunFolder, Iterator[Event]]:
         return folder, iter(())
     folder.lock()
     try:
+        if folder.state == "finished":  # by another process, before it let the lock go
+            folder.close()
+            return folder, iter(())
         return folder, _told(_taken_up(folder, begun))
     except BaseException:
         folder.close()

@@ -13,7 +13,7 @@ import yaml
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.events import EVENTS, Event
-from fewtune.base.files import UNFINISHED, at, write_atomic, write_json
+from fewtune.base.files import UNFINISHED, at, sweep, write_atomic, write_json
 from fewtune.record.lock import Lock
 from fewtune.record.plain import plain
 from fewtune.record.trouble import writing
@@ -65,6 +65,7 @@ class RunFolder:
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
             folder._lock.take()
+            sweep(folder.path)
         try:
             folder._take_plan(plan)
         except BaseException:
@@ -81,7 +82,7 @@ class RunFolder:
         """
         folder = cls(path)
         listed = RUNS / folder.path
-        if not folder.path.exists() and folder.path.name == str(path) and is_run(listed):
+        if not is_run(folder.path) and folder.path.name == str(path) and is_run(listed):
             folder = cls(listed)  # by the name that `fewtune runs` gives
         if not folder.path.is_dir():
             raise UsageError(
@@ -98,6 +99,7 @@ class RunFolder:
         """Hold an opened folder against other processes, to go on writing in it."""
         with writing(self.path):
             self._lock.take()
+            sweep(self.path)
         return self
 
     def close(self) -> None:
@@ -270,9 +272,11 @@ class RunFolder:
 
     def start_anew(self) -> None:
         """Forget all but what was decided: for a run that ended before its first checkpoint."""
-        if spent := self.spent:
+        spent = self.spent
+        self._remove(self.path / EVENTS_FILE)  # first, or a kill here would count the time twice
+        if spent:
             self.write_plan(self.plan | {SPENT: round(spent, 3)})
-        for name in (SCORES, EVENTS_FILE, DATA, PREDICTIONS, ENVIRONMENT, "report.html"):
+        for name in (SCORES, DATA, PREDICTIONS, ENVIRONMENT, "report.html"):
             self._remove(self.path / name)
         self._remove(self.checkpoints)
         self._remove(self.model)
@@ -389,7 +393,7 @@ def is_run(path: Path) -> bool:
 
 def _ours_in_the_making(name: str) -> bool:
     """What a process killed between making the folder and writing the plan leaves behind."""
-    return name in {LOCK, PLAN + UNFINISHED}
+    return name == LOCK or (name.startswith(PLAN) and name.endswith(UNFINISHED))
 
 
 def _has_checkpoint(folder: Path) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.base.errors import FewtuneError, UsageError, did_you_mean
+from fewtune.base.files import fingerprint
 from fewtune.record.folder import PLAN, SCORES, RunFolder, is_run
 from fewtune.record.lock import Lock
 from fewtune.record.trouble import writing
@@ -103,7 +104,8 @@ def remove_run(root: Path | str, name: str) -> None:
         lock = Lock(folder / ".lock")
         lock.take()
         # A hidden name first: a deletion cut short leaves no run that looks alive.
-        doomed = root / f".{name}.removed"
+        # It is short: the run's own may be as long as a name can be.
+        doomed = root / f".{fingerprint(name)}.removed"
         shutil.rmtree(doomed, ignore_errors=True)
         folder.rename(doomed)
         lock.give()
@@ -150,7 +152,7 @@ def _remembered(folder: Path, row: tuple[str, str, str] | None, stamp: str) -> S
     """The index's summary, where plan and scores are as they were."""
     if row is None or row[1] != stamp:
         return None
-    return Summary(**{**json.loads(row[2]), "folder": str(folder)})
+    return Summary(**{**json.loads(row[2]), "name": folder.name, "folder": str(folder)})
 
 
 def _stamp(folder: Path) -> str:
@@ -171,7 +173,7 @@ def _summary(folder: Path) -> Summary:
     primary = scores.get("primary")
     score = _part(_part(scores, "test"), primary)
     return Summary(
-        name=run.name,
+        name=folder.name,  # of a link its own: `runs show` and `runs rm` know it by that
         folder=str(run.path),
         task=scores.get("task") or plan.get("task"),
         method=scores.get("method") or _part(plan, "method").get("name"),
@@ -251,8 +253,13 @@ NOT_COMPARED = {"run.output"}
 AT_LENGTH = ("race", "trials", "learning_curve", "contenders", "fits", "instructions")
 
 
-def diff(a: RunFolder, b: RunFolder) -> list[Difference]:
+def diff(a: RunFolder, b: RunFolder, both: Paired | None) -> list[Difference]:
     """What differs: options by their flattened names, then scores, then the paired counts.
+
+    Args:
+        a: one run.
+        b: the other.
+        both: what `paired` found of them.
 
     `paired.accuracy` (`paired.subset_accuracy` of several labels, `paired.exact_match` of answers)
     and `paired.only_right` are there where both runs predicted the same test rows: the shares that
@@ -267,7 +274,7 @@ def diff(a: RunFolder, b: RunFolder) -> list[Difference]:
     tests = [run.scores.get("test") or {} for run in (a, b)]
     for metric in dict.fromkeys([*tests[0], *tests[1]]):
         differences.append(Difference(f"test.{metric}", tests[0].get(metric), tests[1].get(metric)))
-    if both := paired(a, b):
+    if both:
         share = "exact_match" if both.by == "rougeL" else both.by
         right = both.right_a / both.rows, both.right_b / both.rows
         differences.append(Difference(f"paired.{share}", *right))

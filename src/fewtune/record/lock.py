@@ -17,6 +17,10 @@ except ImportError:  # Windows has no flock
 NO_LOCKS_HERE = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 
 
+class Held(FewtuneError):
+    """Another process has the lock."""
+
+
 class Lock:
     """The kernel's lock on a file; it goes when the process ends, however it ends."""
 
@@ -33,7 +37,7 @@ class Lock:
         """Take the lock, or say in a sentence who has it. Taking it twice is no harm."""
         if self.held:
             return
-        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = self._opened()
         try:
             self._flock(handle)
         except BaseException:
@@ -49,6 +53,19 @@ class Lock:
             os.close(self._handle)
             self._handle = None
 
+    def _opened(self) -> int:
+        """The file; a link is refused, for what it leads to would be written over."""
+        follow_none = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | follow_none, 0o644)
+        except OSError as error:
+            if error.errno != errno.ELOOP or not self.path.is_symlink():
+                raise
+            raise FewtuneError(
+                f"{self.path}: this is a link, and a run's lock is a file of its own; remove it, "
+                "or choose another --output."
+            ) from None
+
     def _flock(self, handle: int) -> None:
         if fcntl is None:
             return
@@ -56,7 +73,7 @@ class Lock:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(handle, 20).decode("ascii", "replace").strip() or "unknown"
-            raise FewtuneError(
+            raise Held(
                 f"{self.path.parent}: another process (number {holder}) is working on this run; "
                 "wait until it ends, or choose another --output."
             ) from None

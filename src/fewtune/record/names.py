@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
+from typing import Any
 
-from fewtune.base.errors import FewtuneError
-from fewtune.record.folder import RunFolder, is_run
+from fewtune.base.errors import FewtuneError, UsageError
+from fewtune.record.folder import RUNS, RunFolder, is_run
+from fewtune.record.lock import Held
 
 LONGEST = 120  # bytes of the data's part; a file name may have 255, and a Chinese character has 3
 
@@ -31,6 +34,31 @@ def default_name(
         if not folder.exists() or (fingerprint and _fingerprint(folder) == fingerprint):
             return name
     raise AssertionError("count() does not end")
+
+
+def make_folder(
+    output: str | None, name: Callable[[], str], plan: Callable[[str], Mapping[str, Any]]
+) -> RunFolder:
+    """The folder of a run, as `RunFolder.create` makes it: where it is asked for, else in `runs/`.
+
+    Args:
+        output: the folder that is asked for.
+        name: a default name that is free as far as can be seen. Another process may take it before
+            the folder is held; then the next one is.
+        plan: the run's, by its name.
+
+    Raises:
+        UsageError, FewtuneError: the folder cannot be this run's.
+    """
+    if output:
+        return RunFolder.create(output, plan(Path(output).name))
+    while True:
+        tried = name()
+        try:
+            return RunFolder.create(RUNS / tried, plan(tried))
+        except (UsageError, Held):
+            if name() == tried:  # nobody else has it
+                raise
 
 
 def slug(text: str) -> str:

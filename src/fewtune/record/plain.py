@@ -18,9 +18,12 @@ def plain(value: Any) -> Any:
     {'loss': None, 'sizes': [1, 2]}
     """
     if isinstance(value, str):  # half a surrogate pair, from broken input, is no UTF-8
-        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
-    if value is None or isinstance(value, bool | int):
+        text = str.__str__(value)  # of an enumeration's member its value
+        return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
