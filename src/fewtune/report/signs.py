@@ -12,7 +12,9 @@ from typing import Any
 from fewtune.report.facts import Facts, happened, part
 
 FEW_STEPS = 20  # with fewer a curve says nothing
-NOTHING = 1e-6  # of a part's size: a step of the smallest rate in use moves it by a thousandth
+#: Of a part's size. Six steps at a third of the default rates, kept at a fifth of the way, moved
+#: the parts of every method by 1e-4 and more.
+NOTHING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
