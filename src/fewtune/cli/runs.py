@@ -113,6 +113,7 @@ def _clipped(name: str, most: int) -> str:
 
 
 def _show(words: list[str], root: Path, screen: Screen) -> None:
+    from fewtune.report.comparison import is_comparison, markdown_of
     from fewtune.report.markdown import markdown
 
     folder = open_run(words[0], root)
@@ -123,7 +124,8 @@ def _show(words: list[str], root: Path, screen: Screen) -> None:
         return
     from rich.markdown import Markdown
 
-    screen.out.print(Markdown(markdown(folder)))
+    tell = markdown_of if is_comparison(folder) else markdown
+    screen.out.print(Markdown(tell(folder)))
     if nearest:
         print("\nVirtual tokens and the words nearest to them (cosine):")
         for number, words_near in enumerate(nearest, 1):

@@ -15,7 +15,7 @@ from fewtune.record.folder import RunFolder
 from fewtune.report import answers, evidence, prompts, weak, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
-from fewtune.report.markdown import cell, plain, race_table, scores_table, table
+from fewtune.report.markdown import cell, fenced, plain, race_table, scores_table, table
 from fewtune.tasks import TASKS
 from fewtune.tasks.classify import Classify
 
@@ -55,7 +55,7 @@ def model_card(
         "## Data\n\n" + _data(facts),
         _scores(facts),
         "## Limits\n\n" + "\n".join(f"- {one}" for one in _limits(facts)),
-        "## Use\n\n" + _fenced(code),
+        "## Use\n\n" + fenced(code, "python"),
     ]
     return "\n\n".join(one for one in parts if one) + "\n"
 
@@ -199,10 +199,3 @@ def _of_classes(facts: Facts) -> list[str]:
     if length := part(facts.plan, "model").get("max_length"):
         limits.append(f"Of a text, the first {length} tokens are read.")
     return limits
-
-
-def _fenced(code: str) -> str:
-    """The code in a fence that the code itself cannot close."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}python\n{code.strip()}\n{fence}"

@@ -13,6 +13,7 @@ from fewtune.record.folder import RunFolder
 from fewtune.record.trouble import writing
 from fewtune.report import aside, pictures, standing_files, standings, words
 from fewtune.report.frontier import Point, frontier
+from fewtune.report.markdown import plain
 from fewtune.report.page import _printable, _resource
 
 COMPARISON = "comparison.json"
@@ -44,10 +45,23 @@ def read(folder: RunFolder) -> dict[str, Any]:
     try:
         return dict(json.loads((folder.path / COMPARISON).read_bytes()))
     except FileNotFoundError:
-        raise UsageError(
-            f"{folder.path}: this comparison did not finish; it goes on with the same command, "
-            f"`{folder.plan['command']}`."
-        ) from None
+        raise UsageError(f"{folder.path}: {stopped(folder)}") from None
+
+
+def stopped(folder: RunFolder) -> str:
+    """What is to be done about a comparison that was stopped."""
+    return (
+        "this comparison did not finish; it goes on with the same command, "
+        f"`{folder.plan['command']}`."
+    )
+
+
+def markdown_of(folder: RunFolder) -> str:
+    """A comparison as Markdown; of one that was stopped how it goes on."""
+    if (folder.path / COMPARISON).is_file():
+        return standing_files.markdown_text(read(folder))
+    told = stopped(folder)
+    return f"# {plain(folder.name)}\n\n{told[:1].upper()}{told[1:]}\n"
 
 
 def write_again(folder: RunFolder) -> Path:

@@ -113,6 +113,17 @@ def cell(text: str) -> str:
     return plain(words.clip(text, CELL))
 
 
+def fenced(code: str, language: str = "") -> str:
+    """The code in a fence that the code itself cannot close.
+
+    >>> fenced("a = '```'").splitlines()[0]
+    '````'
+    """
+    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{code.strip()}\n{fence}"
+
+
 def _verdict(facts: Facts) -> str:
     return facts.scores.get("verdict", "") if facts.finished else told.progress(facts)
 
