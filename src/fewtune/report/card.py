@@ -12,7 +12,7 @@ import yaml
 from fewtune.evaluate.verdict import LEVEL
 from fewtune.models.options import is_endpoint
 from fewtune.record.folder import RunFolder
-from fewtune.report import answers, evidence, prompts, weak, words
+from fewtune.report import answers, evidence, prompts, tried, weak, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
 from fewtune.report.markdown import cell, fenced, plain, race_table, scores_table, table
@@ -151,8 +151,8 @@ def _scores(facts: Facts) -> str:
         text += f"\n\n{gain}"
     if raced := race_table(facts):
         lead = (
-            "Methods compared on folds of the training rows; gains are in log-loss, paired, with "
-            "95 % intervals."
+            "Methods compared on folds of the training rows; gains are in "
+            f"{tried.race(facts)['unit']}, paired, with 95 % intervals."
         )
         text += f"\n\n### How the method was chosen\n\n{lead}\n\n{raced}"
     return text

@@ -70,8 +70,9 @@ def race_table(facts: Facts) -> str:
     found = tried.race(facts)
     if not found:
         return ""
-    head = ["", "how it ended", "folds", "log loss ↓", "accuracy", f"gain over {found['first']}"]
-    shown = ["state", "folds", "log_loss", "accuracy", "gain"]
+    loss, right = f"{found['loss']} ↓", found["right"]
+    head = ["", "how it ended", "folds", loss, right, f"gain over {found['first']}"]
+    shown = ["state", "folds", "loss", "right", "gain"]
     if found["hoped"]:
         head, shown = [*head, "expected"], [*shown, "expected"]
     rows = [

@@ -121,6 +121,7 @@ def _evidence(facts: Facts) -> dict[str, Any]:
         "other_gains": evidence.other_gains(facts),
         "beaten": evidence.beaten(facts),
         "trials": tried.trials(facts),
+        "trials_right": tried.right_name(facts),
         "race": tried.race(facts),
         "curves": [Markup(one) for one in _curves(facts) if one],
     }
