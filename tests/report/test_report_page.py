@@ -10,6 +10,7 @@ import pytest
 from fewtune.base.events import Event
 from fewtune.record import RunFolder
 from fewtune.report import markdown, write_report
+from fewtune.report.facts import gather, key_numbers
 
 VOID = {"meta", "br", "line", "rect", "circle", "polyline", "path"}
 
@@ -313,3 +314,22 @@ def test_the_header_names_no_model_where_none_was_used(twelve):
     text = read(page_of(twelve))
     assert "on minilm" not in text
     assert " tfidf " in text[: text.index("Result and baselines")]
+
+
+def test_of_several_labels_the_majority_is_no_class(twelve):
+    gain = {**twelve.scores["gain"], "over": "majority"}
+    twelve.write_scores({**twelve.scores, "task": "multilabel", "gain": gain})
+    for text in (write_report(twelve).read_text(encoding="utf-8"), markdown(twelve)):
+        assert "the same labels for every row" in text
+        assert "most frequent class" not in text
+
+
+def test_the_gain_in_large_letters_names_every_baseline_in_words(twelve):
+    told = []
+    for over in ("majority", "tfidf", "probe", "before", "few_shot", "nearest"):
+        twelve.write_scores({**twelve.scores, "gain": {**twelve.scores["gain"], "over": over}})
+        told += [more for what, _, more in key_numbers(gather(twelve)) if what == "gain"]
+    assert told == [
+        "over the most frequent class", "over TF-IDF", "over the probe", "over the untouched model",
+        "over the untouched model with examples", "over the nearest row's answer",
+    ]  # fmt: skip

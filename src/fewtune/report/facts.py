@@ -148,9 +148,24 @@ def happened(facts: Facts, name: str) -> Iterable[Event]:
 
 def baseline(facts: Facts, name: str) -> str:
     """A baseline's name in a sentence, with the numbers of this run."""
+    return _own_name(facts, name) or _with_examples(facts, words.baseline_name(name))
+
+
+def _briefly(facts: Facts, name: str) -> str:
+    """The same where there is little room."""
+    known = words.BRIEFLY.get(name) or words.baseline_name(name)
+    return _own_name(facts, name) or _with_examples(facts, known)
+
+
+def _own_name(facts: Facts, name: str) -> str:
+    """What a baseline is to this kind of run, where it is not what it is to others."""
     if name == "before" and facts.searched:
         return "the first prompt"
-    known, examples = words.baseline_name(name), part(facts.plan, "generate").get("examples")
+    return words.SAME_LABELS if name == "majority" and facts.several else ""
+
+
+def _with_examples(facts: Facts, known: str) -> str:
+    examples = part(facts.plan, "generate").get("examples")
     return known.replace("examples", words.several(examples, "example")) if examples else known
 
 
@@ -192,9 +207,7 @@ def key_numbers(facts: Facts) -> list[tuple[str, str, str]]:
             ends = f"{words.interval(key, before)} → {ends}"
         told.append((words.metric_name(key), value, ends))
     if gain:
-        over = str(gain.get("over", "the baseline"))
-        short = baseline(facts, over) if over == "before" else over
-        over = f"over {words.BRIEFLY.get(short, short)}"
+        over = f"over {_briefly(facts, str(gain.get('over', 'the baseline')))}"
         told.append(("gain", words.points(key, gain.get("value")), over))
     if rows := part(scores, "rows"):
         told.append(("rows", words.count(rows.get("kept")), _use(facts)))

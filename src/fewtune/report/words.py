@@ -88,8 +88,17 @@ BASELINES = {
     "few_shot": "the untouched model with examples",
     "nearest": "the nearest training row's answer",
 }
+#: Of several labels `majority` answers those that are common, in whatever number.
+SAME_LABELS = "the same labels for every row"
 #: Where there is little room.
-BRIEFLY = {"the untouched base model": "the untouched model"}
+BRIEFLY = {
+    "majority": "the most frequent class",
+    "tfidf": "TF-IDF",
+    "probe": "the probe",
+    "before": "the untouched model",
+    "few_shot": "the untouched model with examples",
+    "nearest": "the nearest row's answer",
+}
 
 NONE = "–"  # what stands where there is no number
 
