@@ -181,12 +181,13 @@ def _certainty(facts: Facts) -> dict[str, Any]:
     from markupsafe import Markup
 
     calibrated = certainty.calibrated_words(facts)
-    drawn = [charts.reliability(certainty.bins(certainty.decisions(facts)))] if calibrated else []
+    groups, of_labels = certainty.bins(certainty.decisions(facts)), certainty.has_sets(facts)
+    drawn = [charts.reliability(groups, of_labels)] if calibrated else []
     drawn.append(charts.rejection(certainty.rejection(certainty.answers(facts))))
     return {
         "calibrated": calibrated,
         "handed_over": certainty.rejection_words(facts),
-        "several_labels": facts.several,
+        "several_labels": of_labels,
         "certainty": [Markup(one) for one in drawn if one],
     }
 
