@@ -26,7 +26,11 @@ HUB_NAMES = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 
 def model_card(
-    plan: Mapping[str, Any], data: Mapping[str, Any], scores: Mapping[str, Any], code: str
+    plan: Mapping[str, Any],
+    data: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    code: str,
+    most_tokens: int = 0,
 ) -> str:
     """The card of a finished run, as Markdown for `model/README.md`.
 
@@ -36,6 +40,7 @@ def model_card(
         scores: The scores, as in `scores.json`.
         code: Python that defines `predict(texts)`, which returns labels or answers; it becomes the
             file's first fence.
+        most_tokens: How many of a text's tokens the artefact reads; 0 where it reads all.
     """
     facts = Facts(
         folder=RunFolder(Path(str(plan.get("name") or "model"))),
@@ -54,7 +59,7 @@ def model_card(
         _about(facts),
         "## Data\n\n" + _data(facts),
         _scores(facts),
-        "## Limits\n\n" + "\n".join(f"- {one}" for one in _limits(facts)),
+        "## Limits\n\n" + "\n".join(f"- {one}" for one in _limits(facts, most_tokens)),
         "## Use\n\n" + fenced(code, "python"),
     ]
     return "\n\n".join(one for one in parts if one) + "\n"
@@ -158,7 +163,7 @@ def _scores(facts: Facts) -> str:
     return text
 
 
-def _limits(facts: Facts) -> list[str]:
+def _limits(facts: Facts, most_tokens: int) -> list[str]:
     """Only what follows from the numbers of this run."""
     rows, gain = told.counts(facts), part(facts.scores, "gain")
     limits = []
@@ -187,15 +192,17 @@ def _limits(facts: Facts) -> list[str]:
     limits += [plain(f"It is weaker on {weak.named(one)}: {weak.reached(one)}.") for one in weaker]
     limits.append("Texts in other languages, from other sources or of later times were not tested.")
     own = [*answers.limits(facts), *prompts.limits(facts)]
-    limits += [plain(one) for one in own] or ([] if facts.writes else _of_classes(facts))
+    limits += [plain(one) for one in own] or (
+        [] if facts.writes else _of_classes(facts, most_tokens)
+    )
     return limits + [plain(one) for one in told.notes(facts)]
 
 
-def _of_classes(facts: Facts) -> list[str]:
+def _of_classes(facts: Facts, most_tokens: int) -> list[str]:
     known = "It always answers with one of its classes, also for a text that fits none."
     if facts.several:
         known = "It knows no labels but these, also for a text that another would fit better."
     limits = [known]
-    if length := part(facts.plan, "model").get("max_length"):
-        limits.append(f"Of a text, the first {length} tokens are read.")
+    if most_tokens:
+        limits.append(f"Of a text, the first {most_tokens} tokens are read.")
     return limits
