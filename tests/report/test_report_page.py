@@ -10,7 +10,8 @@ import pytest
 from fewtune.base.events import Event
 from fewtune.record import RunFolder
 from fewtune.report import markdown, write_report
-from fewtune.report.facts import gather, key_numbers
+from fewtune.report.facts import gather, key_numbers, progress
+from fewtune.report.words import fit, width
 
 VOID = {"meta", "br", "line", "rect", "circle", "polyline", "path"}
 
@@ -142,8 +143,11 @@ def test_markup_of_users_is_shown_and_never_runs(twelve):
 def test_an_unfinished_run_says_so_and_how_to_go_on(tmp_path):
     folder = RunFolder.create(tmp_path / "half", {"fewtune": "0.1.0", "fingerprint": "aa"})
     text = read(page_of(folder))
-    assert "This run is not finished. It ended before its first training step." in text
+    assert "This run is not finished. It ended before anything was done." in text
     assert "starts it anew" in text
+    for event in ("started", "read", "saved", "warned"):
+        folder.append(Event(event, {"message": "a note"}))
+    assert "It ended when its model had been saved." in read(page_of(folder))
     for step in range(1, 41):
         folder.append(Event("step", {"step": step, "steps": 400, "loss": 1 / step}))
     (folder.checkpoints / "step-40").mkdir(parents=True)
@@ -333,3 +337,19 @@ def test_the_gain_in_large_letters_names_every_baseline_in_words(twelve):
         "over the most frequent class", "over TF-IDF", "over the probe", "over the untouched model",
         "over the untouched model with examples", "over the nearest row's answer",
     ]  # fmt: skip
+
+
+def test_the_command_that_goes_on_can_be_typed_as_it_stands(tmp_path):
+    with RunFolder.create(tmp_path / "m l", {"fewtune": "0.1.0", "fingerprint": "aa"}) as folder:
+        assert f"`fewtune resume '{folder.path}'`" in progress(gather(folder))
+
+
+def test_a_long_label_is_cut_in_no_time():
+    begun = time.process_time()
+    for text in ("x" * 100_000, "泵" * 100_000):
+        cut = fit(text, 10, 120)
+        assert cut.endswith("…")
+        assert width(cut, 10) <= 120 < width(cut + text[0], 10)
+    assert time.process_time() - begun < 2
+    assert fit("pump", 10, 120) == "pump"
+    assert fit("pump", 10, 3) == "…"

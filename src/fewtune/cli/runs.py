@@ -88,7 +88,7 @@ def _fit_models(rows: list[list[str]], width: int) -> None:
 
 def _score(one: Summary) -> str:
     """The primary metric on the test rows, after what it was before where that is compared with."""
-    from fewtune.report.words import is_share
+    from fewtune.report.words import ends, is_share
 
     if one.value is None or one.low is None or one.high is None:
         return "-"
@@ -97,7 +97,7 @@ def _score(one: Summary) -> str:
     value, low, high = (f"{scale * end:.{decimals}f}" for end in (one.value, one.low, one.high))
     before = "" if one.before is None else f"{scale * one.before:.{decimals}f} → "
     unit = " %" if is_share(key) else ""
-    return f"{key} {before}{value}{unit} ({low}-{high})"
+    return f"{key} {before}{value}{unit} ({ends(low, high)})"
 
 
 def _clipped(name: str, most: int) -> str:
