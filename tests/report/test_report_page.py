@@ -353,3 +353,12 @@ def test_a_long_label_is_cut_in_no_time():
     assert time.process_time() - begun < 2
     assert fit("pump", 10, 120) == "pump"
     assert fit("pump", 10, 3) == "…"
+
+
+def test_instructions_of_a_prompt_do_not_fill_the_table_of_what_was_chosen(twelve):
+    plan = twelve.plan
+    plan["chosen"] |= {"instructions": ["Answer with one of the classes. " * 20]}
+    twelve.write_plan(plan)
+    page = page_of(twelve)
+    assert "Measured and chosen" in page
+    assert "Answer with one of the classes." not in page

@@ -14,7 +14,7 @@ from fewtune.record.trouble import writing
 from fewtune.report import aside, pictures, standing_files, standings, words
 from fewtune.report.frontier import Point, frontier
 from fewtune.report.markdown import plain
-from fewtune.report.page import _printable, _resource
+from fewtune.report.templates import rendered
 
 COMPARISON = "comparison.json"
 COSTS = {"seconds": "seconds of a fold", "memory": "memory at the peak of a fit"}
@@ -78,18 +78,7 @@ def page(told: Told, name: str) -> str:
         told: what comparison.json holds.
         name: of the run.
     """
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    made = Environment(
-        loader=FunctionLoader(_resource),
-        autoescape=True,  # every text may come from a user's file
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        finalize=_printable,
-    )
-    made.globals |= {"words": words, "language": words.language}
-    return made.get_template("comparison.html").render(_everything(told, name))
+    return rendered("comparison.html", _everything(told, name))
 
 
 def _everything(told: Told, name: str) -> dict[str, Any]:
@@ -98,7 +87,6 @@ def _everything(told: Told, name: str) -> dict[str, Any]:
     from fewtune import __version__
 
     return {
-        "css": Markup(_resource("style.css")),
         "version": __version__,
         "name": name,
         "told": told,
