@@ -1,10 +1,16 @@
 """The list of runs in terminals of some widths."""
 
+from dataclasses import fields
+
 import pytest
 
 from fewtune.base.events import Event
 from fewtune.cli import main
+from fewtune.cli.runs import _score
+from fewtune.cli.scores import _cell
 from fewtune.record import RunFolder
+from fewtune.record.index import Summary
+from fewtune.report.words import interval, number
 
 LONG = "Qwen2.5-0.5B-Instruct-some-more"
 
@@ -66,3 +72,15 @@ def test_with_room_the_models_name_is_longer(root, monkeypatch, capsys):
 def test_a_narrow_terminal_loses_nothing(root, monkeypatch, capsys):
     text = "".join(listed(root, monkeypatch, capsys, 50)).replace(" ", "")
     assert "67.9" in text
+
+
+def test_an_interval_below_nought_is_told_apart_from_a_minus():
+    mcc = {"value": -0.1, "low": -0.2, "high": 0.1}
+    assert _cell("mcc", mcc) == "-0.100 (-0.20 to 0.10)"
+    assert _cell("accuracy", {"value": 0.714, "low": 0.625, "high": 0.79}) == "71.4 % (62.5-79.0)"
+    named = dict.fromkeys(("name", "folder", "task", "method", "model"), "a")
+    rest = dict.fromkeys((one.name for one in fields(Summary)), None)
+    told = Summary(**{**rest, **named, **mcc, "primary": "mcc", "state": "finished"})
+    assert _score(told) == "mcc -0.10 (-0.20 to 0.10)"
+    assert interval("mcc", mcc) == "−0.200 to 0.100"
+    assert number("mcc", -0.1) == "−0.100"

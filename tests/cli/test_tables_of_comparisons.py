@@ -1,12 +1,19 @@
-"""The table of a comparison in terminals of some widths."""
+"""The table of a comparison in terminals of some widths, and when its run is shown again."""
 
 import io
+import json
 
 import pytest
 from rich.console import Console
 
+from fewtune.cli import main
 from fewtune.cli.comparing import show
 from fewtune.cli.screen import Screen
+from fewtune.record import RunFolder
+from fewtune.report.comparison import COMPARISON
+from fewtune.report.standing_files import markdown_text
+
+COMMAND = "fewtune compare reports.csv --methods adapter,probe"
 
 
 def told(names: list[str], spread: float | None = None) -> dict:
@@ -20,7 +27,7 @@ def told(names: list[str], spread: float | None = None) -> dict:
     return {
         "run": "runs/x", "metric": "accuracy", "rows": {"train": 90, "test": 60}, "folds": 5,
         "seeds": 1 if spread is None else 3, "base": names[0], "refused": {}, "missing": [],
-        "steps": [], "aside": None,
+        "steps": [], "aside": None, "data": "reports.csv", "model": "minilm", "command": COMMAND,
         "seconds": {"shared": 1.0, "total": 90.0}, "verdict": "Nothing is told apart.",
         "methods": [line | {"name": name, "rank": k} for k, name in enumerate(names, start=1)],
     }  # fmt: skip
@@ -60,3 +67,43 @@ def test_nothing_is_cut_at_other_widths(width):
     said = printed(width, ["adapter", "probe"])
     assert "…" not in said
     assert all(len(line) <= width for line in said.splitlines())
+
+
+@pytest.fixture
+def compared(tmp_path):
+    """The folder of a comparison that has begun."""
+    plan = {"name": "cmp", "method": {"name": "compare"}, "compared": [], "command": COMMAND}
+    RunFolder.create(tmp_path / "cmp", plan).close()
+    return tmp_path / "cmp"
+
+
+def shown(folder, capsys) -> str:
+    with pytest.raises(SystemExit) as left:
+        main(["runs", "show", str(folder)])
+    assert not left.value.code
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_finished_comparison_is_shown_with_its_standings(compared, capsys):
+    (compared / COMPARISON).write_text(json.dumps(told(["adapter", "probe"])), "utf-8")
+    said = shown(compared, capsys)
+    assert "2 methods compared" in said
+    assert "(81.0-87.2)" in said
+    assert "adapter" in said
+    assert "probe" in said
+
+
+def test_a_stopped_comparison_is_shown_with_the_command_that_goes_on(compared, capsys):
+    said = shown(compared, capsys)
+    assert COMMAND in said
+    assert "resume" not in said
+    assert "step" not in said
+
+
+def test_names_and_commands_cannot_open_markup_in_the_markdown():
+    evil = told(["adapter", "a|b<script>"])
+    evil |= {"data": "a\n# b<script>", "command": "fewtune compare '```\n<b>'"}
+    text = markdown_text(evil)
+    assert text.startswith("# a # b\\<script>: 2 methods compared\n")
+    assert "a\\|b\\<script>" in text
+    assert text.endswith("````\nfewtune compare '```\n<b>'\n````\n")

@@ -5,7 +5,7 @@ import pytest
 
 from fewtune.evaluate.intervals import wilson
 from fewtune.evaluate.paired import bonett_price, detectable, mcnemar
-from fewtune.evaluate.verdict import NAMES, SEARCHED, verdict
+from fewtune.evaluate.verdict import NAMES, SEARCHED, SEVERAL, verdict
 
 
 def told(method, rows, right, won, lost, over="tfidf", primary="accuracy", majority=0.3):
@@ -59,6 +59,21 @@ def test_a_model_no_better_than_the_commonest_class_is_called_wrong(majority, wo
     assert words in said
     assert NAMES["majority"] in said
     assert "something is wrong" in said
+
+
+def test_of_several_labels_no_single_class_is_spoken_of():
+    score = {"micro_f1": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    told = {
+        0.0: "the same as answering every row with the same labels:",
+        0.2: "baseline, answering every row with the same labels (p",
+    }
+    for value, words in told.items():
+        found = {"value": value, "low": value - 0.1, "high": value + 0.1, "p": 0.01}
+        gain = {"over": "majority", **found, "all": {"majority": found}}
+        said = verdict("lora", 100, score, gain, "micro_f1", wording=SEVERAL)
+        assert words in said
+        assert "class," not in said
+        assert "one class" not in said
 
 
 def test_a_method_that_is_a_baseline_is_compared_with_the_others():

@@ -116,6 +116,7 @@ def test_rows_that_were_learned_are_told(train, tmp_path):
             "learning_rate, num_train_epochs: `tfidf`",
         ),
         ({"valid_share": 0.2}, "valid_share: `tfidf` watches no rows while it learns"),
+        ({"max_length": 64}, "max_length: `tfidf` reads the whole of a text"),
         ({"budget": "10m"}, "budget: no race is held where a method is named"),
         ({"self_training_rounds": 5}, "self_training_rounds: there are no rows of --unlabelled"),
         ({"augment_copies": 3}, "augment_copies: no recipe is asked for with --augment"),
@@ -129,6 +130,7 @@ def test_options_that_change_nothing_are_told(train, tmp_path, given, said):
     idle = [one for one in run.scores["warnings"] if one.endswith(ends)]
     assert len(idle) == (said is not None)
     assert said is None or idle[0].startswith(said)
+    assert "tokens are read" not in (run.folder.model / "README.md").read_text("utf-8")
 
 
 def test_options_of_steps_are_options():

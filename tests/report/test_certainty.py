@@ -129,6 +129,45 @@ def test_of_several_labels_every_decision_counts_and_a_row_is_as_sure_as_its_lea
     assert decisions(facts)[:2] == [(0.9, True), (0.3, True)]
 
 
+def of_sets(folder, likely, unlikely, hits, misses):
+    """Forty rows with two labels: how likely each is found, and of how many rows each is one."""
+    folder.write_predictions(
+        {"prediction": ["泵"], "label": ["泵"] * (k < hits) + ["门"] * (k < misses),
+         "origin": "x.csv:2", "text": "t", "probability": {"泵": likely, "门": unlikely}}
+        for k in range(40)
+    )  # fmt: skip
+    return gather(folder)
+
+
+@pytest.mark.parametrize(
+    ("likely", "unlikely", "hits", "misses", "said"),
+    [
+        (0.9, 0.03, 40, 0, "too cautious, of yes and of no"),
+        (0.97, 0.03, 30, 10, "too sure, of yes and of no"),
+        (0.9, 0.3, 28, 4, "finds labels likelier than they are"),
+        (0.9, 0.1, 36, 4, "within chance"),
+    ],
+)
+def test_a_label_is_surely_absent_as_it_is_surely_there(
+    twelve, likely, unlikely, hits, misses, said
+):
+    told = calibrated_words(of_sets(twelve, likely, unlikely, hits, misses))
+    assert said in told
+    assert "belong to their row" in told
+    assert "right" not in told
+
+
+def test_a_row_of_several_labels_is_right_with_all_of_them(twelve):
+    sure = of_sets(twelve, 0.9, 0.1, 40, 0)
+    assert rejection_words(sure).startswith("All 40 rows have all their labels right")
+    page = write_report(twelve).read_text(encoding="utf-8")
+    assert "labels that belong to their row, with 95 % intervals" in page
+    assert "On the dashed line labels belong to their rows as often as it says" in page
+    assert "have all their labels right, instead of" in rejection_words(
+        of_sets(twelve, 0.9, 0.1, 30, 0)
+    )
+
+
 def test_the_page_shows_both_pictures(twelve):
     page = write_report(twelve).read_text(encoding="utf-8")
     assert page.count('<svg class="chart"') == 2

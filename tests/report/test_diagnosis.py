@@ -545,6 +545,12 @@ def test_the_same_long_answer_to_every_question_is_told_in_short(record):
     assert "--map" in sign.do
 
 
+def test_a_model_that_writes_gives_no_answer_and_not_no_label(record):
+    rows = [{"label": f"答案 {k}", "prediction": "", "text": "t"} for k in range(24)]
+    (sign,) = diagnose(record(rows=rows, **written()))
+    assert "24 of 24 rows are given no answer" in sign.said
+
+
 def test_a_tuned_model_worse_than_before_is_to_learn_less(record):
     worse = {"over": "before", **score(-0.3, 0.1)}
     gain = worse | {"all": {"before": {**score(-0.3, 0.1), "p": 0.001}}}

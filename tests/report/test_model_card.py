@@ -100,3 +100,9 @@ def test_the_card_of_several_labels_does_not_promise_one_of_them(twelve):
     assert "It knows no labels but these" in card_of(twelve)
     twelve.write_scores({**twelve.scores, "task": "generate"})
     assert one not in card_of(twelve)
+
+
+def test_the_card_tells_how_much_of_a_text_the_artefact_reads(twelve):
+    assert "tokens are read" not in card_of(twelve)  # the plan's --max_length is not the artefact's
+    card = model_card(twelve.plan, twelve.data, twelve.scores, CODE, 62)
+    assert "Of a text, the first 62 tokens are read." in card

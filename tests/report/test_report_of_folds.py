@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from written_runs import written_run
 
 from fewtune.base.events import Event
 from fewtune.cli.scores import score_table
@@ -85,6 +86,38 @@ def test_the_race_is_told_with_the_chosen_first_and_those_that_left_last(folded)
     assert "beaten beyond noise" in page
     assert "No time was left for lora" in page
     assert "| **full** | chosen | 5 | 0.300 |" in markdown(folded)
+
+
+def test_a_race_for_answers_is_told_in_nats_a_token(tmp_path, capsys):
+    folder = written_run(tmp_path / "repairs-lora-1")
+    told = {"rows": 60, "folds": 5, "seconds": 2.5, "token_accuracy": 0.612}
+    table = [
+        line("before", "to compare with", **told, loss=4.4),
+        line("lora", "chosen", **told, loss=1.3, gain=3.1, low=3.0, high=3.2, p=0.001),
+    ]
+    trials = [{"what": "methods", "table": table, "kept": True}]
+    folder.write_plan({**folder.plan, "chosen": {"race": {"winner": "lora"}, "trials": trials}})
+    page = read(write_report(folder).read_text(encoding="utf-8"))
+    raced = page.split("The race between methods")[1].split("time a fold")[0]
+    card = model_card(folder.plan, folder.data, folder.scores, "def predict(texts): ...")
+    chosen = card.split("How the method was chosen")[1].split("## Limits")[0]
+    for text in (raced, chosen, markdown(folder).split("## The race")[1]):
+        assert not re.search("log.loss", text, re.IGNORECASE)
+        assert "loss per token ↓" in text
+        assert "token accuracy" in text
+    assert "gains are in nats a token" in chosen
+    assert "Gains are in nats a token over before" in raced
+    assert "| **lora** | chosen | 5 | 1.300 | 61.2 % |" in markdown(folder)
+    Screen().listen(Event("tried", {"what": "methods", "table": table, "kept": ["lora"]}))
+    terminal = " ".join(capsys.readouterr().err.split())
+    assert "tokens right" in terminal
+    assert "lora 1.300 61.2%" in terminal
+
+
+def test_of_several_labels_a_right_row_has_all_of_them(folded):
+    folded.write_scores({**folded.scores, "task": "multilabel"})
+    found = race(gather(folded))
+    assert (found["loss"], found["right"]) == ("log loss", "rows with all labels right")
 
 
 def test_a_run_without_a_race_tells_none(twelve):

@@ -10,6 +10,8 @@ import pytest
 from fewtune.base.events import Event
 from fewtune.record import RunFolder
 from fewtune.report import markdown, write_report
+from fewtune.report.facts import gather, key_numbers, progress
+from fewtune.report.words import fit, width
 
 VOID = {"meta", "br", "line", "rect", "circle", "polyline", "path"}
 
@@ -141,8 +143,11 @@ def test_markup_of_users_is_shown_and_never_runs(twelve):
 def test_an_unfinished_run_says_so_and_how_to_go_on(tmp_path):
     folder = RunFolder.create(tmp_path / "half", {"fewtune": "0.1.0", "fingerprint": "aa"})
     text = read(page_of(folder))
-    assert "This run is not finished. It ended before its first training step." in text
+    assert "This run is not finished. It ended before anything was done." in text
     assert "starts it anew" in text
+    for event in ("started", "read", "saved", "warned"):
+        folder.append(Event(event, {"message": "a note"}))
+    assert "It ended when its model had been saved." in read(page_of(folder))
     for step in range(1, 41):
         folder.append(Event("step", {"step": step, "steps": 400, "loss": 1 / step}))
     (folder.checkpoints / "step-40").mkdir(parents=True)
@@ -313,3 +318,47 @@ def test_the_header_names_no_model_where_none_was_used(twelve):
     text = read(page_of(twelve))
     assert "on minilm" not in text
     assert " tfidf " in text[: text.index("Result and baselines")]
+
+
+def test_of_several_labels_the_majority_is_no_class(twelve):
+    gain = {**twelve.scores["gain"], "over": "majority"}
+    twelve.write_scores({**twelve.scores, "task": "multilabel", "gain": gain})
+    for text in (write_report(twelve).read_text(encoding="utf-8"), markdown(twelve)):
+        assert "the same labels for every row" in text
+        assert "most frequent class" not in text
+
+
+def test_the_gain_in_large_letters_names_every_baseline_in_words(twelve):
+    told = []
+    for over in ("majority", "tfidf", "probe", "before", "few_shot", "nearest"):
+        twelve.write_scores({**twelve.scores, "gain": {**twelve.scores["gain"], "over": over}})
+        told += [more for what, _, more in key_numbers(gather(twelve)) if what == "gain"]
+    assert told == [
+        "over the most frequent class", "over TF-IDF", "over the probe", "over the untouched model",
+        "over the untouched model with examples", "over the nearest row's answer",
+    ]  # fmt: skip
+
+
+def test_the_command_that_goes_on_can_be_typed_as_it_stands(tmp_path):
+    with RunFolder.create(tmp_path / "m l", {"fewtune": "0.1.0", "fingerprint": "aa"}) as folder:
+        assert f"`fewtune resume '{folder.path}'`" in progress(gather(folder))
+
+
+def test_a_long_label_is_cut_in_no_time():
+    begun = time.process_time()
+    for text in ("x" * 100_000, "泵" * 100_000):
+        cut = fit(text, 10, 120)
+        assert cut.endswith("…")
+        assert width(cut, 10) <= 120 < width(cut + text[0], 10)
+    assert time.process_time() - begun < 2
+    assert fit("pump", 10, 120) == "pump"
+    assert fit("pump", 10, 3) == "…"
+
+
+def test_instructions_of_a_prompt_do_not_fill_the_table_of_what_was_chosen(twelve):
+    plan = twelve.plan
+    plan["chosen"] |= {"instructions": ["Answer with one of the classes. " * 20]}
+    twelve.write_plan(plan)
+    page = page_of(twelve)
+    assert "Measured and chosen" in page
+    assert "Answer with one of the classes." not in page

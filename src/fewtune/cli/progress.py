@@ -120,7 +120,9 @@ class Progress:
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
         table.add_column("", overflow="fold")
         hoped = any("expected" in row for row in event["table"])
-        for head in ("loss", "right", "gain", *(["expected"] if hoped else []), "a fold"):
+        in_words = any("token_accuracy" in row for row in event["table"])
+        right = "tokens right" if in_words else "right"
+        for head in ("loss", right, "gain", *(["expected"] if hoped else []), "a fold"):
             table.add_column(head, justify="right", no_wrap=True)
         table.add_column("")
         for row in event["table"]:
@@ -232,11 +234,12 @@ def _sample(pieces: list[dict[str, Any]]) -> Any:
 
 
 def _raced_cells(row: Mapping[str, Any], hoped: bool) -> tuple[str, ...]:
-    """A candidate of the race: name, log-loss, accuracy, gain with interval, if wanted what is
-    expected of it, seconds, its end.
+    """A candidate of the race: name, loss, share that is right, gain with interval, if wanted
+    what is expected of it, seconds, its end.
     """
     gain = f"{row['gain']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})" if "gain" in row else ""
-    right = f"{row['accuracy']:.1%}" if "accuracy" in row else ""
+    hits = row.get("accuracy", row.get("token_accuracy"))
+    right = "" if hits is None else f"{hits:.1%}"
     seconds = f"{row['seconds']:.1f} s"
     loss = row.get("log_loss", row.get("loss", float("nan")))
     expected = [f"{row['expected']:+.0%}" if row.get("expected") else ""] if hoped else []

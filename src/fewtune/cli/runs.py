@@ -89,7 +89,7 @@ def _fit_models(rows: list[list[str]], width: int) -> None:
 
 def _score(one: Summary) -> str:
     """The primary metric on the test rows, after what it was before where that is compared with."""
-    from fewtune.report.words import is_share
+    from fewtune.report.words import ends, is_share
 
     if one.value is None or one.low is None or one.high is None:
         return "-"
@@ -98,7 +98,7 @@ def _score(one: Summary) -> str:
     value, low, high = (f"{scale * end:.{decimals}f}" for end in (one.value, one.low, one.high))
     before = "" if one.before is None else f"{scale * one.before:.{decimals}f} → "
     unit = " %" if is_share(key) else ""
-    return f"{key} {before}{value}{unit} ({low}-{high})"
+    return f"{key} {before}{value}{unit} ({ends(low, high)})"
 
 
 def _clipped(name: str, most: int) -> str:
@@ -114,6 +114,7 @@ def _clipped(name: str, most: int) -> str:
 
 
 def _show(words: list[str], root: Path, screen: Screen) -> None:
+    from fewtune.report.comparison import is_comparison, markdown_of
     from fewtune.report.markdown import markdown
 
     folder = open_run(words[0], root)
@@ -124,7 +125,8 @@ def _show(words: list[str], root: Path, screen: Screen) -> None:
         return
     from rich.markdown import Markdown
 
-    screen.out.print(Markdown(markdown(folder)))
+    tell = markdown_of if is_comparison(folder) else markdown
+    screen.out.print(Markdown(tell(folder)))
     if nearest:
         print("\nVirtual tokens and the words nearest to them (cosine):")
         for number, words_near in enumerate(nearest, 1):

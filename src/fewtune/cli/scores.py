@@ -132,14 +132,15 @@ def show_evaluation(screen: Screen, found: Mapping[str, Any]) -> None:
 
 def _cell(metric: str, value: Mapping[str, float] | None) -> str:
     """`71.4 % (62.5-79.0)`; losses, correlations and metrics of one's own keep their scale."""
-    from fewtune.report.words import is_share
+    from fewtune.report.words import ends, is_share
 
     if value is None:
         return "-"
-    numbers = value["value"], value["low"], value["high"]
     if not is_share(metric):
-        return "{:.3f} ({:.2f}-{:.2f})".format(*numbers)
-    return "{:.1f} % ({:.1f}-{:.1f})".format(*(100 * n for n in numbers))
+        between = ends(f"{value['low']:.2f}", f"{value['high']:.2f}")
+        return f"{value['value']:.3f} ({between})"
+    between = ends(f"{100 * value['low']:.1f}", f"{100 * value['high']:.1f}")
+    return f"{100 * value['value']:.1f} % ({between})"
 
 
 def _value(metric: str, value: Mapping[str, float] | None) -> str:

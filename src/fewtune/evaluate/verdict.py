@@ -50,6 +50,13 @@ TRAINED = Wording(
     "where one class is much commoner than the rest, at macro F1 in the table and at "
     "--class_weights balanced",
 )
+#: Of several labels `majority` answers those that are common, in whatever number.
+SEVERAL = Wording(
+    NAMES | {"majority": "answering every row with the same labels"},
+    COSTS,
+    TRAINED.never,
+    TRAINED.look.replace("one class is", "some labels are"),
+)
 SEARCHED = Wording(
     NAMES | {"before": "the first prompt"},
     COSTS | {"before": "needs no search"},
@@ -95,7 +102,7 @@ def verdict(
         gain: from `classify.gain`, or empty.
         primary: the metric that decides.
         where: what the rows are, e.g. "held-out rows of 5 folds".
-        wording: of a model that was trained, or of a prompt that was searched.
+        wording: of a model that was trained, for several labels too, or of a prompt.
 
     Returns:
         One of: a clear gain; as good as the best baseline; too few rows to tell; worse than a
@@ -133,7 +140,7 @@ def _better(method: str, gain: Mapping[str, Any], primary: str, wording: Wording
 
 def _worse(method: str, gain: Mapping[str, Any], primary: str, wording: Wording) -> str:
     over = gain["over"]
-    advice = f"use {name_of(over)} instead" if method in NAMES else wording.never
+    advice = f"use {_named(over, wording)} instead" if method in NAMES else wording.never
     return (
         f", {_apart(-gain['value'], primary)} ({_span(-gain['high'], -gain['low'], primary)}) "
         f"{_down(primary)} than {_named(over, wording)}, which {_cost(over, wording)} "

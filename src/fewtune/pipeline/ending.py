@@ -67,8 +67,9 @@ def ended(run: Run, scores: dict[str, Any]) -> Iterator[Event]:
 
 def _write_card(run: Run, scores: dict[str, Any]) -> None:
     """The model card, from what was measured."""
-    code = run.method.code(run.facts["about"])
-    card = model_card(run.folder.plan, run.folder.data, scores, code)
+    about = run.facts["about"]
+    code = run.method.code(about)
+    card = model_card(run.folder.plan, run.folder.data, scores, code, about.max_length)
     path = Path(run.folder.model) / "README.md"
     with writing(path):
         write_atomic(path, card)

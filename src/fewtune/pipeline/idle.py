@@ -60,6 +60,9 @@ def in_vain(job: Job, method: Method) -> list[str]:
         "learned nor tested; leave it out": (
             ("valid", "valid_share") if named and not method.needs_steps else ()
         ),
+        f"`{method.spell()}` reads the whole of a text; {NOTHING}": (
+            ("max_length",) if named and not method.needs_model else ()
+        ),
         f"no race is held where a method is named and nothing is searched; {NOTHING}": (
             () if races(job) else ("budget",)
         ),

@@ -10,7 +10,7 @@ from fewtune.base.events import Event, tell
 from fewtune.data.row import Row
 from fewtune.evaluate.classify import positive_class
 from fewtune.evaluate.options import EvaluateOptions
-from fewtune.evaluate.verdict import verdict
+from fewtune.evaluate.verdict import SEVERAL, TRAINED, verdict
 from fewtune.methods.predictor import load_predictor
 from fewtune.pipeline.ending import ended, recorded
 from fewtune.pipeline.judge import judged
@@ -80,6 +80,7 @@ def _scored(
     own = run.method.spell()
     options = _with_positive(run, task)
     found = judged(task, rows, answered, run.baselines, own, options, run.seed)
+    wording = SEVERAL if task.several else TRAINED
     errors: dict[str, Any] = {k: found[k] for k in ("per_class", "confusion") if k in found}
     return {
         "primary": task.primary,
@@ -87,7 +88,9 @@ def _scored(
         "test": found["test"],
         "baselines": found["baselines"],
         "gain": found["gain"],
-        "verdict": verdict(own, len(rows), found["test"], found["gain"], task.primary, where),
+        "verdict": verdict(
+            own, len(rows), found["test"], found["gain"], task.primary, where, wording
+        ),
         "slices": label_slices(task, rows, answered, run.job.data.group),
         **errors,
     }

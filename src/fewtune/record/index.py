@@ -250,7 +250,7 @@ def _base(plan: Mapping[str, Any]) -> str | None:
 APART = {"command", "name", "fingerprint", "reasons", "fewtune", "spent", "inputs", "options"}
 NOT_COMPARED = {"run.output"}
 #: Chosen on the way, and told with all their numbers in a part of the report: too much for a line.
-AT_LENGTH = ("race", "trials", "learning_curve", "contenders", "fits", "instructions")
+AT_LENGTH = ("race", "trials", "learning_curve", "instructions")
 
 
 def diff(a: RunFolder, b: RunFolder, both: Paired | None) -> list[Difference]:

@@ -12,10 +12,10 @@ import yaml
 from fewtune.evaluate.verdict import LEVEL
 from fewtune.models.options import is_endpoint
 from fewtune.record.folder import RunFolder
-from fewtune.report import answers, evidence, prompts, weak, words
+from fewtune.report import answers, evidence, prompts, tried, weak, words
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
-from fewtune.report.markdown import cell, plain, race_table, scores_table, table
+from fewtune.report.markdown import cell, fenced, plain, race_table, scores_table, table
 from fewtune.tasks import TASKS
 from fewtune.tasks.classify import Classify
 
@@ -26,7 +26,11 @@ HUB_NAMES = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 
 
 def model_card(
-    plan: Mapping[str, Any], data: Mapping[str, Any], scores: Mapping[str, Any], code: str
+    plan: Mapping[str, Any],
+    data: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    code: str,
+    most_tokens: int = 0,
 ) -> str:
     """The card of a finished run, as Markdown for `model/README.md`.
 
@@ -36,6 +40,7 @@ def model_card(
         scores: The scores, as in `scores.json`.
         code: Python that defines `predict(texts)`, which returns labels or answers; it becomes the
             file's first fence.
+        most_tokens: How many of a text's tokens the artefact reads; 0 where it reads all.
     """
     facts = Facts(
         folder=RunFolder(Path(str(plan.get("name") or "model"))),
@@ -54,8 +59,8 @@ def model_card(
         _about(facts),
         "## Data\n\n" + _data(facts),
         _scores(facts),
-        "## Limits\n\n" + "\n".join(f"- {one}" for one in _limits(facts)),
-        "## Use\n\n" + _fenced(code),
+        "## Limits\n\n" + "\n".join(f"- {one}" for one in _limits(facts, most_tokens)),
+        "## Use\n\n" + fenced(code, "python"),
     ]
     return "\n\n".join(one for one in parts if one) + "\n"
 
@@ -151,14 +156,14 @@ def _scores(facts: Facts) -> str:
         text += f"\n\n{gain}"
     if raced := race_table(facts):
         lead = (
-            "Methods compared on folds of the training rows; gains are in log-loss, paired, with "
-            "95 % intervals."
+            "Methods compared on folds of the training rows; gains are in "
+            f"{tried.race(facts)['unit']}, paired, with 95 % intervals."
         )
         text += f"\n\n### How the method was chosen\n\n{lead}\n\n{raced}"
     return text
 
 
-def _limits(facts: Facts) -> list[str]:
+def _limits(facts: Facts, most_tokens: int) -> list[str]:
     """Only what follows from the numbers of this run."""
     rows, gain = told.counts(facts), part(facts.scores, "gain")
     limits = []
@@ -187,22 +192,17 @@ def _limits(facts: Facts) -> list[str]:
     limits += [plain(f"It is weaker on {weak.named(one)}: {weak.reached(one)}.") for one in weaker]
     limits.append("Texts in other languages, from other sources or of later times were not tested.")
     own = [*answers.limits(facts), *prompts.limits(facts)]
-    limits += [plain(one) for one in own] or ([] if facts.writes else _of_classes(facts))
+    limits += [plain(one) for one in own] or (
+        [] if facts.writes else _of_classes(facts, most_tokens)
+    )
     return limits + [plain(one) for one in told.notes(facts)]
 
 
-def _of_classes(facts: Facts) -> list[str]:
+def _of_classes(facts: Facts, most_tokens: int) -> list[str]:
     known = "It always answers with one of its classes, also for a text that fits none."
     if facts.several:
         known = "It knows no labels but these, also for a text that another would fit better."
     limits = [known]
-    if length := part(facts.plan, "model").get("max_length"):
-        limits.append(f"Of a text, the first {length} tokens are read.")
+    if most_tokens:
+        limits.append(f"Of a text, the first {most_tokens} tokens are read.")
     return limits
-
-
-def _fenced(code: str) -> str:
-    """The code in a fence that the code itself cannot close."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}python\n{code.strip()}\n{fence}"

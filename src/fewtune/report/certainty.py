@@ -87,13 +87,22 @@ def _same(said: Any, truth: Any) -> bool:
 
 def decisions(facts: Facts) -> list[Answer]:
     """What calibration is about: answers; of several labels every label of every row."""
-    rows = [one for one in classified(facts) if isinstance(one.get("label"), list)]
-    if not rows:
-        return answers(facts)
+    return [one for row in _by_row(facts) for one in row]
+
+
+def has_sets(facts: Facts) -> bool:
+    """Whether a scored row has a set of labels."""
+    return any(isinstance(one.get("label"), list) for one in classified(facts))
+
+
+def _by_row(facts: Facts) -> list[list[Answer]]:
+    """The decisions of each row: of several labels how likely each is, and whether it belongs."""
+    if not has_sets(facts):
+        return [[one] for one in answers(facts)]
     return [
-        (share, label in one["label"])
-        for one in rows
-        for label, share in (one.get("probability") or {}).items()
+        [(share, label in one["label"]) for label, share in one["probability"].items()]
+        for one in classified(facts)
+        if isinstance(one.get("label"), list) and one.get("probability")
     ]
 
 
@@ -123,41 +132,81 @@ def calibration_error(found: Sequence[Bin]) -> float:
 
 def calibrated_words(facts: Facts) -> str:
     """Whether the model is as sure as it is right, with the numbers; empty for too few rows."""
-    found = decisions(facts)
     if len(answers(facts)) < LEAST:
         return ""
-    sure = sum(one for one, _ in found) / len(found)
-    right = sum(one for _, one in found) / len(found)
-    alone = sum(one * (1 - one) for one, _ in found) ** 0.5
-    spread = _spread(facts) or alone
-    noise = 1.96 * spread / len(found)
-    wider = max(1.0, spread / alone) if alone else 1.0
+    rows = _by_row(facts)
+    found = [one for row in rows for one in row]
+    sure, right = (_percent(sum(one[k] for one in found) / len(found)) for k in (0, 1))
     groups = bins(found)
     error = calibration_error(groups)
-    what = "Labels" if len(found) > len(answers(facts)) else "Its answers"
-    told = f"{what} have a probability of {_percent(sure)} on average, and {_percent(right)} of "
-    told += "them are right: "
-    if abs(sure - right) <= noise and error <= _by_chance(groups) * wider:
-        told += "as sure as it should be, within chance."
-    elif abs(sure - right) <= noise:
-        told += "on average as sure as it should be, too sure of some and too cautious of others."
-    elif sure > right:
-        told += "it is too sure; read its probabilities as upper bounds."
+    off, of_labels = _off(rows), has_sets(facts)
+    if abs(off.mean) <= off.noise and error <= _by_chance(groups) * off.wider:
+        judged = "as sure as it should be, within chance."
     else:
-        told += "it is too cautious; it is right more often than it says."
-    return f"{told} The calibration error is {error:.3f}."
-
-
-def _spread(facts: Facts) -> float:
-    """Of several labels the standard deviation of the sum of all that is right beyond what was
-    expected, by whole rows, for the labels of a row come together; 0 where rows have one answer."""
-    rows = [one for one in classified(facts) if isinstance(one.get("label"), list)]
-    beyond = (
-        sum(share - (label in one["label"]) for label, share in one["probability"].items())
-        for one in rows
-        if one.get("probability")
+        judged = _off_of_labels(rows) if of_labels else _off_of_answers(off)
+    what, are = ("Labels", "belong to their row") if of_labels else ITS_ANSWERS
+    return (
+        f"{what} have a probability of {sure} on average, and {right} {are}: {judged} "
+        f"The calibration error is {error:.3f}."
     )
-    return sum(one**2 for one in beyond) ** 0.5
+
+
+ITS_ANSWERS = "Its answers", "of them are right"
+MIXED = "on average as sure as it should be, too sure of some and too cautious of others."
+
+
+def _off_of_answers(off: Off) -> str:
+    if abs(off.mean) <= off.noise:
+        return MIXED
+    if off.mean > 0:
+        return "it is too sure; read its probabilities as upper bounds."
+    return "it is too cautious; it is right more often than it says."
+
+
+def _off_of_labels(rows: Sequence[Sequence[Answer]]) -> str:
+    """A probability near 0 is as sure as one near 1: what counts is how far it is from a half."""
+    firm = _off([[_likelier(one) for one in row] for row in rows])
+    if abs(firm.mean) > firm.noise:
+        if firm.mean > 0:
+            return "it is too sure, of yes and of no; the truth is nearer to 50 %."
+        return "it is too cautious, of yes and of no; the truth is farther from 50 %."
+    off = _off(rows)
+    if abs(off.mean) > off.noise:
+        return f"it finds labels {'likelier' if off.mean > 0 else 'less likely'} than they are."
+    return MIXED
+
+
+def _likelier(one: Answer) -> Answer:
+    """How sure a decision on a label is, and whether that is right."""
+    share, belongs = one
+    return (share, belongs) if share >= 0.5 else (1 - share, not belongs)
+
+
+@dataclass(frozen=True, slots=True)
+class Off:
+    """How far decisions are surer than they are right.
+
+    Attributes:
+        mean: over all decisions; below 0 they are too cautious.
+        noise: what chance alone stays within, 95 %.
+        wider: how much wider that is than if the decisions of a row had nothing in common.
+    """
+
+    mean: float
+    noise: float
+    wider: float
+
+
+def _off(rows: Sequence[Sequence[Answer]]) -> Off:
+    """By whole rows, for the labels of a row come together."""
+    found = [one for row in rows for one in row]
+    alone = sum(sure * (1 - sure) for sure, _ in found) ** 0.5
+    beyond = [sum(sure - right for sure, right in row) for row in rows]
+    spread = alone
+    if len(found) > len(rows):
+        spread = sum(one**2 for one in beyond) ** 0.5 or alone
+    wider = max(1.0, spread / alone) if alone else 1.0
+    return Off(sum(beyond) / len(found), 1.96 * spread / len(found), wider)
 
 
 def _by_chance(found: Sequence[Bin]) -> float:
@@ -202,11 +251,12 @@ def rejection_words(facts: Facts) -> str:
         return ""
     all_, rest = kept_when(found, 0.0), kept_when(found, TOLD)
     wrong = round((1 - all_.right) * len(found))
+    right = "have all their labels right" if has_sets(facts) else "are right"
     if not wrong:
-        return f"All {len(found):,} rows are right, so none need go to a person."
+        return f"All {len(found):,} rows {right}, so none need go to a person."
     return (
         f"If the least certain {_percent(TOLD)} go to a person, {_percent(rest.right)} "
-        f"({100 * rest.low:.0f} to {100 * rest.high:.0f}) of the rest are right, instead of "
+        f"({100 * rest.low:.0f} to {100 * rest.high:.0f}) of the rest {right}, instead of "
         f"{_percent(all_.right)}: {words.count(rest.caught)} of {words.several(wrong, 'mistake')} "
         f"{'is' if 1 in (rest.caught, wrong) else 'are'} among those that a person sees."
     )

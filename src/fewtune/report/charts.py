@@ -65,14 +65,20 @@ def _percents(ends: Ends, step: float) -> list[tuple[float, str]]:
     return [(step * k, f"{100 * step * k:.0f} %") for k in range(first, last + 1)]
 
 
-def reliability(found: Sequence[Bin]) -> str:
-    """The share that is right by how sure the model is; on the dashed line they are the same."""
+def reliability(found: Sequence[Bin], of_labels: bool = False) -> str:
+    """The share that is right by how sure the model is; on the dashed line they are the same.
+
+    Args:
+        of_labels: each of several labels of a row is told for itself, and belongs to it or not.
+    """
     if not found:
         return ""
     frame = Frame((0.0, 1.0), (0.0, 1.0))
     ticks = _percents((0.0, 1.0), 0.2)
     most = max(one.rows for one in found)
-    parts = [frame.axes(ticks, [tick for tick, _ in ticks], "how sure the model is")]
+    across = "how likely the model finds a label" if of_labels else "how sure the model is"
+    up = "labels that belong to their row" if of_labels else "share that is right"
+    parts = [frame.axes(ticks, [tick for tick, _ in ticks], across)]
     for one in found:  # how many rows stand behind a dot, as a column at the foot
         x, foot = frame.at(one.sure, 0)
         high = 44 * one.rows / most
@@ -83,7 +89,7 @@ def reliability(found: Sequence[Bin]) -> str:
         low, high = frame.at(0, one.low)[1], frame.at(0, one.high)[1]
         parts.append(svg.line(x, low, x, high, "reach thin ours"))
         parts.append(f'<circle class="dot ours" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>')
-    parts.append(svg.text(LEFT, 18, "share that is right, with 95 % intervals", "legend"))
+    parts.append(svg.text(LEFT, 18, f"{up}, with 95 % intervals", "legend"))
     return svg.picture(W, H, "how sure the model is and how often it is right", parts, "chart")
 
 

@@ -13,7 +13,8 @@ from fewtune.record.folder import RunFolder
 from fewtune.record.trouble import writing
 from fewtune.report import aside, pictures, standing_files, standings, words
 from fewtune.report.frontier import Point, frontier
-from fewtune.report.page import _printable, _resource
+from fewtune.report.markdown import plain
+from fewtune.report.templates import rendered
 
 COMPARISON = "comparison.json"
 COSTS = {"seconds": "seconds of a fold", "memory": "memory at the peak of a fit"}
@@ -44,10 +45,23 @@ def read(folder: RunFolder) -> dict[str, Any]:
     try:
         return dict(json.loads((folder.path / COMPARISON).read_bytes()))
     except FileNotFoundError:
-        raise UsageError(
-            f"{folder.path}: this comparison did not finish; it goes on with the same command, "
-            f"`{folder.plan['command']}`."
-        ) from None
+        raise UsageError(f"{folder.path}: {stopped(folder)}") from None
+
+
+def stopped(folder: RunFolder) -> str:
+    """What is to be done about a comparison that was stopped."""
+    return (
+        "this comparison did not finish; it goes on with the same command, "
+        f"`{folder.plan['command']}`."
+    )
+
+
+def markdown_of(folder: RunFolder) -> str:
+    """A comparison as Markdown; of one that was stopped how it goes on."""
+    if (folder.path / COMPARISON).is_file():
+        return standing_files.markdown_text(read(folder))
+    told = stopped(folder)
+    return f"# {plain(folder.name)}\n\n{told[:1].upper()}{told[1:]}\n"
 
 
 def write_again(folder: RunFolder) -> Path:
@@ -64,18 +78,7 @@ def page(told: Told, name: str) -> str:
         told: what comparison.json holds.
         name: of the run.
     """
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    made = Environment(
-        loader=FunctionLoader(_resource),
-        autoescape=True,  # every text may come from a user's file
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        finalize=_printable,
-    )
-    made.globals |= {"words": words, "language": words.language}
-    return made.get_template("comparison.html").render(_everything(told, name))
+    return rendered("comparison.html", _everything(told, name))
 
 
 def _everything(told: Told, name: str) -> dict[str, Any]:
@@ -84,7 +87,6 @@ def _everything(told: Told, name: str) -> dict[str, Any]:
     from fewtune import __version__
 
     return {
-        "css": Markup(_resource("style.css")),
         "version": __version__,
         "name": name,
         "told": told,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.events import Event
@@ -148,9 +149,24 @@ def happened(facts: Facts, name: str) -> Iterable[Event]:
 
 def baseline(facts: Facts, name: str) -> str:
     """A baseline's name in a sentence, with the numbers of this run."""
+    return _own_name(facts, name) or _with_examples(facts, words.baseline_name(name))
+
+
+def _briefly(facts: Facts, name: str) -> str:
+    """The same where there is little room."""
+    known = words.BRIEFLY.get(name) or words.baseline_name(name)
+    return _own_name(facts, name) or _with_examples(facts, known)
+
+
+def _own_name(facts: Facts, name: str) -> str:
+    """What a baseline is to this kind of run, where it is not what it is to others."""
     if name == "before" and facts.searched:
         return "the first prompt"
-    known, examples = words.baseline_name(name), part(facts.plan, "generate").get("examples")
+    return words.SAME_LABELS if name == "majority" and facts.several else ""
+
+
+def _with_examples(facts: Facts, known: str) -> str:
+    examples = part(facts.plan, "generate").get("examples")
     return known.replace("examples", words.several(examples, "example")) if examples else known
 
 
@@ -167,17 +183,38 @@ def subtitle(facts: Facts) -> list[str]:
     return [one for one in (facts.task, how, source, when.lstrip("0")) if one]
 
 
+#: What an event says of how far a run came that took no step.
+STAGES = {
+    "started": "when its rows were about to be read",
+    "read": "when its rows had been read",
+    "split": "when its rows had been split",
+    "checked": "when its rows had been checked",
+    "racing": "in the race between methods",
+    "trial": "among its trials on folds",
+    "tried": "after trials on folds",
+    "trained": "when it had been fitted",
+    "saved": "when its model had been saved",
+    "baseline": "while baselines were scored",
+    "answered": "while it was answering",
+    "scored": "when it had been scored",
+}
+
+
 def progress(facts: Facts) -> str:
     """How far an unfinished run came."""
-    last = next((event for event in reversed(facts.events) if event.name == "step"), None)
-    if last is None:
-        how_far = "It ended before its first training step."
-    else:
-        of = f" of {last.fields['steps']}" if last.fields.get("steps") else ""
-        how_far = f"It reached step {last.fields.get('step', '?')}{of}."
-    again = f"`fewtune resume {facts.folder.path}`"
+    again = f"`fewtune resume {quote(str(facts.folder.path))}`"
     goes_on = "goes on from its last checkpoint" if facts.state == "resumable" else "starts it anew"
-    return f"This run is not finished. {how_far} {again} {goes_on}."
+    return f"This run is not finished. {_how_far(facts)} {again} {goes_on}."
+
+
+def _how_far(facts: Facts) -> str:
+    """By its last step; of a run that took none, as many never do, by what it told last."""
+    step = next((event for event in reversed(facts.events) if event.name == "step"), None)
+    if step is not None:
+        of = f" of {step.fields['steps']}" if step.fields.get("steps") else ""
+        return f"It reached step {step.fields.get('step', '?')}{of}."
+    last = (STAGES[one.name] for one in reversed(facts.events) if one.name in STAGES)
+    return f"It ended {next(last, 'before anything was done')}."
 
 
 def key_numbers(facts: Facts) -> list[tuple[str, str, str]]:
@@ -192,9 +229,7 @@ def key_numbers(facts: Facts) -> list[tuple[str, str, str]]:
             ends = f"{words.interval(key, before)} → {ends}"
         told.append((words.metric_name(key), value, ends))
     if gain:
-        over = str(gain.get("over", "the baseline"))
-        short = baseline(facts, over) if over == "before" else over
-        over = f"over {words.BRIEFLY.get(short, short)}"
+        over = f"over {_briefly(facts, str(gain.get('over', 'the baseline')))}"
         told.append(("gain", words.points(key, gain.get("value")), over))
     if rows := part(scores, "rows"):
         told.append(("rows", words.count(rows.get("kept")), _use(facts)))

@@ -70,8 +70,9 @@ def race_table(facts: Facts) -> str:
     found = tried.race(facts)
     if not found:
         return ""
-    head = ["", "how it ended", "folds", "log loss ↓", "accuracy", f"gain over {found['first']}"]
-    shown = ["state", "folds", "log_loss", "accuracy", "gain"]
+    loss, right = f"{found['loss']} ↓", found["right"]
+    head = ["", "how it ended", "folds", loss, right, f"gain over {found['first']}"]
+    shown = ["state", "folds", "loss", "right", "gain"]
     if found["hoped"]:
         head, shown = [*head, "expected"], [*shown, "expected"]
     rows = [
@@ -111,6 +112,17 @@ def plain(text: str) -> str:
 def cell(text: str) -> str:
     """A user's text in a table."""
     return plain(words.clip(text, CELL))
+
+
+def fenced(code: str, language: str = "") -> str:
+    """The code in a fence that the code itself cannot close.
+
+    >>> fenced("a = '```'").splitlines()[0]
+    '````'
+    """
+    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{code.strip()}\n{fence}"
 
 
 def _verdict(facts: Facts) -> str:

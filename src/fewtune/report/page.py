@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from fewtune.base.files import write_atomic
 from fewtune.evaluate.verdict import NAMES
 from fewtune.record.folder import RunFolder, State
+from fewtune.record.index import AT_LENGTH
 from fewtune.record.trouble import writing
 from fewtune.report import (
     answers,
@@ -25,8 +25,7 @@ from fewtune.report import (
 )
 from fewtune.report import facts as told
 from fewtune.report.facts import Facts, part
-
-OWN_PLACE = ("race", "trials", "learning_curve")  # what was chosen that has its own part
+from fewtune.report.templates import rendered
 
 
 def write_report(folder: RunFolder, state: State | None = None) -> Path:
@@ -48,18 +47,7 @@ def write_report(folder: RunFolder, state: State | None = None) -> Path:
 
 def report(facts: Facts) -> str:
     """The report as HTML."""
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    page = Environment(
-        loader=FunctionLoader(_resource),
-        autoescape=True,  # every text may come from a user's file
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-        finalize=_printable,
-    )
-    page.globals |= {"words": words, "language": words.language, "clip": words.clip}
-    return page.get_template("template.html").render(_everything(facts))
+    return rendered("template.html", _everything(facts))
 
 
 def _everything(facts: Facts) -> dict[str, Any]:
@@ -79,10 +67,7 @@ def _everything(facts: Facts) -> dict[str, Any]:
 
 
 def _head(facts: Facts) -> dict[str, Any]:
-    from markupsafe import Markup
-
     return {
-        "css": Markup(_resource("style.css")),
         "name": facts.folder.name,
         "method": facts.method,
         "tuned": facts.method not in NAMES,
@@ -121,6 +106,7 @@ def _evidence(facts: Facts) -> dict[str, Any]:
         "other_gains": evidence.other_gains(facts),
         "beaten": evidence.beaten(facts),
         "trials": tried.trials(facts),
+        "trials_right": tried.right_name(facts),
         "race": tried.race(facts),
         "curves": [Markup(one) for one in _curves(facts) if one],
     }
@@ -180,12 +166,13 @@ def _certainty(facts: Facts) -> dict[str, Any]:
     from markupsafe import Markup
 
     calibrated = certainty.calibrated_words(facts)
-    drawn = [charts.reliability(certainty.bins(certainty.decisions(facts)))] if calibrated else []
+    groups, of_labels = certainty.bins(certainty.decisions(facts)), certainty.has_sets(facts)
+    drawn = [charts.reliability(groups, of_labels)] if calibrated else []
     drawn.append(charts.rejection(certainty.rejection(certainty.answers(facts))))
     return {
         "calibrated": calibrated,
         "handed_over": certainty.rejection_words(facts),
-        "several_labels": facts.several,
+        "several_labels": of_labels,
         "certainty": [Markup(one) for one in drawn if one],
     }
 
@@ -204,7 +191,7 @@ def _origins(facts: Facts) -> dict[str, Any]:
         "notes": told.remarks(facts),
         "changed": changed,
         "every": every,
-        "chosen": {k: v for k, v in part(facts.plan, "chosen").items() if k not in OWN_PLACE},
+        "chosen": {k: v for k, v in part(facts.plan, "chosen").items() if k not in AT_LENGTH},
         "reasons": facts.plan.get("reasons") or [],
         "environment": facts.environment,
         "seconds": part(facts.scores, "seconds"),
@@ -216,14 +203,3 @@ def _origins(facts: Facts) -> dict[str, Any]:
         "fingerprint": facts.plan.get("fingerprint") or "",
         "version": facts.plan.get("fewtune") or "",
     }
-
-
-def _printable(value: Any) -> Any:
-    """Applied to all that the template prints: no control characters; pictures pass as they are."""
-    if value is None:
-        return words.NONE
-    return words.clean(value) if type(value) is str else value
-
-
-def _resource(name: str) -> str:
-    return files("fewtune.report").joinpath(name).read_text(encoding="utf-8")

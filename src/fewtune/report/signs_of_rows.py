@@ -121,7 +121,8 @@ def one_answer(told: Told) -> Iterator[Sign]:
     true = truth.count(top)
     if often >= 0.98 * len(rows) and true < 0.9 * len(rows):
         asked = "question's column (--map)" if told.writes else "text column (--text)"
-        given = shortened(", ".join(top) if isinstance(top, tuple) else top) if top else "no label"
+        nothing = "no answer" if told.writes else "no label"
+        given = shortened(", ".join(top) if isinstance(top, tuple) else top) if top else nothing
         yield Sign(
             "one-answer",
             f"{often:,} of {len(rows):,} rows are given {given}, which {true:,} have.",

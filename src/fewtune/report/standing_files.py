@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fewtune.report import aside
+from fewtune.report.markdown import fenced, plain
 from fewtune.report.standings import (
     MARKS,
     Column,
@@ -85,7 +86,7 @@ def csv_text(told: Line) -> str:
 
 def markdown_text(told: Line) -> str:
     """The tables as a page of Markdown."""
-    title = f"# {told['data']}: {len(told['methods'])} methods compared"
+    title = f"# {plain(told['data'])}: {len(told['methods'])} methods compared"
     parts = [title, verdict(told), _table(columns(told), told["methods"])]
     parts += filter(None, [f"{MARKS}. {protocol(told)}", absent(told), costs_said(told)])
     if heads := aside.columns(told):
@@ -101,15 +102,14 @@ def markdown_text(told: Line) -> str:
     if told["refused"]:
         lines = "\n".join(f"- `{name}`: {why}" for name, why in told["refused"].items())
         parts += ["## Not for this model", lines]
-    parts += [f"```\n{told['command']}\n```"]
+    parts += [fenced(told["command"])]
     return "\n\n".join(parts) + "\n"
 
 
 def _table(heads: Sequence[Column], lines: Sequence[Line]) -> str:
     def row(cells: Sequence[str]) -> str:
-        safe = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
-        return f"| {' | '.join(safe)} |"
+        return f"| {' | '.join(cells)} |"
 
     rule = row(["---:" if one.right else "---" for one in heads])
-    body = [row([one.cell(line) for one in heads]) for line in lines]
+    body = [row([plain(one.cell(line)) for one in heads]) for line in lines]
     return "\n".join([row([one.head for one in heads]), rule, *body])

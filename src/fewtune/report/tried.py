@@ -45,10 +45,11 @@ def trials(facts: Facts) -> list[dict[str, Any]]:
 def race(facts: Facts) -> dict[str, Any]:
     """The race, or nothing: `lines` ready to print, the chosen one first, `why` it was chosen,
     whether the lines tell what was `hoped` of the candidates, and `late`, the names of those that
-    no time was left for, and `enough`, what would have been.
+    no time was left for, and `enough`, what would have been. `decides`, `loss`, `right` and `unit`
+    say what the lines' numbers are, see `_numbers`.
 
-    A line is the name, how it ended, folds, log-loss, accuracy, the gain over `first` with its
-    interval, p, what was expected, seconds a fold, and whether it is the one that was chosen.
+    A line is the name, how it ended, folds, loss, share that is right, the gain over `first` with
+    its interval, p, what was expected, seconds a fold, and whether it is the one that was chosen.
     """
     table: list[Mapping[str, Any]] = next(
         (one["table"] for one in _all(facts) if one.get("what") == RACE), []
@@ -59,6 +60,7 @@ def race(facts: Facts) -> dict[str, Any]:
     first, winner = table[0]["name"], raced.get("winner")
     said = (one for one in facts.plan.get("reasons") or () if one.startswith(f"`{winner}`: "))
     return {
+        **_numbers(facts, table),
         "first": first,
         "why": next(said, ""),
         "hoped": any("expected" in one for one in table),
@@ -70,6 +72,31 @@ def race(facts: Facts) -> dict[str, Any]:
         ],
         "enough": words.enough(raced.get("enough")),
     }
+
+
+def _numbers(facts: Facts, table: list[Mapping[str, Any]]) -> dict[str, str]:
+    """What `decides`, the names of the columns `loss` and `right`, and the `unit` of gains.
+
+    Of answers in words their tokens are judged, as `AnswerJudge` does; else calibrated labels.
+    """
+    if any("loss" in one for one in table):
+        return {
+            "decides": "The loss per token of the reference answers decides",
+            "loss": words.metric_name("loss"),
+            "right": words.metric_name("token_accuracy"),
+            "unit": "nats a token",
+        }
+    return {
+        "decides": "Log loss decides, after calibration",
+        "loss": words.metric_name("log_loss"),
+        "right": right_name(facts),
+        "unit": "log-loss",
+    }
+
+
+def right_name(facts: Facts) -> str:
+    """What the share of right rows is called."""
+    return words.metric_name("subset_accuracy" if facts.several else "accuracy")
 
 
 def _all(facts: Facts) -> list[Mapping[str, Any]]:
@@ -96,8 +123,8 @@ def _raced(line: Mapping[str, Any], first: str) -> dict[str, Any]:
         "name": str(line["name"]),
         "state": STATES.get(state, state) + ("; proposed by the search" if searched else ""),
         "folds": words.count(line.get("folds")),
-        "log_loss": words.number("log_loss", line.get("log_loss", line.get("loss"))),
-        "accuracy": words.number("accuracy", line.get("accuracy")),
+        "loss": words.number("loss", line.get("log_loss", line.get("loss"))),
+        "right": words.number("accuracy", line.get("accuracy", line.get("token_accuracy"))),
         "gain": gain or words.NONE,
         "p": interval,
         "expected": words.change(line.get("expected")),

@@ -88,8 +88,17 @@ BASELINES = {
     "few_shot": "the untouched model with examples",
     "nearest": "the nearest training row's answer",
 }
+#: Of several labels `majority` answers those that are common, in whatever number.
+SAME_LABELS = "the same labels for every row"
 #: Where there is little room.
-BRIEFLY = {"the untouched base model": "the untouched model"}
+BRIEFLY = {
+    "majority": "the most frequent class",
+    "tfidf": "TF-IDF",
+    "probe": "the probe",
+    "before": "the untouched model",
+    "few_shot": "the untouched model with examples",
+    "nearest": "the nearest row's answer",
+}
 
 NONE = "–"  # what stands where there is no number
 
@@ -135,10 +144,13 @@ def _plain(key: str, value: float) -> str:
 
     >>> _plain("loss", 1.2345), _plain("bleu", 4.337), _plain("perplexity", 23432.1)
     ('1.234', '4.3', '23,432')
+    >>> _plain("mcc", -0.1)
+    '−0.100'
     """
     if abs(value) >= 1e9:
         return f"{value:.2g}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{DECIMALS.get(key, 3)}f}"
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{DECIMALS.get(key, 3)}f}"
+    return text.replace("-", "−")
 
 
 def interval(key: str, score: Mapping[str, Any]) -> str:
@@ -153,6 +165,15 @@ def interval(key: str, score: Mapping[str, Any]) -> str:
     if is_share(key):
         return f"{100 * low:.1f} to {100 * high:.1f} %"
     return f"{_plain(key, low)} to {_plain(key, high)}"
+
+
+def ends(low: str, high: str) -> str:
+    """The ends of an interval where there is little room; two hyphens would say nothing.
+
+    >>> ends("62.5", "79.0"), ends("-0.20", "0.10")
+    ('62.5-79.0', '-0.20 to 0.10')
+    """
+    return f"{low} to {high}" if "-" in low + high else f"{low}-{high}"
 
 
 def points(key: str, value: float | None, *, signed: bool = True) -> str:
@@ -365,6 +386,10 @@ def fit(text: str, size: float, room: float) -> str:
     text = " ".join(text.split())
     if width(text, size) <= room:
         return text
-    while text and width(text + "…", size) > room:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    left, kept = room - width("…", size), 0
+    for letter in text:
+        left -= width(letter, size)
+        if left < 0:
+            break
+        kept += 1
+    return text[:kept].rstrip() + "…"
