@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.base.files import write_atomic
+from fewtune.base.printable import clean
 from fewtune.evaluate.verdict import NAMES
 from fewtune.record.folder import RunFolder, State
 from fewtune.record.trouble import writing
@@ -222,7 +223,7 @@ def _printable(value: Any) -> Any:
     """Applied to all that the template prints: no control characters; pictures pass as they are."""
     if value is None:
         return words.NONE
-    return words.clean(value) if type(value) is str else value
+    return clean(value) if type(value) is str else value
 
 
 def _resource(name: str) -> str:
