@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ from jobs import dialogues, jsonl
 
 import fewtune
 from fewtune.cli import main
+from fewtune.methods.voice import Reply
 from fewtune.pipeline import forgetting, spoken
 from fewtune.pipeline.hearing import Asked
+from fewtune.record.folder import RunFolder
+from fewtune.trials.aside import Aside
 
 GIVEN = {
     "methods": "lora,ia3", "vary": "lora_r=2", "lora_r": 4, "bf16": False, "learning_rate": 1e-2,
@@ -133,6 +137,39 @@ def test_a_comparison_that_was_killed_asks_nobody_twice(told, speaker, reports, 
     )
     assert lines(again)["lora"]["written"] == lines(told)["lora"]["written"]
     assert lines(again)["lora"]["forgets"] == lines(told)["lora"]["forgets"]
+
+
+def test_how_many_rows_are_answered_is_written_down_before_anybody_is_asked(
+    speaker, reports, general, tmp_path, monkeypatch
+):
+    def killed(*_given):
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(Aside, "ask", killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        fewtune.compare(
+            reports, model=speaker, output=str(tmp_path / "t"), answered_rows=7, general=general,
+            **GIVEN,
+        )  # fmt: skip
+    assert RunFolder.open(tmp_path / "t").plan["chosen"]["written_rows"] == 7
+
+
+def test_answers_to_another_number_of_rows_are_asked_for_anew(tmp_path):
+    class Echo:
+        """A voice that says what it hears."""
+
+        def losses(self, rows):
+            return np.ones((3, len(rows)))
+
+        def answer(self, questions, decoding, seed, tools):
+            return [Reply(one, 1, True) for one in questions]
+
+    four = Aside(tmp_path, ["general"], np.arange(9), questions=["a", "b", "c", "d"])
+    four.ask("before", Echo())
+    two = replace(four, questions=["a", "d"])
+    assert two.read("before") is None
+    assert [one.text for one in two.ask("before", Echo()).replies] == ["a", "d"]
+    assert [one.text for one in two.read("before").replies] == ["a", "d"]
 
 
 class Slow:

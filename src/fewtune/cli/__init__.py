@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from fewtune.base.errors import FewtuneError, Interrupted, UsageError, one_of
+from fewtune.base.printable import printable
 from fewtune.cli.commands import COMMANDS, Command
 from fewtune.cli.misread import mistakes
 
@@ -118,7 +119,7 @@ def _plain(error: Exception) -> str:
 
 def _tell(error: str, as_json: bool) -> None:
     """A failure on stderr, and for programs on stdout."""
-    print(f"fewtune: {error}", file=sys.stderr)
+    print(f"fewtune: {printable(error, sys.stderr)}", file=sys.stderr)
     if as_json:
         print(json.dumps({"error": error}, ensure_ascii=False))
 

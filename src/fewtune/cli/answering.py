@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fewtune.base.errors import FewtuneError, Interrupted, UsageError
 from fewtune.base.files import at, fingerprint, new_file
 from fewtune.base.options import take
+from fewtune.base.printable import printable
 from fewtune.cli.answered import BUNCH, Answered
 from fewtune.cli.predicting import refusals
 from fewtune.cli.screen import Screen
@@ -118,7 +120,7 @@ def answer_file(model: Model, source: str, screen: Screen, options: Mapping[str,
         if "refused" in line:
             silent.append((line["origin"], line["refused"]))
         if place is None and not screen.json:
-            print(json.dumps(line, ensure_ascii=False), flush=True)
+            print(printable(json.dumps(line, ensure_ascii=False), sys.stdout), flush=True)
         elif place is None:
             found.append(line)
     for note in news():

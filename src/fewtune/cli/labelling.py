@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from fewtune.base.errors import UsageError
 from fewtune.base.events import Event
 from fewtune.base.files import new_file, write_atomic
+from fewtune.base.printable import printable
 from fewtune.cli.predicting import cell
 from fewtune.cli.screen import Screen
 from fewtune.data.excel import for_excel
@@ -49,7 +51,7 @@ def label_file(run: str, source: str, screen: Screen, options: Mapping[str, Any]
     elif screen.json:
         screen.say({"rows": rows, **told}, "")
     else:
-        print(as_csv(rows), end="")
+        print(printable(as_csv(rows), sys.stdout), end="")
     return 0
 
 

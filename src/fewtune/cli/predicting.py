@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.errors import UsageError
 from fewtune.base.files import at, new_file, write_atomic
+from fewtune.base.printable import printable
 from fewtune.cli.screen import Screen
 from fewtune.data.excel import for_excel
 from fewtune.data.joined import in_one_cell
@@ -64,9 +66,9 @@ def predict_source(run: str, source: str, screen: Screen, options: Mapping[str, 
     elif screen.json:
         print(json.dumps(labelled, ensure_ascii=False))
     elif "origin" in labelled[0]:
-        print(as_csv(labelled), end="")
+        print(printable(as_csv(labelled), sys.stdout), end="")
     else:
-        print(_one(labelled[0]))
+        print(printable(_one(labelled[0]), sys.stdout))
     return 0
 
 

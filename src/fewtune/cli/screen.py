@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.events import Event
+from fewtune.base.printable import printable
 from fewtune.cli.bar import Bar
 from fewtune.cli.progress import Progress
 
@@ -25,7 +27,7 @@ class Screen:
     """
 
     def __init__(self, json: bool = False, quiet: bool = False) -> None:
-        from rich.console import Console
+        from fewtune.cli.console import Console
 
         self.json = json
         self.quiet = quiet
@@ -106,4 +108,4 @@ class Screen:
         if self.json:
             print(json.dumps(value, ensure_ascii=False))
         else:
-            print(text)
+            print(printable(text, sys.stdout))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from fewtune.base.errors import FewtuneError, UsageError
 from fewtune.base.options import build
+from fewtune.base.printable import printable
 from fewtune.cli.screen import Screen
 from fewtune.data.dialogue import Message, refusing, waiting
 from fewtune.models.decoding import HEATED, DecodingOptions
@@ -44,7 +45,7 @@ def generate_text(run: str, prompt: str, screen: Screen, options: Mapping[str, A
             screen.say(told, "")
             return 0
         for piece in voice.stream(turns, decoding, seed):
-            print(piece, end="", flush=True)
+            print(printable(piece, sys.stdout), end="", flush=True)
     print()
     return 0
 
@@ -62,11 +63,12 @@ def chat_with(run: str, screen: Screen, options: Mapping[str, Any]) -> int:
     for line in _lines("> " if shown else "", talk):
         try:
             for piece in chat.hear(line):
-                print(piece, end="", file=talk, flush=True)
+                print(printable(piece, talk), end="", file=talk, flush=True)
         except (KeyboardInterrupt, FewtuneError) as error:  # ends the answer, not the conversation
             if not shown:
                 raise
-            print(f"\n{str(error) or 'stopped'}; /quit leaves.", file=talk)
+            said = printable(str(error) or "stopped", talk)
+            print(f"\n{said}; /quit leaves.", file=talk)
         if chat.over:
             break
     if screen.json:

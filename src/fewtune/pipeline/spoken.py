@@ -127,6 +127,7 @@ def spoken(
         if count is None:
             count = len(asked.talks) if _given(lineup) else _affordable(voice, asked, lineup)
             run.chosen["written_rows"] = count
+            run.keep_plan()  # a kill later on must not leave answers to another number of rows
         if count < len(asked.talks):
             notes.append(_fewer(len(asked.talks), count))
         asked = _some(asked, count)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from fewtune.base.printable import clean
 from fewtune.record.folder import RunFolder
 from fewtune.report import answers, certainty, diagnosis, evidence, learned, tried, weak, words
 from fewtune.report import facts as told
@@ -105,7 +106,7 @@ def plain(text: str) -> str:
     >>> plain("bearing_wear __other__")
     'bearing_wear \\\\_\\\\_other\\\\_\\\\_'
     """
-    text = " ".join(words.clean(text).split())
+    text = " ".join(clean(text).split())
     return re.sub(r"([\\`<*\[\]|~&]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from fewtune.base.printable import clean
 from fewtune.report import words
 
 
@@ -90,4 +91,4 @@ def text(
 
 
 def _safe(text: str) -> str:
-    return escape(words.clean(text))
+    return escape(clean(text))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+from fewtune.base.printable import clean
 from fewtune.report import words
 
 
@@ -35,7 +36,7 @@ def _printable(value: Any) -> Any:
     """Applied to all that a template prints: no control characters; pictures pass as they are."""
     if value is None:
         return words.NONE
-    return words.clean(value) if type(value) is str else value
+    return clean(value) if type(value) is str else value
 
 
 def _resource(name: str) -> str:

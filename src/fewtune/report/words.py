@@ -315,21 +315,6 @@ def value(anything: Any) -> str:
     return f"{anything:g}" if isinstance(anything, float) else str(anything)
 
 
-# What a page cannot hold: control characters, surrogates, and marks that turn the line around.
-UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
-)
-
-
-def clean(text: str) -> str:
-    """Text of users with what no page can hold replaced.
-
-    >>> clean("a" + chr(0) + "b")
-    'a�b'
-    """
-    return UNPRINTABLE.sub("\ufffd", text)
-
-
 def clip(text: str, longest: int) -> str:
     """The text on one line, cut to `longest` characters.
 

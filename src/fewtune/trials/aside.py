@@ -74,12 +74,14 @@ class Aside:
         return said
 
     def read(self, name: str) -> Said | None:
-        """What a model said; None where it was not asked, or the file is half a one."""
+        """What a model said; None where it was not asked this, or the file is half a one."""
         try:
             told = json.loads(self._file(name).read_bytes())
         except (FileNotFoundError, ValueError):
             return None
         replies = tuple(Reply(**one) for one in told["replies"])
+        if len(replies) != len(self.questions) or len(told["general"]) != len(self.general):
+            return None
         return Said(np.array(told["general"], dtype=np.float64), replies, told["seconds"])
 
     def _file(self, name: str) -> Path:
