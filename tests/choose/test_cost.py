@@ -86,6 +86,9 @@ def test_smaller_passes_of_the_same_batch_pay_the_fixed_part_again():
 def test_checkpointing_costs_another_forward_pass():
     again = seconds("lora", replace(WORK, checkpointing=True)).steps
     assert again == pytest.approx(seconds("lora").steps * 3 / 2)
+    fixed = replace(EXACT, full=Curve(0.3, 0.0))  # its small operations are repeated as well
+    twice = seconds("full", replace(WORK, checkpointing=True), fixed).steps
+    assert twice == pytest.approx(seconds("full", timings=fixed).steps * 4 / 3)
 
 
 def test_virtual_tokens_are_tokens():

@@ -19,9 +19,11 @@ import numpy as np
 from fewtune.train.order import epoch_batches, steps_per_epoch
 
 if TYPE_CHECKING:
+    from fewtune.choose.facts import Facts
     from fewtune.methods.base import Method
     from fewtune.methods.count import Count
     from fewtune.models.shape import Shape
+    from fewtune.train.options import TrainOptions
 
 FORWARD, ADDED, ALL = 1.0, 2.0, 3.0  # a pass and its backward in units of a forward pass
 EVALUATED_TOKENS, EVALUATED_ROWS = 4096, 64  # of a batch without gradients, as models/infer.py has
@@ -153,6 +155,20 @@ def computed(rate: float, bandwidth: float, how: str, note: str) -> Timings:
     return Timings(*curves, optimiser=OPTIMISER_BYTES / bandwidth, how=how, note=note)
 
 
+def work_of(facts: Facts, train: TrainOptions) -> Work:
+    """What a fit with decided options goes through."""
+    return Work(
+        lengths=facts.lengths,
+        classes=facts.classes,
+        learned=facts.learned,
+        batch=train.per_device_train_batch_size,
+        accumulation=train.gradient_accumulation_steps,
+        steps=train.max_steps or 1,
+        checkpointing=train.gradient_checkpointing,
+        caches=train.cache_trunk,
+    )
+
+
 def operations(shape: Shape, rows: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Of a forward pass through all blocks.
 
@@ -201,9 +217,9 @@ def _steps(
     trains_all = count.trained - count.added >= MOST_WEIGHTS * running
     curve = timings.full if trains_all else _curve(method, timings)
     passes = ALL if trains_all else added_passes(method, shape.layers)
-    passes += FORWARD * work.checkpointing
+    again = 1 + FORWARD * work.checkpointing / passes  # small operations are repeated too
     forward = operations(shape, sizes, longest) + _head(shape, work, sizes)
-    each_pass = part * curve(passes * forward)
+    each_pass = part * again * curve(passes * forward)
     per_epoch = steps_per_epoch(len(lengths), work.batch, work.accumulation)
     epochs = work.steps / per_epoch
     return float(each_pass.sum() * epochs + timings.optimiser * count.trained * work.steps)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from fewtune.choose.cost import Seconds, Work, seconds_of
+from fewtune.choose.cost import Seconds, Work, seconds_of, work_of
 from fewtune.choose.facts import Facts
 from fewtune.choose.fit import copies_of, fitted, frozen_count
 from fewtune.choose.option_rules import options_for
@@ -231,20 +231,6 @@ def _priced(facts: Facts, method: Method, count: Count, one: Proposed) -> Propos
         return one
     time = seconds_of(method, count, facts.shape, work_of(facts, train), facts.timings)
     return replace(one, seconds=time.total, time=time)
-
-
-def work_of(facts: Facts, train: TrainOptions) -> Work:
-    """What a fit with decided options goes through."""
-    return Work(
-        lengths=facts.lengths,
-        classes=facts.classes,
-        learned=facts.learned,
-        batch=train.per_device_train_batch_size,
-        accumulation=train.gradient_accumulation_steps,
-        steps=train.max_steps or 1,
-        checkpointing=train.gradient_checkpointing,
-        caches=train.cache_trunk,
-    )
 
 
 def _decided(
