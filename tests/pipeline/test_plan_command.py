@@ -353,5 +353,15 @@ def test_what_a_need_forbids_or_does_not_fit_is_no_command(files, capsys, monkey
     small = shown([*words, "--memory", "1MB"], capsys, monkeypatch)
     assert "fewtune train" not in small
     ranks = fewtune.plan(files["train"], model=files["model"], need="input-only", memory="1MB")
-    fits = [one["fits"] for one in ranks["methods"] if one["rank"]]
-    assert fits == sorted(fits, reverse=True)
+    order = [(one["meets_needs"], one["fits"]) for one in ranks["methods"] if one["rank"]]
+    assert order == sorted(order, reverse=True)
+    assert order[0] == (True, False)  # n-grams fit, and the input is not what they change
+    least = min(
+        (one["memory"]["predicted"], one["method"])
+        for one in ranks["methods"]
+        if one["rank"] and one["meets_needs"]
+    )
+    assert ranks["unmet"].startswith("nothing meets input-only and fits into ")
+    assert f"the least that meets it is `{least[1]}`" in ranks["unmet"]
+    assert "nothing meets input-only and fits" in " ".join(small.split())
+    assert plain["unmet"] is None

@@ -93,16 +93,9 @@ class Printed:
             table.add_column(head, justify="right" if head in right else "left", no_wrap=True)
         table.columns[-1].no_wrap = False
         for one in self.usable:
-            style = (
-                "bold" if one["rank"] == 1 else "" if one["fits"] and self._meets(one) else "dim"
-            )
+            style = "dim" if not _recommended(one) else "bold" if one["rank"] == 1 else ""
             table.add_row(*self._row(one), style=style)
         return table
-
-    def _meets(self, one: Mapping[str, Any]) -> bool:
-        """Whether no need speaks against it."""
-        needs = {rule["name"] for rule in self.told["rules"] if rule["kind"] == "need"}
-        return all(one["rules"].get(name, 0) >= 0 for name in needs)
 
     def _row(self, one: Mapping[str, Any]) -> list[str]:
         share = one["share"]
@@ -155,7 +148,9 @@ class Printed:
 
     def _commands(self) -> None:
         self.out.print()
-        best = [one for one in self.usable if one["fits"] and self._meets(one)]
+        if self.told["unmet"]:
+            self._line("nothing", self.told["unmet"], style="yellow")
+        best = [one for one in self.usable if _recommended(one)]
         for one in best[: None if self.every else BEST]:
             self.out.print(one["command"], soft_wrap=True)
         self.out.print()
@@ -170,6 +165,10 @@ class Printed:
         grid.add_column(overflow="fold", style=style)
         grid.add_row(head, text)
         self.out.print(grid)
+
+
+def _recommended(one: Mapping[str, Any]) -> bool:
+    return bool(one["fits"] and one["meets_needs"])
 
 
 def _rows(told: Mapping[str, Any]) -> str:

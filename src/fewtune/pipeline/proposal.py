@@ -17,7 +17,7 @@ from fewtune.base.errors import UsageError
 from fewtune.base.options import build, take
 from fewtune.choose.facts import Facts
 from fewtune.choose.options import PlanOptions, needs_of
-from fewtune.choose.proposal import Proposed, rank
+from fewtune.choose.proposal import Proposed, rank, unmet
 from fewtune.choose.rules import STRANGE, applying
 from fewtune.data.load import Dataset, load
 from fewtune.models.named import READ_CHINESE, WRITE_CHINESE
@@ -102,6 +102,7 @@ class Proposal:
                 one.as_json() | {"command": None if one.refused else self.command(one)}
                 for one in self.methods
             ],
+            "unmet": unmet(facts, self.methods),
             "notes": self.notes,
         }
 
