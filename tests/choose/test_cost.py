@@ -130,6 +130,17 @@ def test_timings_of_a_rate_alone():
     assert found.how == "computed"
 
 
+def test_on_an_assumed_gpu_a_pass_costs_time_however_small_it_is():
+    card = computed(4e13, 5e11, "assumed", "a note.", forward=6 * 3e-4)
+    assert card.forward(np.array(0.0)) == pytest.approx(1.8e-3)
+    assert card.full(np.array(0.0)) == card.adapter(np.array(0.0)) == pytest.approx(5.4e-3)
+    found = {name: seconds(name, timings=card).steps for name in ("full", "lora", "freeze")}
+    assert found["full"] > 0.1  # 20 steps of 6 blocks
+    assert found["lora"] > 1.2 * found["full"] > 2.4 * found["freeze"]
+    cut = seconds("full", replace(WORK, batch=1, accumulation=16), card).steps
+    assert cut > 10 * seconds("full", timings=card).steps
+
+
 def test_on_a_gpu_more_rows_cost_at_least_what_their_products_do():
     falls = fitted_curve([(1e9, 5.2e-3), (4e9, 5.1e-3)], floor=1e-14)
     assert falls.each == 1e-14

@@ -318,6 +318,22 @@ def test_the_table_is_read_at_100_columns(files, planned, capsys, monkeypatch):
     assert planned["methods"][0]["command"] in out
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the GPU is here")
+def test_times_on_a_gpu_that_is_not_here_differ_and_what_runs_without_it_is_not_in_doubt(
+    files, capsys, monkeypatch
+):
+    words = [files["train"], "--model", files["model"], "--device", "cuda", "--memory", "8GB"]
+    out = shown(words, capsys, monkeypatch)
+    table = {line.split()[1]: line for line in out.splitlines() if line[:2].strip().isdigit()}
+    assert "?" not in table.pop("tfidf")
+    assert all("?" in line for line in table.values())
+    told = by_name(fewtune.plan(files["train"], model=files["model"], device="cuda", memory="8GB"))
+    steps = {name: told[name]["time"]["steps"] for name in ("full", "lora", "freeze")}
+    assert steps["lora"] > steps["full"] * 0.5
+    assert len({*steps.values()}) == 3
+    assert min(steps.values()) > 0.01
+
+
 def test_json_is_one_object_and_nothing_else(files, capsys, monkeypatch):
     out = shown([files["train"], "--model", files["model"], "--json"], capsys, monkeypatch)
     assert json.loads(out)["task"]["name"] == "classify"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fewtune.train.options import TrainOptions
 
 FORWARD, ADDED, ALL = 1.0, 2.0, 3.0  # a pass and its backward in units of a forward pass
+BACKWARD = 2.0  # small operations in it, in units of a forward pass: for states and for weights
 EVALUATED_TOKENS, EVALUATED_ROWS = 4096, 64  # of a batch without gradients, as models/infer.py has
 OPTIMISER_BYTES = 28  # that AdamW reads and writes for each number
 MOST_WEIGHTS = 0.5  # share of the running blocks from which on their weights count as trained
@@ -143,16 +144,26 @@ def fitted_curve(points: Sequence[tuple[float, float]], floor: float = 0.0) -> C
     return Curve(round(fixed, 9), float(f"{each:.9g}"))
 
 
-def computed(rate: float, bandwidth: float, how: str, note: str) -> Timings:
+def computed(rate: float, bandwidth: float, how: str, note: str, forward: float = 0.0) -> Timings:
     """Timings from a rate alone.
 
     Args:
         rate: operations a second that training reaches.
         bandwidth: bytes a second of memory.
+        forward: seconds that a pass without gradients takes beside its operations; backward takes
+            twice that, and many small parts more of both.
     """
-    each = 1 / rate
-    curves = (Curve(0.0, each),) * 4
-    return Timings(*curves, optimiser=OPTIMISER_BYTES / bandwidth, how=how, note=note)
+    each, both = 1 / rate, (FORWARD + BACKWARD) * forward
+    small_parts, _ = BESIDE_ADAPTER["lora"]
+    return Timings(
+        forward=Curve(forward, each),
+        full=Curve(both, each),
+        adapter=Curve(both, each),
+        lora=Curve(small_parts * both, each),
+        optimiser=OPTIMISER_BYTES / bandwidth,
+        how=how,
+        note=note,
+    )
 
 
 def work_of(facts: Facts, train: TrainOptions) -> Work:

@@ -101,7 +101,7 @@ class Printed:
         share = one["share"]
         memory = one["memory"] and told_bytes(one["memory"]["predicted"])
         trained = one["trainable_parameters"]
-        timing = self.told["timing"]
+        timing = self.told["timing"] if memory else None  # n-grams run on any processor
         manner = MANNERS[timing["how"]] if timing else ""
         return [
             str(one["rank"]),
