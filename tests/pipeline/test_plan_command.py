@@ -128,7 +128,11 @@ def test_the_plan_tells_what_it_rests_on(planned):
     assert "label is `label`" in planned["task"]["why"]
     assert planned["size"] == "small"
     assert planned["rows"]["train"] == 48
-    assert planned["rows_per_class"]["classes"] == 3
+    classes = planned["rows_per_class"]
+    assert classes["classes"] == len(classes["each"]) == 3
+    assert sum(classes["each"].values()) == 48
+    counts = [*classes["each"].values()]
+    assert (counts[0], counts[-1]) == (classes["most"], classes["least"])
     assert planned["hardware"]["memory"] > 0
     assert planned["timing"]["how"] == "measured"
     assert planned["rules"]
