@@ -16,7 +16,7 @@ from fewtune.base.amounts import told_bytes
 from fewtune.choose.cost import seconds_of, work_of
 from fewtune.choose.facts import Facts
 from fewtune.choose.memory import Memory, Step, predict
-from fewtune.choose.rungs import Rung, chosen, told, ways
+from fewtune.choose.rungs import Rung, chosen, slower, told, ways
 from fewtune.methods.count import Count
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Fitted:
         fits: whether that is within what may be used.
         told: what was changed and why; where nothing helps, what would.
         layers: how many of the last blocks train, where `freeze` had to train fewer.
+        slower: times the time that the changes take, the last sentence of `told`; None where
+            nothing was changed or nobody knows.
     """
 
     train: dict[str, Any]
@@ -50,6 +52,7 @@ class Fitted:
     fits: bool
     told: tuple[str, ...] = ()
     layers: int | None = None
+    slower: float | None = None
 
 
 def fitted(facts: Facts, method: Method, count: Count, train: TrainOptions, copies: int) -> Fitted:
@@ -66,8 +69,8 @@ def fitted(facts: Facts, method: Method, count: Count, train: TrainOptions, copi
         return Fitted({}, asked.memory, asked.bytes, fits=True)
     rungs = [asked, *_rungs(facts, method, count, train, copies)]
     if found := chosen(rungs, room):
-        said = (told(found, asked, room),)
-        return Fitted(found.changed, found.memory, found.bytes, fits=True, told=said)
+        price, said = (found.memory, found.bytes), told(found, asked, room)
+        return Fitted(found.changed, *price, fits=True, told=said, slower=slower(found, asked))
     least = min(rungs, key=lambda one: one.bytes)
     if names(method) == ("freeze",) and (depth := freezing_depth(facts, train, copies)):
         return _less_deep(facts, depth, train, copies, asked, least.bytes)
@@ -87,9 +90,11 @@ def _less_deep(
     found = chosen(_frozen_rungs(facts, depth, train, copies), facts.hardware.memory)
     assert found is not None  # the depth was chosen so
     said = [f"{told_bytes(least)} at the least with more blocks: {_last(facts, depth)} fits."]
+    times = None
     if found.changed:
-        said.append(told(found, asked, facts.hardware.memory))
-    return Fitted(found.changed, found.memory, found.bytes, True, tuple(said), depth)
+        said += told(found, asked, facts.hardware.memory)
+        times = slower(found, asked)
+    return Fitted(found.changed, found.memory, found.bytes, True, tuple(said), depth, times)
 
 
 def step_of(

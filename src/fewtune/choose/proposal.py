@@ -53,6 +53,8 @@ class Proposed:
         refused: why it cannot be used, as a sentence.
         reasons: why it stands where it stands, with the numbers.
         room: what was changed to fit, or what would make it fit.
+        slower: times the time that it takes for the change, told by the last sentence of `room`;
+            None where nothing was changed or nobody knows.
         rules: name -> points.
     """
 
@@ -72,6 +74,7 @@ class Proposed:
     refused: str | None = None
     reasons: tuple[str, ...] = ()
     room: tuple[str, ...] = ()
+    slower: float | None = None
     rules: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -99,6 +102,7 @@ class Proposed:
             "refused": self.refused,
             "reasons": list(self.reasons),
             "room": list(self.room),
+            "slower": self.slower and round(self.slower, 3),
             "rules": {name: round(points, 2) for name, points in self.rules.items()},
         }
 
@@ -256,6 +260,7 @@ def _priced(facts: Facts, method: Method, count: Count, one: Proposed) -> Propos
         bytes=room.bytes,
         fits=room.fits,
         room=room.told,
+        slower=room.slower,
         options=options,
         reasons=(*one.reasons, *why, *(recipe.reasons if method.needs_steps else ())),
     )

@@ -87,8 +87,13 @@ def chosen(rungs: Sequence[Rung], room: int) -> Rung | None:
     return next((one for one in fit if not any(map(one.beaten_by, fit))), None)
 
 
-def told(rung: Rung, asked: Rung, room: int) -> str:
-    """What was changed to fit, and what it costs, in one sentence.
+def slower(rung: Rung, asked: Rung) -> float | None:
+    """How many times the time of the step as decided a way takes; None where nobody knows."""
+    return rung.seconds / asked.seconds if rung.seconds and asked.seconds else None
+
+
+def told(rung: Rung, asked: Rung, room: int) -> tuple[str, ...]:
+    """What was changed to fit, and in a sentence of its own what it costs where that is known.
 
     Args:
         asked: the step as decided.
@@ -104,16 +109,24 @@ def told(rung: Rung, asked: Rung, room: int) -> str:
         said.append(f"{_rows(rows)} in a pass and {times} passes in a step ({same})")
     if "gradient_checkpointing" in rung.changed:
         said.append("activations computed twice")
-    return f"to fit into {told_bytes(room)}, {', and '.join(said)}{_slower(rung, asked)}."
+    change = f"to fit into {told_bytes(room)}, {', and '.join(said)}."
+    cost = slower(rung, asked)
+    return (change,) if cost is None else (change, told_slower(cost, cost))
 
 
-def _slower(rung: Rung, asked: Rung) -> str:
-    if not rung.seconds or not asked.seconds:
-        return ""
-    times = rung.seconds / asked.seconds
-    if abs(times - 1) < SAME_TIME:
-        return "; that takes about the same time"
-    return f"; that takes {times:.2g} times the time"
+def told_slower(low: float, high: float) -> str:
+    """What changes cost, as a sentence.
+
+    >>> told_slower(1.31, 1.52)
+    'That takes 1.3 to 1.5 times the time.'
+
+    Args:
+        low, high: times the time of the step as decided, of one method or of several.
+    """
+    if max(abs(low - 1), abs(high - 1)) < SAME_TIME:
+        return "That takes about the same time."
+    least, most = f"{low:.2g}", f"{high:.2g}"
+    return f"That takes {least if least == most else f'{least} to {most}'} times the time."
 
 
 def _rows(count: int) -> str:

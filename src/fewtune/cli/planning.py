@@ -8,6 +8,7 @@ from typing import Any
 
 from fewtune.base.amounts import told_bytes, told_time
 from fewtune.cli.screen import Screen
+from fewtune.cli.told_room import told_room
 
 BEST = 3  # commands shown, unless --all
 RACE = (
@@ -120,13 +121,9 @@ class Printed:
             self._line("time", self.told["timing"]["note"], style="dim")
 
     def _room(self) -> None:
-        """What was changed to fit, or what would make it fit; methods that say the same as one."""
-        said: dict[str, list[str]] = {}
-        for one in self.usable:
-            if one["room"]:
-                said.setdefault(" ".join(one["room"]), []).append(one["method"])
-        for sentence, methods in said.items():
-            self._line("memory", f"{', '.join(methods)}: {sentence}", style="yellow")
+        """What was changed to fit, or what would make it fit."""
+        for line in told_room(self.usable, self.told["hardware"]["memory"]):
+            self._line("memory", line, style="yellow")
 
     def _why(self) -> None:
         for rule in self.told["rules"]:
