@@ -86,6 +86,9 @@ def test_smaller_passes_of_the_same_batch_pay_the_fixed_part_again():
 def test_checkpointing_costs_another_forward_pass():
     again = seconds("lora", replace(WORK, checkpointing=True)).steps
     assert again == pytest.approx(seconds("lora").steps * 3 / 2)
+    fixed = replace(EXACT, full=Curve(0.3, 0.0))  # its small operations are repeated as well
+    twice = seconds("full", replace(WORK, checkpointing=True), fixed).steps
+    assert twice == pytest.approx(seconds("full", timings=fixed).steps * 4 / 3)
 
 
 def test_virtual_tokens_are_tokens():
@@ -125,6 +128,17 @@ def test_timings_of_a_rate_alone():
     assert found.full(np.array(2e12)) == pytest.approx(2.0)
     assert found.optimiser == pytest.approx(2.8e-9)
     assert found.how == "computed"
+
+
+def test_on_an_assumed_gpu_a_pass_costs_time_however_small_it_is():
+    card = computed(4e13, 5e11, "assumed", "a note.", forward=6 * 3e-4)
+    assert card.forward(np.array(0.0)) == pytest.approx(1.8e-3)
+    assert card.full(np.array(0.0)) == card.adapter(np.array(0.0)) == pytest.approx(5.4e-3)
+    found = {name: seconds(name, timings=card).steps for name in ("full", "lora", "freeze")}
+    assert found["full"] > 0.1  # 20 steps of 6 blocks
+    assert found["lora"] > 1.2 * found["full"] > 2.4 * found["freeze"]
+    cut = seconds("full", replace(WORK, batch=1, accumulation=16), card).steps
+    assert cut > 10 * seconds("full", timings=card).steps
 
 
 def test_on_a_gpu_more_rows_cost_at_least_what_their_products_do():

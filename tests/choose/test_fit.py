@@ -8,6 +8,8 @@ from plans import MINILM, QWEN, QWEN_7B, facts
 
 from fewtune.base.amounts import bytes_of, seconds_of, told_bytes
 from fewtune.base.errors import UsageError
+from fewtune.choose.cost import seconds_of as seconds_of_fit
+from fewtune.choose.cost import work_of
 from fewtune.choose.fit import (
     cached_states,
     fitted,
@@ -61,17 +63,75 @@ def test_the_batch_is_halved_first_and_the_effective_batch_kept():
     assert "same batch of 16" in found.told[0]
 
 
-def test_checkpointing_comes_after_the_batch():
+def every_way(case, name, train=TRAIN):
+    """(rows in a pass, checkpointing) -> bytes and seconds of all ways to take the step."""
+    method, count, free = case.methods[name], case.counts[name], with_memory(case, 2**50)
+    whole, found = train.per_device_train_batch_size, {}
+    for rows in (rows for rows in range(1, whole + 1) if whole % rows == 0):
+        for again in (False, True):
+            cut = train.model_copy(
+                update={
+                    "per_device_train_batch_size": rows,
+                    "gradient_accumulation_steps": whole // rows,
+                    "gradient_checkpointing": again,
+                }
+            )
+            time = seconds_of_fit(method, count, case.shape, work_of(case, cut), case.timings)
+            found[rows, again] = fit(free, name, cut).bytes, time.total
+    return found
+
+
+def taken(found, train=TRAIN):
+    cut = train.model_copy(update=found.train)
+    return cut.per_device_train_batch_size, cut.gradient_checkpointing
+
+
+def test_checkpointing_comes_after_the_batch_and_takes_the_largest_that_fits():
     long = facts(QWEN, rows=200, bf16=True)
     long = replace(long, lengths=long.lengths * 40)
-    one = TRAIN.model_copy(update={"per_device_train_batch_size": 1})
-    alone = fit(replace(long, hardware=replace(long.hardware, memory=2**50)), "lora", one).bytes
-    case = replace(long, hardware=replace(long.hardware, memory=int(alone * 0.97)))
-    found = fit(case, "lora")
-    assert found.fits
-    assert found.train["per_device_train_batch_size"] == 1
-    assert found.train["gradient_checkpointing"]
-    assert "computed twice" in found.told[0]
+    found = every_way(long, "lora")
+    room = int(found[1, False][0] * 0.97)  # no pass fits without it
+    rows, again = taken(fit(with_memory(long, room), "lora"))
+    assert again
+    assert found[rows, True][0] <= room < found[2 * rows, True][0]
+
+
+def test_a_whole_batch_computed_twice_comes_before_many_small_passes():
+    """Accumulated gradients make one row in a pass the larger way, and the slower."""
+    case = facts(rows=120)
+    case = replace(case, lengths=np.full(120, 50))
+    found = every_way(case, "full")
+    assert found[1, True][0] > found[16, True][0]
+    assert found[1, True][1] > 1.4 * found[16, True][1]
+    assert taken(fit(with_memory(case, found[16, True][0]), "full")) == (16, True)
+
+
+@pytest.mark.parametrize("name", ["full", "lora", "freeze"])
+@pytest.mark.parametrize("length", [1, 20])
+def test_no_way_is_taken_that_another_beats_and_what_can_fit_fits(name, length):
+    case = facts(QWEN if length > 1 else MINILM, rows=100)
+    case = replace(case, lengths=case.lengths * length)
+    found = every_way(case, name)
+    for room in sorted(size for size, _ in found.values()):
+        fitting = {way: price for way, price in found.items() if price[0] <= room}
+        chosen = fit(with_memory(case, room), name)
+        assert chosen.fits
+        assert not chosen.layers
+        way = taken(chosen)
+        size, seconds = fitting[way]
+        assert chosen.bytes == size
+        for (rows, _), (less, sooner) in fitting.items():
+            assert rows < way[0] or less >= size or sooner >= seconds
+    assert not fit(with_memory(case, min(found.values())[0] // 2), name).fits
+
+
+def test_without_timings_the_order_alone_decides():
+    case = replace(facts(rows=120), timings=None)
+    case = replace(case, lengths=case.lengths * 10)
+    found = fit(with_memory(case, fit(with_memory(case, 2**50), "full").bytes - 1), "full")
+    assert taken(found) == (8, False)
+    assert len(found.told) == 1
+    assert found.slower is None
 
 
 def test_a_batch_of_one_row_has_no_smaller_one_and_is_computed_twice():
@@ -82,8 +142,19 @@ def test_a_batch_of_one_row_has_no_smaller_one_and_is_computed_twice():
     found = fit(with_memory(long, int(alone * 0.97)), "lora", one)
     assert found.fits
     assert found.train == {"gradient_checkpointing": True}
-    assert found.told[0].endswith("activations computed twice (a third more time).")
+    assert found.told[0].endswith("activations computed twice.")
+    assert found.told[1] == "That takes 1.5 times the time."
     assert "in a pass" not in found.told[0]
+
+
+def test_what_a_change_costs_is_told_of_all_of_it():
+    case = replace(facts(rows=120), lengths=np.full(120, 60))
+    found = every_way(case, "lora")
+    smallest = min(found.values())[0]
+    told = fit(with_memory(case, smallest), "lora")
+    times = found[taken(told)][1] / found[16, False][1]
+    assert told.slower == pytest.approx(times)
+    assert told.told[-1] == f"That takes {times:.2g} times the time."
 
 
 def least(case, depth):
@@ -194,9 +265,11 @@ def test_checkpointing_is_not_proposed_where_it_would_be_refused():
         (whole, "prefix", False),
         (facts(MINILM | {"model_type": "mpnet"}), "full", False),
     ):
-        cut = fit(with_memory(case, 0), name).train
-        assert cut["per_device_train_batch_size"] == 1
-        assert cut.get("gradient_checkpointing", False) == proposed
+        need = fit(with_memory(case, 2**50), name).bytes
+        rooms = [need * share // 100 for share in range(100, 0, -1)]
+        found = [fit(with_memory(case, room), name) for room in rooms]
+        assert any(one.train.get("gradient_checkpointing", False) for one in found) == proposed
+        assert any("per_device_train_batch_size" in one.train for one in found)
 
 
 def test_of_a_head_alone_one_state_a_row_is_stored():

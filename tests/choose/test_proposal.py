@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from plans import MINILM, QWEN, QWEN_7B, facts
 
-from fewtune.choose.proposal import MOST, candidates, rank
+from fewtune.choose.proposal import MOST, candidates, rank, unmet
 from fewtune.choose.recipe import decide
 from fewtune.methods import METHODS, parse
 from fewtune.train.options import TrainOptions
@@ -51,6 +51,36 @@ def test_a_method_that_can_be_used_has_its_price_and_its_reasons(case):
 def test_what_does_not_fit_stands_behind_what_does(case):
     fits = [one.fits for one in rank(case) if not one.refused]
     assert fits == sorted(fits, reverse=True)
+
+
+@pytest.mark.parametrize("needs", [{"input-only"}, {"edge", "switch"}, {"modular"}])
+@pytest.mark.parametrize("memory", [0.3, 0.6, 16])
+def test_what_meets_the_needs_stands_before_what_does_not_whether_it_fits_or_not(needs, memory):
+    case = facts(memory=memory, needs=frozenset(needs))
+    found = [one for one in rank(case) if not one.refused]
+    order = [(one.meets, one.fits) for one in found]
+    assert order == sorted(order, reverse=True)
+    assert (unmet(case, found) is None) == ((True, True) in order)
+
+
+def test_where_nothing_is_recommended_the_least_that_would_do_is_named():
+    case = facts(memory=0.3, needs=frozenset({"input-only"}))
+    found = rank(case)
+    least = min((one for one in found if one.meets and one.memory), key=lambda one: one.bytes)
+    said = unmet(case, found)
+    assert said.startswith("nothing meets input-only and fits into 307 MiB; the least that meets")
+    assert f"`{least.method}`" in said
+    enough = int(said.split("--memory ")[1].split("MB")[0]) * 10**6
+    more = replace(case, hardware=replace(case.hardware, memory=enough))
+    assert unmet(more, rank(more)) is None
+    writes = facts(QWEN_7B, memory=1, bf16=True)
+    assert unmet(writes, rank(writes)).startswith("nothing fits into 1.0 GiB; the least that there")
+
+
+def test_needs_that_nothing_meets_at_once_are_told():
+    case = facts(QWEN, memory=64, needs=frozenset({"input-only", "edge", "modular"}))
+    found = [replace(one, meets=False) for one in rank(case)]
+    assert "ask for one need at a time" in unmet(case, found)
 
 
 @each

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from plans import BERT_BASE, MINILM, QWEN, QWEN_7B, facts
 
+from fewtune.base.amounts import told_bytes
 from fewtune.base.errors import UsageError
 from fewtune.choose.option_rules import OPTIONS
 from fewtune.choose.options import needs_of
@@ -55,6 +56,17 @@ def test_a_rule_says_a_sentence_and_where_it_comes_from(rule):
         said = rule.reason(case, method)
         assert said.endswith(f"[{rule.source}].")
         assert "\n" not in said
+
+
+def test_memory_of_all_weights_says_what_it_counts():
+    """The table's number, which has batch and process in it, is another one."""
+    told = 0
+    for case in (facts(rows=100, memory=0.1), facts(QWEN_7B, rows=5_000, memory=24), CASES[2]):
+        for rule in applying(case):
+            if "weights, gradients and optimiser of all" in rule.says(case):
+                told += 1
+                assert told_bytes(16 * case.parameters) in rule.says(case)
+    assert told == 3
 
 
 def test_measured_rules_cite_sections_that_the_log_has():

@@ -305,6 +305,10 @@ def test_methods_that_teach_to_answer_are_ranked_by_the_loss(compare, speaker, r
         ({"methods": "full", "vary": "lora_r=4"}, "vary: 'lora_r' is no option of.*`full`"),
         ({"methods": "probe", "vary": "learning_rate=1"}, "vary: 'learning_rate' is no option"),
         ({"methods": "full", "vary": "learning_rate=x"}, "vary: learning_rate: a number; got 'x'"),
+        (
+            {"methods": "tfidf", "vary": "augment=none"},
+            "cannot learn made ones.*--methods full",
+        ),
         ({"methods": "full", "vary": "augment=synonim"}, "augment: .*Did you mean 'synonym'"),
         ({"methods": "full", "vary": "augment=synonym"}, "augment: synonym needs --lexicon"),
         ({"methods": "full", "vary": "lora_r"}, "vary: OPTION=VALUE,VALUE"),

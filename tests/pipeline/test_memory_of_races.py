@@ -123,7 +123,8 @@ def test_who_cannot_fit_is_not_entered_and_told(files: dict[str, str], train: Ra
 
 def test_where_nothing_fits_one_is_tried_and_told(race: Race, fits: list[Fit]) -> None:
     run = race(memory="1MB")
-    assert {getattr(fit.options, name) for fit in fits for name in BATCH[:1]} == {1}
+    (rows,) = {getattr(fit.options, name) for fit in fits for name in BATCH[:1]}
+    assert rows < 16  # the way of least memory
     assert any("`full` races though it takes" in one for one in run.folder.plan["reasons"])
 
 

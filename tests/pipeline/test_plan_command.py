@@ -128,7 +128,11 @@ def test_the_plan_tells_what_it_rests_on(planned):
     assert "label is `label`" in planned["task"]["why"]
     assert planned["size"] == "small"
     assert planned["rows"]["train"] == 48
-    assert planned["rows_per_class"]["classes"] == 3
+    classes = planned["rows_per_class"]
+    assert classes["classes"] == len(classes["each"]) == 3
+    assert sum(classes["each"].values()) == 48
+    counts = [*classes["each"].values()]
+    assert (counts[0], counts[-1]) == (classes["most"], classes["least"])
     assert planned["hardware"]["memory"] > 0
     assert planned["timing"]["how"] == "measured"
     assert planned["rules"]
@@ -318,6 +322,22 @@ def test_the_table_is_read_at_100_columns(files, planned, capsys, monkeypatch):
     assert planned["methods"][0]["command"] in out
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the GPU is here")
+def test_times_on_a_gpu_that_is_not_here_differ_and_what_runs_without_it_is_not_in_doubt(
+    files, capsys, monkeypatch
+):
+    words = [files["train"], "--model", files["model"], "--device", "cuda", "--memory", "8GB"]
+    out = shown(words, capsys, monkeypatch)
+    table = {line.split()[1]: line for line in out.splitlines() if line[:2].strip().isdigit()}
+    assert "?" not in table.pop("tfidf")
+    assert all("?" in line for line in table.values())
+    told = by_name(fewtune.plan(files["train"], model=files["model"], device="cuda", memory="8GB"))
+    steps = {name: told[name]["time"]["steps"] for name in ("full", "lora", "freeze")}
+    assert steps["lora"] > steps["full"] * 0.5
+    assert len({*steps.values()}) == 3
+    assert min(steps.values()) > 0.01
+
+
 def test_json_is_one_object_and_nothing_else(files, capsys, monkeypatch):
     out = shown([files["train"], "--model", files["model"], "--json"], capsys, monkeypatch)
     assert json.loads(out)["task"]["name"] == "classify"
@@ -353,5 +373,15 @@ def test_what_a_need_forbids_or_does_not_fit_is_no_command(files, capsys, monkey
     small = shown([*words, "--memory", "1MB"], capsys, monkeypatch)
     assert "fewtune train" not in small
     ranks = fewtune.plan(files["train"], model=files["model"], need="input-only", memory="1MB")
-    fits = [one["fits"] for one in ranks["methods"] if one["rank"]]
-    assert fits == sorted(fits, reverse=True)
+    order = [(one["meets_needs"], one["fits"]) for one in ranks["methods"] if one["rank"]]
+    assert order == sorted(order, reverse=True)
+    assert order[0] == (True, False)  # n-grams fit, and the input is not what they change
+    least = min(
+        (one["memory"]["predicted"], one["method"])
+        for one in ranks["methods"]
+        if one["rank"] and one["meets_needs"]
+    )
+    assert ranks["unmet"].startswith("nothing meets input-only and fits into ")
+    assert f"the least that meets it is `{least[1]}`" in ranks["unmet"]
+    assert "nothing meets input-only and fits" in " ".join(small.split())
+    assert plain["unmet"] is None

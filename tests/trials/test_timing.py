@@ -104,6 +104,10 @@ def test_a_device_that_is_not_here_is_assumed_and_said_to_be(timed):
     found = timed(hardware=gpu)
     assert (timed.seen, found.how) == ([], "assumed")
     assert "not in this machine" in found.note
+    assert "0.3 ms beside for a block" in found.note
+    blocks = round(found.forward.fixed / timing.ASSUMED_BLOCK)
+    assert blocks > 0
+    assert found.full.fixed == pytest.approx(3 * blocks * timing.ASSUMED_BLOCK)
 
 
 def test_nothing_longer_than_the_model_reads_is_timed(timed, source):

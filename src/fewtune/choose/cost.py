@@ -19,11 +19,14 @@ import numpy as np
 from fewtune.train.order import epoch_batches, steps_per_epoch
 
 if TYPE_CHECKING:
+    from fewtune.choose.facts import Facts
     from fewtune.methods.base import Method
     from fewtune.methods.count import Count
     from fewtune.models.shape import Shape
+    from fewtune.train.options import TrainOptions
 
 FORWARD, ADDED, ALL = 1.0, 2.0, 3.0  # a pass and its backward in units of a forward pass
+BACKWARD = 2.0  # small operations in it, in units of a forward pass: for states and for weights
 EVALUATED_TOKENS, EVALUATED_ROWS = 4096, 64  # of a batch without gradients, as models/infer.py has
 OPTIMISER_BYTES = 28  # that AdamW reads and writes for each number
 MOST_WEIGHTS = 0.5  # share of the running blocks from which on their weights count as trained
@@ -141,16 +144,40 @@ def fitted_curve(points: Sequence[tuple[float, float]], floor: float = 0.0) -> C
     return Curve(round(fixed, 9), float(f"{each:.9g}"))
 
 
-def computed(rate: float, bandwidth: float, how: str, note: str) -> Timings:
+def computed(rate: float, bandwidth: float, how: str, note: str, forward: float = 0.0) -> Timings:
     """Timings from a rate alone.
 
     Args:
         rate: operations a second that training reaches.
         bandwidth: bytes a second of memory.
+        forward: seconds that a pass without gradients takes beside its operations; backward takes
+            twice that, and many small parts more of both.
     """
-    each = 1 / rate
-    curves = (Curve(0.0, each),) * 4
-    return Timings(*curves, optimiser=OPTIMISER_BYTES / bandwidth, how=how, note=note)
+    each, both = 1 / rate, (FORWARD + BACKWARD) * forward
+    small_parts, _ = BESIDE_ADAPTER["lora"]
+    return Timings(
+        forward=Curve(forward, each),
+        full=Curve(both, each),
+        adapter=Curve(both, each),
+        lora=Curve(small_parts * both, each),
+        optimiser=OPTIMISER_BYTES / bandwidth,
+        how=how,
+        note=note,
+    )
+
+
+def work_of(facts: Facts, train: TrainOptions) -> Work:
+    """What a fit with decided options goes through."""
+    return Work(
+        lengths=facts.lengths,
+        classes=facts.classes,
+        learned=facts.learned,
+        batch=train.per_device_train_batch_size,
+        accumulation=train.gradient_accumulation_steps,
+        steps=train.max_steps or 1,
+        checkpointing=train.gradient_checkpointing,
+        caches=train.cache_trunk,
+    )
 
 
 def operations(shape: Shape, rows: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -201,9 +228,9 @@ def _steps(
     trains_all = count.trained - count.added >= MOST_WEIGHTS * running
     curve = timings.full if trains_all else _curve(method, timings)
     passes = ALL if trains_all else added_passes(method, shape.layers)
-    passes += FORWARD * work.checkpointing
+    again = 1 + FORWARD * work.checkpointing / passes  # small operations are repeated too
     forward = operations(shape, sizes, longest) + _head(shape, work, sizes)
-    each_pass = part * curve(passes * forward)
+    each_pass = part * again * curve(passes * forward)
     per_epoch = steps_per_epoch(len(lengths), work.batch, work.accumulation)
     epochs = work.steps / per_epoch
     return float(each_pass.sum() * epochs + timings.optimiser * count.trained * work.steps)

@@ -1,18 +1,22 @@
 """What fits into the memory: batch, accumulation, checkpointing and freezing depth, in that order.
 
 The effective batch stays what it was: half the rows in a pass, twice the passes in a step. What
-changes nothing in the result comes before what costs time, and that before what costs quality.
+costs nothing but time comes before what costs quality, and nothing is chosen that costs more of
+both memory and time than something else (rungs.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.amounts import told_bytes
+from fewtune.choose.cost import seconds_of, work_of
 from fewtune.choose.facts import Facts
 from fewtune.choose.memory import Memory, Step, predict
+from fewtune.choose.rungs import Rung, chosen, slower, told, ways
 from fewtune.methods.count import Count
 
 if TYPE_CHECKING:
@@ -38,6 +42,8 @@ class Fitted:
         fits: whether that is within what may be used.
         told: what was changed and why; where nothing helps, what would.
         layers: how many of the last blocks train, where `freeze` had to train fewer.
+        slower: times the time that the changes take, the last sentence of `told`; None where
+            nothing was changed or nobody knows.
     """
 
     train: dict[str, Any]
@@ -46,33 +52,49 @@ class Fitted:
     fits: bool
     told: tuple[str, ...] = ()
     layers: int | None = None
+    slower: float | None = None
 
 
 def fitted(facts: Facts, method: Method, count: Count, train: TrainOptions, copies: int) -> Fitted:
-    """The first rung of the ladder that fits; the last one where none does.
+    """As decided where that fits, else the rung to take; the one of least memory where none fits.
 
     Args:
         count: what the method trains.
         train: options as decided.
         copies: of the trained weights that are kept beside them.
     """
-    asked = _price(facts, step_of(facts, method, count, train, copies))
-    if asked[1] <= facts.hardware.memory:
-        return Fitted({}, *asked, fits=True)
-    changed, best = {}, asked
-    for changed in _rungs(facts, method, train):
-        best = _price(
-            facts, step_of(facts, method, count, train.model_copy(update=changed), copies)
-        )
-        if best[1] <= facts.hardware.memory:
-            return Fitted(changed, *best, fits=True, told=(_changes(facts, train, changed),))
-    small = train.model_copy(update=changed)
-    if names(method) == ("freeze",) and (depth := freezing_depth(facts, small, copies)):
-        step = _frozen_step(facts, depth, small, copies)
-        less = f"{told_bytes(best[1])} at the least with more blocks: {_last(facts, depth)} fits."
-        return Fitted(changed, *_price(facts, step), fits=True, told=(less,), layers=depth)
-    told = _what_would(facts, method, count, small, copies, best[1])
-    return Fitted(changed, *best, fits=False, told=told)
+    room = facts.hardware.memory
+    asked = _rung(facts, method, count, copies, train, {})
+    if asked.bytes <= room:
+        return Fitted({}, asked.memory, asked.bytes, fits=True)
+    rungs = [asked, *_rungs(facts, method, count, train, copies)]
+    if found := chosen(rungs, room):
+        price, said = (found.memory, found.bytes), told(found, asked, room)
+        return Fitted(found.changed, *price, fits=True, told=said, slower=slower(found, asked))
+    least = min(rungs, key=lambda one: one.bytes)
+    if names(method) == ("freeze",) and (depth := freezing_depth(facts, train, copies)):
+        return _less_deep(facts, depth, train, copies, asked, least.bytes)
+    would = _what_would(facts, method, count, train, copies, rungs)
+    return Fitted(least.changed, least.memory, least.bytes, fits=False, told=would)
+
+
+def _less_deep(
+    facts: Facts, depth: int, train: TrainOptions, copies: int, asked: Rung, least: int
+) -> Fitted:
+    """`freeze` with fewer blocks than it was to train, on its own first rung that fits.
+
+    Args:
+        asked: the step as decided.
+        least: bytes of the smallest step with more blocks.
+    """
+    found = chosen(_frozen_rungs(facts, depth, train, copies), facts.hardware.memory)
+    assert found is not None  # the depth was chosen so
+    said = [f"{told_bytes(least)} at the least with more blocks: {_last(facts, depth)} fits."]
+    times = None
+    if found.changed:
+        said += told(found, asked, facts.hardware.memory)
+        times = slower(found, asked)
+    return Fitted(found.changed, found.memory, found.bytes, True, tuple(said), depth, times)
 
 
 def step_of(
@@ -159,22 +181,34 @@ def _price(facts: Facts, step: Step) -> tuple[Memory, int]:
     return memory, int(memory.peak * facts.hardware.factor) + process
 
 
-def _rungs(facts: Facts, method: Method, train: TrainOptions) -> Iterator[dict[str, Any]]:
-    """Ever smaller passes, then activations computed twice, at the same effective batch."""
+def _rungs(
+    facts: Facts, method: Method, count: Count, train: TrainOptions, copies: int
+) -> list[Rung]:
+    """Every other way to take the step, with its price."""
     if not method.needs_steps:
-        return
-    whole, times = train.per_device_train_batch_size, train.gradient_accumulation_steps
-    changed: dict[str, Any] = {}
-    for rows in range(whole // 2, 0, -1):
-        if whole % rows:
-            continue  # the passes of a step would not make up the batch
-        changed = {
-            "per_device_train_batch_size": rows,
-            "gradient_accumulation_steps": times * whole // rows,
-        }
-        yield changed
-    if not train.gradient_checkpointing and _recomputes(facts, method):
-        yield changed | {"gradient_checkpointing": True}
+        return []
+    found = ways(train, _recomputes(facts, method))
+    return [_rung(facts, method, count, copies, train, changed) for changed in found]
+
+
+def _rung(
+    facts: Facts,
+    method: Method,
+    count: Count,
+    copies: int,
+    train: TrainOptions,
+    changed: dict[str, Any],
+) -> Rung:
+    options = train.model_copy(update=changed)
+    price = _price(facts, step_of(facts, method, count, options, copies))
+    return Rung(options, changed, *price, time=partial(_seconds, facts, method, count))
+
+
+def _seconds(facts: Facts, method: Method, count: Count, train: TrainOptions) -> float | None:
+    """Of a whole fit; None where nobody knows."""
+    if facts.timings is None:
+        return None
+    return seconds_of(method, count, facts.shape, work_of(facts, train), facts.timings).total
 
 
 def _recomputes(facts: Facts, method: Method) -> bool:
@@ -183,46 +217,41 @@ def _recomputes(facts: Facts, method: Method) -> bool:
     return not prefix and facts.shape.family not in KEEPS_ALL
 
 
-def _changes(facts: Facts, train: TrainOptions, changed: dict[str, Any]) -> str:
-    """What was changed to fit, in one sentence."""
-    small, said = train.model_copy(update=changed), []
-    if "per_device_train_batch_size" in changed:
-        rows, times = small.per_device_train_batch_size, small.gradient_accumulation_steps
-        same = f"the same batch of {rows * times}"
-        said.append(f"{_rows(rows)} in a pass and {times} passes in a step ({same})")
-    if changed.get("gradient_checkpointing"):
-        said.append("activations computed twice (a third more time)")
-    return f"to fit into {told_bytes(facts.hardware.memory)}, {', and '.join(said)}."
-
-
 def _what_would(
-    facts: Facts, method: Method, count: Count, train: TrainOptions, copies: int, least: int
+    facts: Facts,
+    method: Method,
+    count: Count,
+    train: TrainOptions,
+    copies: int,
+    rungs: Sequence[Rung],
 ) -> tuple[str, ...]:
-    """What would make it fit, where passes of one row, with checkpointing if it can be, do not."""
-    room = facts.hardware.memory
-    told = [f"{told_bytes(least)} at the least and {told_bytes(room)} may be used."]
+    """What would make it fit, where no rung does."""
+    room, least = facts.hardware.memory, min(one.bytes for one in rungs)
+    said = [f"{told_bytes(least)} at the least and {told_bytes(room)} may be used."]
     if "full" in names(method) and (depth := freezing_depth(facts, train, copies)):
         last = _last(facts, depth)
-        return (*told, f"{last[0].upper()}{last[1:]} fits: `freeze` with --layers {depth}.")
-    told.append(f"It would fit into {_round_up(least)}.")
+        return (*said, f"{last[0].upper()}{last[1:]} fits: `freeze` with --layers {depth}.")
+    said.append(f"It would fit into {_round_up(least)}.")
     if "full" not in names(method) and facts.parameters >= WORTH_QUANTISING:
-        needed = quantised(facts, step_of(facts, method, count, train, copies))
+        steps = [step_of(facts, method, count, one.train, copies) for one in rungs]
+        needed = min(quantised(facts, step) for step in steps)
         fits = "only such a one fits" if needed <= room else "which does not fit either"
-        told.append(
+        said.append(
             f"With a base quantised to 4 bits it would take {told_bytes(needed)}: {fits}, and "
             "fewtune does not train on quantised bases."
         )
-    return tuple(told)
+    return tuple(said)
 
 
 def freezing_depth(facts: Facts, train: TrainOptions, copies: int = 0) -> int:
-    """How many of the last blocks can train; 0 where not even one can.
+    """How many of the last blocks can train, on whatever rung; 0 where not even one can.
 
     Args:
-        train: the options of the last rung.
+        train: options as decided.
     """
     for depth in range(facts.shape.layers - 1, 0, -1):
-        if _price(facts, _frozen_step(facts, depth, train, copies))[1] <= facts.hardware.memory:
+        rungs = _frozen_rungs(facts, depth, train, copies)
+        if any(one.bytes <= facts.hardware.memory for one in rungs):
             return depth
     return 0
 
@@ -236,10 +265,13 @@ def frozen_count(facts: Facts, depth: int) -> Count:
     return Count(trained, facts.parameters + head, shape.layers - depth)
 
 
-def _frozen_step(facts: Facts, depth: int, train: TrainOptions, copies: int) -> Step:
+def _frozen_rungs(facts: Facts, depth: int, train: TrainOptions, copies: int) -> list[Rung]:
+    """Every way to train so many of the last blocks."""
     from fewtune.methods.freeze import Freeze
 
-    return step_of(facts, Freeze(layers=depth), frozen_count(facts, depth), train, copies)
+    method, count = Freeze(layers=depth), frozen_count(facts, depth)
+    asked = _rung(facts, method, count, copies, train, {})
+    return [asked, *_rungs(facts, method, count, train, copies)]
 
 
 def quantised(facts: Facts, step: Step) -> int:
@@ -262,10 +294,6 @@ def _round_up(size: int) -> str:
     if size < 2**30:
         return f"{-(-size // 2**20)} MiB"
     return f"{-(-size // 2**30)} GiB"
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _last(facts: Facts, depth: int) -> str:

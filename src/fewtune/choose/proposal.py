@@ -1,6 +1,7 @@
 """Methods in the order in which to try them, each with its price and its reasons.
 
 rank(facts)        every method that was counted, the best first
+unmet(...)         why none of them is recommended, where none is
 candidates(...)    the few of them that a race compares, with their learning rates
 """
 
@@ -10,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from fewtune.choose.cost import Seconds, Work, seconds_of
+from fewtune.base.amounts import told_bytes
+from fewtune.choose.cost import Seconds, Work, seconds_of, work_of
 from fewtune.choose.facts import Facts
 from fewtune.choose.fit import copies_of, fitted, frozen_count
 from fewtune.choose.option_rules import options_for
@@ -46,10 +48,13 @@ class Proposed:
         memory: predicted, by part; None without a neural model.
         bytes: predicted peak of the process.
         fits: whether that is within what may be used.
+        meets: whether it is what the user needs; no need speaks against it.
         seconds: predicted time; None where nobody knows. `time` has its parts.
         refused: why it cannot be used, as a sentence.
         reasons: why it stands where it stands, with the numbers.
         room: what was changed to fit, or what would make it fit.
+        slower: times the time that it takes for the change, told by the last sentence of `room`;
+            None where nothing was changed or nobody knows.
         rules: name -> points.
     """
 
@@ -63,11 +68,13 @@ class Proposed:
     memory: Memory | None = None
     bytes: int | None = None
     fits: bool = True
+    meets: bool = True
     seconds: float | None = None
     time: Seconds | None = None
     refused: str | None = None
     reasons: tuple[str, ...] = ()
     room: tuple[str, ...] = ()
+    slower: float | None = None
     rules: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -87,6 +94,7 @@ class Proposed:
             "share": self.trained / self.total if self.trained and self.total else None,
             "memory": self._memory(),
             "fits": self.fits,
+            "meets_needs": self.meets,
             "seconds": None if self.seconds is None else float(f"{self.seconds:.4g}"),
             "time": self._time(),
             "options": self.options,
@@ -94,6 +102,7 @@ class Proposed:
             "refused": self.refused,
             "reasons": list(self.reasons),
             "room": list(self.room),
+            "slower": self.slower and round(self.slower, 3),
             "rules": {name: round(points, 2) for name, points in self.rules.items()},
         }
 
@@ -113,6 +122,9 @@ class Proposed:
 def rank(facts: Facts) -> list[Proposed]:
     """Every method of the facts, the best first; those that cannot be used stand last.
 
+    What meets the needs stands before what does not, and then what fits before what does not:
+    memory can be had elsewhere, and a need that is not met is no use at any price.
+
     Args:
         facts: with counts for the methods that have a neural model.
     """
@@ -120,10 +132,30 @@ def rank(facts: Facts) -> list[Proposed]:
     found = [_proposed(facts, name, method, rules) for name, method in facts.methods.items()]
     usable = sorted(
         (one for one in found if not one.refused),
-        key=lambda one: (-round(one.score, 1), one.seconds or 0.0),
+        key=lambda one: (not one.meets, not one.fits, -round(one.score, 1), one.seconds or 0.0),
     )
     ranked = [replace(one, rank=place) for place, one in enumerate(usable, start=1)]
     return ranked + [one for one in found if one.refused]
+
+
+def unmet(facts: Facts, ranked: Sequence[Proposed]) -> str | None:
+    """Why nothing is recommended, as a sentence; None where something meets the needs and fits."""
+    usable = [one for one in ranked if not one.refused]
+    if any(one.fits and one.meets for one in usable):
+        return None
+    needs = " and ".join(sorted(facts.needs))
+    meeting = [one for one in usable if one.meets]
+    if not meeting:
+        ways = "ask for one need at a time" if len(facts.needs) > 1 else "plan another model"
+        return f"nothing that {facts.model} can be tuned by meets {needs}; {ways}."
+    least = min(meeting, key=lambda one: one.bytes or 0)
+    need = least.bytes or 0
+    said = f"meets {needs} and fits" if needs else "fits"
+    return (
+        f"nothing {said} into {told_bytes(facts.hardware.memory)}; the least that "
+        f"{'meets it' if needs else 'there is'} is `{least.method}` and needs {told_bytes(need)}: "
+        f"give --memory {-(-need // 10**6)}MB where there is as much, or plan a smaller model."
+    )
 
 
 def candidates(
@@ -171,7 +203,13 @@ def _proposed(facts: Facts, name: str, method: Method, rules: Sequence[Rule]) ->
         return Proposed(name, refused=reason)
     points = {rule.name: added for rule in rules if (added := rule.adds(name))}
     reasons = [rule.reason(facts, name) for rule in rules if rule.name in points]
-    one = Proposed(name, score=sum(points.values()), rules=points, reasons=tuple(reasons))
+    one = Proposed(
+        name,
+        score=sum(points.values()),
+        meets=all(rule.adds(name) >= 0 for rule in rules if rule.kind == "need"),
+        rules=points,
+        reasons=tuple(reasons),
+    )
     if count is None or not method.tunes or not method.needs_model:
         return _without_model(facts, method, one, count)
     return _weighed(facts, _priced(facts, method, count, one))
@@ -222,6 +260,7 @@ def _priced(facts: Facts, method: Method, count: Count, one: Proposed) -> Propos
         bytes=room.bytes,
         fits=room.fits,
         room=room.told,
+        slower=room.slower,
         options=options,
         reasons=(*one.reasons, *why, *(recipe.reasons if method.needs_steps else ())),
     )
@@ -231,20 +270,6 @@ def _priced(facts: Facts, method: Method, count: Count, one: Proposed) -> Propos
         return one
     time = seconds_of(method, count, facts.shape, work_of(facts, train), facts.timings)
     return replace(one, seconds=time.total, time=time)
-
-
-def work_of(facts: Facts, train: TrainOptions) -> Work:
-    """What a fit with decided options goes through."""
-    return Work(
-        lengths=facts.lengths,
-        classes=facts.classes,
-        learned=facts.learned,
-        batch=train.per_device_train_batch_size,
-        accumulation=train.gradient_accumulation_steps,
-        steps=train.max_steps or 1,
-        checkpointing=train.gradient_checkpointing,
-        caches=train.cache_trunk,
-    )
 
 
 def _decided(
@@ -281,4 +306,4 @@ def _weighed(facts: Facts, one: Proposed) -> Proposed:
     return one
 
 
-__all__ = ["Proposed", "candidates", "rank", "with_options"]
+__all__ = ["Proposed", "candidates", "rank", "unmet", "with_options"]

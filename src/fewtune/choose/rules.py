@@ -15,6 +15,7 @@ from fewtune.choose.facts import LARGE, SMALL, Facts
 from fewtune.choose.method import LARGE as SMALL_MODEL
 from fewtune.methods import parts_of
 
+ALL_WEIGHTS = 16  # bytes a parameter that trains: itself, its gradient, AdamW's two moments
 LARGE_MODEL = 1_000_000_000  # parameters
 STRANGE = 0.05  # share of unknown tokens from which a model does not read the texts
 NOISY = 150  # rows; below, the fits that were measured ended too sure
@@ -73,8 +74,15 @@ def _small_encoder(facts: Facts) -> bool:
 
 
 def _few_resources(facts: Facts) -> bool:
-    """Whether training all weights would take more than is there: 16 bytes a parameter."""
-    return 16 * facts.parameters > facts.hardware.memory
+    """Whether training all weights would take more than is there, whatever the batch."""
+    return ALL_WEIGHTS * facts.parameters > facts.hardware.memory
+
+
+def _all_weights(facts: Facts) -> str:
+    """What full training takes without batch and process, which are in the table's memory."""
+    size = told_bytes(ALL_WEIGHTS * facts.parameters)
+    every = _millions(facts.parameters)
+    return f"{size} for weights, gradients and optimiser of all {every} parameters"
 
 
 def _millions(count: float) -> str:
@@ -101,8 +109,8 @@ PRIOR: tuple[Rule, ...] = (
         lambda f: f.rows > LARGE and not _few_resources(f),
         {"full": 2, "lora": 1},
         lambda f: (
-            f"{f.rows:,} rows and room for all weights ({told_bytes(16 * f.parameters)} of "
-            f"{told_bytes(f.hardware.memory)}): with much data full fine-tuning learns most"
+            f"{f.rows:,} rows and room for full training ({_all_weights(f)}, of "
+            f"{told_bytes(f.hardware.memory)}): with much data it learns most"
         ),
         "Chen et al. 2022, arXiv:2202.07962; Biderman et al. 2024, arXiv:2405.09673",
     ),
@@ -111,9 +119,8 @@ PRIOR: tuple[Rule, ...] = (
         lambda f: f.rows < SMALL and _few_resources(f),
         {"lora": 2, "freeze": 1.5, "adapter": 1, "ia3": 0.5, "full": -2},
         lambda f: (
-            f"{f.rows:,} rows, and training all {_millions(f.parameters)} weights wants about "
-            f"{told_bytes(16 * f.parameters)} where {told_bytes(f.hardware.memory)} are there: "
-            "train a part"
+            f"{f.rows:,} rows; {told_bytes(f.hardware.memory)} may be used and full training takes "
+            f"{_all_weights(f)} alone: train a part"
         ),
         "Hu et al. 2021, arXiv:2106.09685; Yosinski et al. 2014, arXiv:1411.1792",
     ),
@@ -122,9 +129,8 @@ PRIOR: tuple[Rule, ...] = (
         lambda f: f.rows >= SMALL and _few_resources(f),
         {"lora": 2, "adapter": 1, "freeze": 1, "full": -2},
         lambda f: (
-            f"training all {_millions(f.parameters)} weights wants about "
-            f"{told_bytes(16 * f.parameters)} where {told_bytes(f.hardware.memory)} are there: "
-            "train parts added to frozen weights"
+            f"{told_bytes(f.hardware.memory)} may be used and full training takes "
+            f"{_all_weights(f)} alone: train parts added to frozen weights"
         ),
         "Hu et al. 2021, arXiv:2106.09685",
     ),

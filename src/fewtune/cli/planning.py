@@ -8,6 +8,7 @@ from typing import Any
 
 from fewtune.base.amounts import told_bytes, told_time
 from fewtune.cli.screen import Screen
+from fewtune.cli.told_room import told_room
 
 BEST = 3  # commands shown, unless --all
 RACE = (
@@ -93,22 +94,15 @@ class Printed:
             table.add_column(head, justify="right" if head in right else "left", no_wrap=True)
         table.columns[-1].no_wrap = False
         for one in self.usable:
-            style = (
-                "bold" if one["rank"] == 1 else "" if one["fits"] and self._meets(one) else "dim"
-            )
+            style = "dim" if not _recommended(one) else "bold" if one["rank"] == 1 else ""
             table.add_row(*self._row(one), style=style)
         return table
-
-    def _meets(self, one: Mapping[str, Any]) -> bool:
-        """Whether no need speaks against it."""
-        needs = {rule["name"] for rule in self.told["rules"] if rule["kind"] == "need"}
-        return all(one["rules"].get(name, 0) >= 0 for name in needs)
 
     def _row(self, one: Mapping[str, Any]) -> list[str]:
         share = one["share"]
         memory = one["memory"] and told_bytes(one["memory"]["predicted"])
         trained = one["trainable_parameters"]
-        timing = self.told["timing"]
+        timing = self.told["timing"] if memory else None  # n-grams run on any processor
         manner = MANNERS[timing["how"]] if timing else ""
         return [
             str(one["rank"]),
@@ -127,13 +121,9 @@ class Printed:
             self._line("time", self.told["timing"]["note"], style="dim")
 
     def _room(self) -> None:
-        """What was changed to fit, or what would make it fit; methods that say the same as one."""
-        said: dict[str, list[str]] = {}
-        for one in self.usable:
-            if one["room"]:
-                said.setdefault(" ".join(one["room"]), []).append(one["method"])
-        for sentence, methods in said.items():
-            self._line("memory", f"{', '.join(methods)}: {sentence}", style="yellow")
+        """What was changed to fit, or what would make it fit."""
+        for line in told_room(self.usable, self.told["hardware"]["memory"]):
+            self._line("memory", line, style="yellow")
 
     def _why(self) -> None:
         for rule in self.told["rules"]:
@@ -155,7 +145,9 @@ class Printed:
 
     def _commands(self) -> None:
         self.out.print()
-        best = [one for one in self.usable if one["fits"] and self._meets(one)]
+        if self.told["unmet"]:
+            self._line("nothing", self.told["unmet"], style="yellow")
+        best = [one for one in self.usable if _recommended(one)]
         for one in best[: None if self.every else BEST]:
             self.out.print(one["command"], soft_wrap=True)
         self.out.print()
@@ -170,6 +162,10 @@ class Printed:
         grid.add_column(overflow="fold", style=style)
         grid.add_row(head, text)
         self.out.print(grid)
+
+
+def _recommended(one: Mapping[str, Any]) -> bool:
+    return bool(one["fits"] and one["meets_needs"])
 
 
 def _rows(told: Mapping[str, Any]) -> str:

@@ -181,7 +181,7 @@ def _for_memory(
                 f"and {room} may be used: nothing that trains is predicted to fit."
             )
         elif one.room:
-            yield f"`{one.method}`: {one.room[0]}"
+            yield f"`{one.method}`: {' '.join(one.room)}"
     away = [
         f"`{one.method}` ({told_bytes(one.bytes or 0)} at the least)"
         for one in ranked

@@ -114,22 +114,35 @@ def steps_of(
     wrong: Wrong,
 ) -> list[Entry]:
     """One thing at a time changed from the base."""
-    method = base.job.method
     can = [*_own(base.method), *_of_training(base.method)]
     found = []
     for option, values in vary.items():
         if option not in can:
-            hint = did_you_mean(option, can)
-            wrong.lines.append(
-                f"vary: {option!r} is no option of training or of `{method}` that folds can "
-                f"compare; `fewtune compare --help` lists them.{hint}"
-            )
+            wrong.lines.append(_not_varied(option, base, can))
             continue
         for value in dict.fromkeys(values):
             if job := _varied(path, rest, base, option, value, wrong):
                 preset = value if option == "preset" else base.preset
                 found.append(Entry(f"{option}={value}", job, preset, (option, value)))
     return found
+
+
+def _not_varied(option: str, base: Entry, can: Sequence[str]) -> str:
+    """Why folds cannot compare values of an option, as a sentence.
+
+    Args:
+        can: the options that could be varied instead.
+    """
+    method = base.job.method
+    if option in ALSO[:2] and not base.method.needs_model:
+        return (
+            f"vary: `{method}` counts the n-grams of your own rows and cannot learn made ones, so "
+            f"{option!r} changes nothing; name a method with steps, such as --methods full."
+        )
+    return (
+        f"vary: {option!r} is no option of training or of `{method}` that folds can compare; "
+        f"`fewtune compare --help` lists them.{did_you_mean(option, can)}"
+    )
 
 
 def _varied(

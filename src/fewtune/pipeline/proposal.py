@@ -17,7 +17,7 @@ from fewtune.base.errors import UsageError
 from fewtune.base.options import build, take
 from fewtune.choose.facts import Facts
 from fewtune.choose.options import PlanOptions, needs_of
-from fewtune.choose.proposal import Proposed, rank
+from fewtune.choose.proposal import Proposed, rank, unmet
 from fewtune.choose.rules import STRANGE, applying
 from fewtune.data.load import Dataset, load
 from fewtune.models.named import READ_CHINESE, WRITE_CHINESE
@@ -102,6 +102,7 @@ class Proposal:
                 one.as_json() | {"command": None if one.refused else self.command(one)}
                 for one in self.methods
             ],
+            "unmet": unmet(facts, self.methods),
             "notes": self.notes,
         }
 
@@ -113,12 +114,19 @@ class Proposal:
         kind = TASKS[self.facts.task].holds
         return f"{kind} ({columns})." if columns else f"{kind}."
 
-    def _per_class(self) -> dict[str, float] | None:
-        counts = sorted(self.facts.per_class.values())
-        if not counts:
+    def _per_class(self) -> dict[str, Any] | None:
+        """Rows of each class, the largest first, and what is told of all of them."""
+        every = self.facts.per_class
+        if not every:
             return None
-        middle = float(np.median(counts))
-        return {"classes": len(counts), "least": counts[0], "median": middle, "most": counts[-1]}
+        counts = sorted(every.values())
+        return {
+            "classes": len(counts),
+            "least": counts[0],
+            "median": float(np.median(counts)),
+            "most": counts[-1],
+            "each": dict(sorted(every.items(), key=lambda one: (-one[1], one[0]))),
+        }
 
     def _rules(self) -> list[dict[str, Any]]:
         """The rules that applied, with whom they raised and lowered."""

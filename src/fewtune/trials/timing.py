@@ -38,9 +38,14 @@ BUSY = 0.25  # share of the machine that others use, from which timings are thei
 BUSY_LASTS = 86_400.0  # seconds that such timings are kept
 BANDWIDTH = 1.5e10  # bytes a second of main memory, where no step was timed
 ASSUMED, ASSUMED_BANDWIDTH = 4e13, 5e11  # of a GPU that is not here
+#: Seconds of a block's forward pass on such a card, however few the rows: some 30 kernels, which
+#: Python and the driver take about 10 microseconds each to start. Small models wait for nothing
+#: else, so without it every method of theirs would take the same.
+ASSUMED_BLOCK = 3e-4
 ASSUMPTION = (
     "the device is not in this machine: 40 TFLOP/s are assumed, what a card with about 100 in "
-    "bfloat16 reaches in training; trust the ratios."
+    f"bfloat16 reaches in training, and {1e3 * ASSUMED_BLOCK:g} ms beside for a block's forward "
+    "pass; trust the ratios."
 )
 EFFICIENCY = 0.4  # of the rate of large matrix products, that training reaches (docs/log.md)
 
@@ -62,7 +67,8 @@ def time_steps(
         again: measure, whatever is kept.
     """
     if not hardware.here:
-        return computed(ASSUMED, ASSUMED_BANDWIDTH, "assumed", ASSUMPTION)
+        fixed = ASSUMED_BLOCK * shape.layers
+        return computed(ASSUMED, ASSUMED_BANDWIDTH, "assumed", ASSUMPTION, fixed)
     where = _where(hardware)
     plan = planned(source, shape, speaks, hardware, lengths)
     if plan is None:
