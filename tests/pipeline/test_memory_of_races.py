@@ -17,7 +17,7 @@ from fewtune.pipeline.order import RUNS
 from fewtune.pipeline.proposal import propose
 from fewtune.record.environment import environment
 from fewtune.record.folder import RunFolder
-from fewtune.record.footprint import Footprint
+from fewtune.record.footprint import LEAST, MOST, Footprint
 from fewtune.train import candidate
 from fewtune.train.loop import Fit
 from fewtune.train.work import WholeRows
@@ -179,6 +179,7 @@ def test_a_comparison_tells_what_finds_no_memory_and_goes_on(
 def taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current directory whose only run took 1.5 times what was told, with --memory."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEWTUNE_CACHE", str(tmp_path / "cache"))  # other tests' runs teach nothing
     found = Footprint({"peak": 10**9}, 15 * 10**8, device="cpu", limited=True)
     with RunFolder.create(RUNS / "one", {"fingerprint": "one", "task": "classify"}) as folder:
         folder.write_environment(environment())
@@ -198,7 +199,7 @@ def test_a_plan_takes_what_past_runs_here_measured(files: dict[str, str], taught
     (full,) = [one for one in found.methods if one.method == "full"]
     assert full.memory is not None
     assert full.bytes == int(1.5 * full.memory.peak) + full.memory.process
-    assert any("1.50 times the computed peak, as past runs in ./runs" in one for one in found.notes)
+    assert any("1.50 times the computed peak, as past runs have" in one for one in found.notes)
 
 
 @on_a_cpu
@@ -211,6 +212,21 @@ def test_a_plan_takes_nothing_from_runs_of_another_kind_or_place(
     found = propose(files["train"], {"model": files["model"], "memory": "16GB"})
     assert found.facts.hardware.factor == 1
     assert not any("past runs" in one for one in found.notes)
+
+
+@on_a_cpu
+def test_a_run_elsewhere_teaches_the_next_plan(
+    files: dict[str, str], train: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEWTUNE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("fewtune.record.footprint.SMALLEST", 1)  # the model is a tiny one
+    run = train("elsewhere", method="full", max_steps=1, memory="16GB")
+    told = run.folder.scores["memory"]
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    found = propose(files["train"], {"model": files["model"], "memory": "16GB"})
+    ratio = told["measured"] / told["predicted"]["peak"]
+    assert found.facts.hardware.factor == pytest.approx(min(MOST, max(LEAST, ratio)))
 
 
 @on_a_cpu

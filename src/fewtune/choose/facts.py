@@ -34,7 +34,7 @@ class Hardware:
         gpus: names, and `gpu_memory` the bytes of the first.
         memory: bytes that a run may use; `told` where the user said so.
         here: whether the device is in this machine.
-        factor: measured over predicted memory of past runs on this machine, of those in ./runs.
+        factor: measured over predicted memory of past runs on this machine.
     """
 
     device: Device

@@ -11,7 +11,7 @@ from fewtune.base.events import Event, tell
 from fewtune.base.files import write_atomic
 from fewtune.models.footprint import highest
 from fewtune.pipeline.learning import curve_of
-from fewtune.pipeline.memory import memory_of
+from fewtune.pipeline.memory import memory_of, remember
 from fewtune.record.trouble import writing
 from fewtune.report.card import model_card
 from fewtune.report.diagnosis import told_of
@@ -62,6 +62,7 @@ def ended(run: Run, scores: dict[str, Any]) -> Iterator[Event]:
     _write_card(run, scores)
     # a run is finished when all of it is there, so the report says so a moment before
     write_report(run.folder, "finished")
+    remember(run)
     yield tell("finished", verdict=scores["verdict"], seconds=run.seconds["total"])
 
 

@@ -106,10 +106,17 @@ def with_factor(hardware: Hardware) -> Hardware:
 def machine_factor(device: str, limited: bool) -> float:
     """What past runs took over what was told; 1 where none has said yet.
 
-    They are those in `runs` of the current directory: the run folders are the truth, and where
-    others lie (--output) nothing remembers.
+    They are those in `runs` of the current directory, and those that the cache remembers.
     """
     from fewtune.record.folder import RUNS
     from fewtune.record.footprint import factor
 
     return factor(RUNS, device, limited) or 1.0
+
+
+def remember(run: Run) -> None:
+    """Have later plans know what a finished run took, wherever its folder lies."""
+    from fewtune.record.footprint import keep
+
+    if told := memory_of(run).get("memory"):
+        keep(told, run.folder.path)

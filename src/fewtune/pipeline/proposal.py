@@ -242,8 +242,8 @@ def _notes(facts: Facts) -> list[str]:
         )
     if (factor := facts.hardware.factor) != 1:
         notes.append(
-            f"memory is told at {factor:.2f} times the computed peak, as past runs in ./runs have "
-            "measured on this machine."
+            f"memory is told at {factor:.2f} times the computed peak, as past runs have measured "
+            "on this machine."
         )
     return notes
 

@@ -11,6 +11,7 @@ from fewtune.base.errors import FewtuneError
 from fewtune.record.environment import cpu, gpus
 from fewtune.record.folder import RunFolder
 from fewtune.record.index import list_runs
+from fewtune.record.remembered import Took, remember, remembered
 
 LAST = 20  # runs that the factor is learned from
 SMALLEST = 50_000_000  # bytes predicted; below, imports and buffers decide what is measured
@@ -43,6 +44,8 @@ class Footprint:
 def factor(root: Path | str, device: str, limited: bool = False, last: int = LAST) -> float | None:
     """Measured over predicted memory: the median of the last runs on this machine.
 
+    They are those in a folder, and those that the user's cache remembers wherever they lie.
+
     Args:
         root: the folder of runs.
         device: `cpu` or `cuda`.
@@ -52,29 +55,56 @@ def factor(root: Path | str, device: str, limited: bool = False, last: int = LAS
     Returns:
         None where no run has said it yet.
     """
-    found: list[float] = []
+    found = _of_runs(root, device, limited, last)
+    found += [
+        one for one in remembered(device, limited) if not any(map(one.is_of, found))
+    ]  # a run in the folder is remembered too
+    found.sort(key=lambda one: -one.time)
+    ratios = [one.ratio for one in found[:last]]
+    return min(MOST, max(LEAST, median(ratios))) if ratios else None
+
+
+def keep(told: dict[str, Any], run: Path) -> None:
+    """Have the user's cache remember what a run took, if it says something of this machine.
+
+    Args:
+        told: the run's footprint, as its scores have it.
+        run: its folder.
+    """
+    if peaks := _peaks(told):
+        remember(*peaks, told["device"], told.get("limited", False), run)
+
+
+def _of_runs(root: Path | str, device: str, limited: bool, last: int) -> list[Took]:
+    """What the newest finished runs in a folder took."""
+    found: list[Took] = []
     for run in list_runs(root):
         if run.state != "finished" or len(found) == last:
             continue
-        if (one := _ratio(RunFolder(run.folder), device, limited)) is not None:
-            found.append(one)
-    return min(MOST, max(LEAST, median(found))) if found else None
+        if peaks := _on_this_machine(RunFolder(run.folder), device, limited):
+            found.append(Took(*peaks, run.time))
+    return found
 
 
-def _ratio(folder: RunFolder, device: str, limited: bool) -> float | None:
-    """Of one run; None where it says nothing about such a fit on this machine."""
+def _on_this_machine(folder: RunFolder, device: str, limited: bool) -> tuple[int, int] | None:
+    """Peaks of one run; None where it says nothing about such a fit on this machine."""
     try:
         told, environment = folder.scores.get("memory"), folder.environment
     except FewtuneError:
         return None
-    if not isinstance(told, dict) or told.get("device") != device or told.get("rung"):
+    if not isinstance(told, dict) or told.get("device") != device:
         return None
+    same = told.get("limited", False) == limited or device == "cuda"
+    return _peaks(told) if same and _is_here(environment, device) else None
+
+
+def _peaks(told: dict[str, Any]) -> tuple[int, int] | None:
+    """Bytes predicted and measured; None where the one or the other is no word on the machine."""
     predicted = (told.get("predicted") or {}).get("peak") or 0
     measured = told.get("measured") or 0
-    same = told.get("limited", False) == limited or device == "cuda"
-    if not same or predicted < SMALLEST or not measured or not _is_here(environment, device):
+    if told.get("rung") or predicted < SMALLEST or not measured:
         return None
-    return float(measured / predicted)
+    return predicted, measured
 
 
 def _is_here(environment: dict[str, Any], device: str) -> bool:
