@@ -91,6 +91,17 @@ def _forget_the_end(events):
     events.write_text("".join(kept), encoding="utf-8")
 
 
+def test_rows_that_cannot_be_held_out_leave_a_named_method_without_a_curve(train, tmp_path):
+    made = []
+    for name, count, seed in (("train", 60, 0), ("held", 30, 1)):
+        lines = [f"{text},{label},{label}" for text, label in rows(count, seed)]  # groups: classes
+        made.append(tmp_path / f"{name}.csv")
+        made[-1].write_text("\n".join(["text,label,machine", *lines]), encoding="utf-8")
+    data, held = map(str, made)
+    given = {"data": data, "test": held, "group": "machine", "method": "tfidf"}
+    assert "learning_curve" not in train("whole", **given, learning_curve=True).scores
+
+
 def test_a_named_method_that_takes_long_has_the_probes_curve_or_says_so(train, monkeypatch, files):
     given = {"learning_curve": True, "test": files["test"]}
     monkeypatch.setattr(learning, "_alone", lambda run, folds: (1000.0, 900.0))

@@ -241,7 +241,7 @@ def test_a_template_for_one_turn_costs_a_baseline_and_no_run(teach, speaker, tmp
 def test_texts_alone_could_be_either_and_are_asked_about(teach, tmp_path):
     texts = tmp_path / "texts.csv"
     texts.write_text("text\n" + "\n".join(row["instruction"] for row in dialogues(20)) + "\n")
-    with pytest.raises(fewtune.UsageError, match=r"--label COLUMN.*--task generate"):
+    with pytest.raises(fewtune.UsageError, match=r"a single column.*--task generate"):
         teach(data=str(texts))
 
 
@@ -365,10 +365,13 @@ def test_damaged_weights_are_noticed_before_training(teach, speaker, tmp_path):
 
 def test_a_learned_prompt_is_read_back_in_words(speaker, reports, tmp_path, capsys):
     output = tmp_path / "run"
-    quick = [word for name, value in SPOKEN.items() if name != "bf16"
-             for word in (f"--{name}", str(value))]  # fmt: skip
+    flags = (
+        [f"--no-{name}"] if value is False else [f"--{name}", str(value)]
+        for name, value in SPOKEN.items()
+    )
+    quick = [word for words in flags for word in words]
     words = ("train", reports, "--model", speaker, "--method", "prompt", "--output", output)
-    assert code_of(*words, "--num_virtual_tokens", "4", "--no-bf16", *quick) == 0
+    assert code_of(*words, "--num_virtual_tokens", "4", *quick) == 0
     nearest = fewtune.load(output).folder.virtual_tokens
     assert len(nearest) == 4
     said = " ".join(one[0]["word"] for one in nearest)

@@ -18,7 +18,7 @@ from fewtune.trials.runners import Outcome
 pytest.importorskip("optuna", reason="the extra `search` is not installed")
 
 NAMES = ("probe", "tfidf", "full")
-GIVEN = {"folds": 3, "budget": "20m", "learning_curve": False}
+GIVEN = {"folds": 3, "budget": "20m"}
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fewtune.base.errors import FewtuneError
 from fewtune.base.events import Event, tell
 from fewtune.data.holdout import first_repeat
 from fewtune.evaluate.answers import Likelihood, Sums, boiled
@@ -97,7 +98,7 @@ def learn_curve_alone(
     from fewtune.trials.fits import FitsOnDisk
     from fewtune.trials.learning_curve import fit_once
 
-    once = first_repeat(run.folds)
+    once = _folds(run)
     if not _wanted(run) or len(once) < 2:
         return
     kept, own = FitsOnDisk(run.folder.path / CURVE), entrants[0].name
@@ -124,7 +125,7 @@ def learn_curve_of_answers_alone(
     from fewtune.trials.answer_entrants import folds_of_rows
     from fewtune.trials.fits import FitsOnDisk
 
-    once = first_repeat(folds_of_rows(rows, run.folds))
+    once = first_repeat(folds_of_rows(rows, _folds(run)))
     if not _wanted(run) or len(once) < 2:
         return
     fit, most = _alone(run, once)
@@ -140,6 +141,14 @@ def _once(run: Run, name: str | None, folds: int) -> tuple[str | None, int]:
     told = run.chosen.setdefault(CURVE, {"of": name, "folds": folds})
     run.keep_plan()
     return told["of"], told["folds"]
+
+
+def _folds(run: Run) -> list[np.ndarray]:
+    """Held-out positions, no row in two folds; none where no row can be held out."""
+    try:
+        return first_repeat(run.folds)
+    except FewtuneError:
+        return []
 
 
 def _alone(run: Run, folds: Sequence[np.ndarray]) -> tuple[float, float]:
