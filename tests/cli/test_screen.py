@@ -1,10 +1,11 @@
 """What moves on stderr while a command is silent."""
 
+import io
 import sys
 
 import pytest
 
-from fewtune.base.printable import clean
+from fewtune.base.printable import clean, printable
 from fewtune.cli import main
 from fewtune.cli.screen import Screen
 
@@ -63,3 +64,12 @@ def test_an_answer_steers_no_terminal_and_a_file_is_given_it_as_it_is(
     out = capsys.readouterr().out
     assert ("\x1b" in out) != terminal
     assert out == (clean(SLY) if terminal else SLY) + "\n"
+
+
+def test_a_return_without_a_new_line_hides_nothing_on_a_terminal():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    assert printable("safe\rEVIL\r\n", Terminal()) == "safe\ufffdEVIL\r\n"
+    assert printable("safe\rEVIL", io.StringIO()) == "safe\rEVIL"

@@ -38,7 +38,15 @@ def test_the_winners_curve_is_told_where_there_is_time_else_the_probes(
 ):
     assert CHEAP == 30
     most = time_for(left, cost.get(winner, 0.0), soft)
-    assert affordable(winner, cost, most, 5) == whose
+    prices = {name: learning._price(fit) for name, fit in cost.items()}
+    assert affordable(winner, prices, most, 5) == whose
+
+
+def test_a_fit_that_takes_its_steps_however_few_the_rows_costs_as_much():
+    assert learning._price(4.0) == 6.0  # fits to 25, 50 and 75 % of the rows
+    assert learning._price(4.0, whole=True) == 10.0
+    assert learning._price(4.0, 0.6) == 4 * (0.6 + 0.6 + 0.75)
+    assert learning._price(4.0, 1.0, whole=True) == 16.0
 
 
 @pytest.fixture
@@ -69,7 +77,10 @@ def test_a_race_ends_with_a_curve_in_plan_and_report(auto):
 
 
 @pytest.mark.parametrize("method", ["tfidf", "probe", "full"])
-def test_a_named_method_has_a_curve_too_and_a_resumed_run_the_same(train, method, files):
+def test_a_named_method_has_a_curve_too_and_a_resumed_run_the_same(
+    train, method, files, monkeypatch
+):
+    monkeypatch.setattr(learning, "_alone", lambda run, folds: (0.1, 100.0))
     run = train("named", method=method, learning_curve=True, test=files["test"])
     curve = drawn(run, "share that is right")
     assert curve["method"] in (method, learning.INSTEAD)
@@ -111,6 +122,14 @@ def test_a_named_method_that_takes_long_has_the_probes_curve_or_says_so(train, m
     monkeypatch.setattr(learning, "_alone", lambda run, folds: (1000.0, 0.0))
     curve = train("none", **given).scores["learning_curve"]
     assert (curve["points"], curve["said"]) == ([], learning._TOO_DEAR)
+
+
+def test_a_stand_in_that_fails_stands_in_for_nobody(train, monkeypatch, files):
+    failed = Fitted(np.empty(0), 0.01, "it broke.")
+    monkeypatch.setattr(trials, "fit_once", lambda *given: failed)
+    monkeypatch.setattr(learning, "_alone", lambda run, folds: (1000.0, 900.0))
+    run = train("broken", learning_curve=True, test=files["test"])
+    assert run.scores["learning_curve"]["said"] == learning._TOO_DEAR
 
 
 def test_without_the_option_there_is_none_and_the_scores_are_the_same(auto):
@@ -191,6 +210,7 @@ def test_a_named_method_that_teaches_answers_has_a_curve_where_its_fits_are_a_mo
     auto_answers, tmp_path, monkeypatch
 ):
     data = jsonl(tmp_path / "asked.jsonl", dialogues(80))
+    monkeypatch.setattr(learning, "_alone", lambda run, folds: (0.1, 100.0))
     curve = drawn(auto_answers(data, method="lora", budget=None), "loss in nats a token")
     assert (curve["metric"], curve["method"]) == ("loss", "lora")
     assert curve["points"][-1]["rows"] == pytest.approx(48, abs=1)
@@ -202,7 +222,7 @@ def test_a_named_method_that_teaches_answers_has_a_curve_where_its_fits_are_a_mo
 def test_chinese_answers_that_take_long_have_a_curve_of_one_fold(
     auto_answers, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(learning, "time_for", lambda left, fit, soft: learning.FITS * fit)
+    monkeypatch.setattr(learning, "time_for", lambda left, fit, soft: 3.5 * fit)
     data = few_lines(CHINESE / "sft" / "train.jsonl", 80, tmp_path / "answers.jsonl")
     model = CHINESE.parents[1] / "models" / "zh-poem-750k"
     run = auto_answers(data, model=str(model), max_steps=2, max_length=96, answered_rows=2)

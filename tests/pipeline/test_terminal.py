@@ -226,6 +226,13 @@ def test_the_columns_of_a_file_come_along_with_its_answers(typed, chinese, tmp_p
     assert [[*one.values()] for one in said] == rows
 
 
+def test_a_column_without_a_name_is_called_text(typed, chinese, tmp_path):
+    source = tmp_path / "新.txt"
+    source.write_text("液压泵漏油\n断路器跳闸\n", encoding="utf-8")
+    _, out, _ = typed("predict", chinese.folder.path, source)
+    assert out.splitlines()[0].startswith("prediction,origin,text,p(")
+
+
 def test_predict_prints_a_file_s_rows_as_csv_or_as_one_json(typed, finished, files):
     run = finished.folder.path
     _, out, _ = typed("predict", run, files["test"])

@@ -36,7 +36,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Works for a file and for a folder; an existing folder is replaced as a whole. On an error the
     temporary is removed and `path` is what it was. Every call has a temporary of its own, so that
-    of two processes the last has its say; a killed one leaves it behind, for `sweep`.
+    of two processes the last has its say; a killed one leaves it behind, and `sweep` removes it
+    from a run's folder.
     """
     temporary = _beside(path)
     try:

@@ -10,6 +10,8 @@ UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
 )
 
+RETURN = re.compile("\r(?!\n)")  # without the new line that Windows has after it
+
 
 def clean(text: str) -> str:
     """Text of users with what no page can hold replaced.
@@ -22,4 +24,6 @@ def clean(text: str) -> str:
 
 def printable(text: str, stream: TextIO) -> str:
     """Text for a stream: a terminal would obey the sequences in it, a file is given it as it is."""
-    return clean(text) if stream.isatty() else text
+    if not stream.isatty():
+        return text
+    return RETURN.sub("\ufffd", clean(text))  # what follows one would hide what stands before it

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.amounts import told_bytes
@@ -31,6 +32,9 @@ ALWAYS = ("tfidf", "probe")  # seconds of work, and sometimes not beaten
 TOO_DEAR, NO_ROOM = 3.0, 100.0  # points less for what takes longer, or more memory, than there is
 LOWEST = -1  # points; what has no more is not raced
 OTHER_RATE = 0.5  # of the default rate, for a candidate's second try
+
+
+SPARE = 1.05  # of the memory that is asked for: a limit given changes the past runs that count
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,8 @@ def rank(facts: Facts) -> list[Proposed]:
 def unmet(facts: Facts, ranked: Sequence[Proposed]) -> str | None:
     """Why nothing is recommended, as a sentence; None where something meets the needs and fits."""
     usable = [one for one in ranked if not one.refused]
+    if not usable:
+        return f"no method can tune {facts.model} for these rows; plan another model."
     if any(one.fits and one.meets for one in usable):
         return None
     needs = " and ".join(sorted(facts.needs))
@@ -151,10 +157,11 @@ def unmet(facts: Facts, ranked: Sequence[Proposed]) -> str | None:
     least = min(meeting, key=lambda one: one.bytes or 0)
     need = least.bytes or 0
     said = f"meets {needs} and fits" if needs else "fits"
+    enough = f"{ceil(SPARE * need / 10**7)}0MB"
     return (
         f"nothing {said} into {told_bytes(facts.hardware.memory)}; the least that "
         f"{'meets it' if needs else 'there is'} is `{least.method}` and needs {told_bytes(need)}: "
-        f"give --memory {-(-need // 10**6)}MB where there is as much, or plan a smaller model."
+        f"give --memory {enough} where there is as much, or plan a smaller model."
     )
 
 

@@ -137,17 +137,19 @@ def _rows(
         raise UsageError("the text to label is empty; give a text, or a file of texts.")
     if not _is_file(source):
         return [{"text": source}], [], {}
-    from fewtune.data.columns import Role
+    from fewtune.data.columns import Role, is_made_up
     from fewtune.data.options import DataOptions
     from fewtune.data.read import read_otherwise, read_rows
 
     reading = DataOptions(text=options.get("text"))
     table = read_rows(at(source), [Role("text")], reading, like=learned, whole=True)
     table.notes.extend(read_otherwise(table, learned, reading))
+    unnamed = table.columns["text"] if is_made_up(table.columns["text"]) else None
     rows: list[dict[str, Any]] = []
     for row in table.rows:
-        read = {"origin": str(row.origin), "text": row["text"]}
-        rows.append({**read, COLUMNS: dict(row.beside)})
+        # a column that the file has no name for is called by what was read from it
+        theirs = {"text" if one == unnamed else one: said for one, said in row.beside.items()}
+        rows.append({"origin": str(row.origin), "text": row["text"], COLUMNS: theirs})
     return rows, table.notes, table.ledger.counts()
 
 

@@ -18,7 +18,8 @@ BUSY = {
     "checked": "reading the model, fitting the probe",
     "racing": "fitting the first fold of each candidate",
     "planned": "running the frozen blocks",
-    "saved": "asking the model and the baselines about the test rows",
+    "saved": "measuring what it is worth",
+    "tried": "going on with what was found",
     "encoded": "asking the untouched model",
     "answered": "answering the test rows",
 }

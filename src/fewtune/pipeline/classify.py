@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -59,8 +60,9 @@ def classify(run: Run) -> Iterator[Event]:
     if raced:
         write_out_of_fold(run, raced)
     else:
-        targets = task.targets(run.data.train)
-        yield from learn_curve_alone(run, task, _entrants(run, desk, task), targets)
+        begun, targets = perf_counter(), task.targets(run.data.train)
+        yield from learn_curve_alone(run, task, partial(_entrants, run, desk, task), targets)
+        run.seconds["learning_curve"] = perf_counter() - begun
     yield from baselines(run, task_of(run), *((desk.bench, desk.probe) if desk else ()))
     yield from finish(run, task)
 

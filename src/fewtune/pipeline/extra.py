@@ -183,12 +183,12 @@ def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event
     if not run.job.augment.augment:
         _decide_by(run, bench, outcome.best, bool(outcome.accepted))
     accepted = outcome.accepted
-    if accepted is None:
+    if accepted is None or not len(accepted.rows):
         return []
     if options.self_training_confidence is None:
         why = (
             f"unlabelled rows are learned from a probability of {accepted.least:.2f} on: of the "
-            f"held-out answers that are so sure {RIGHT:.0%} are right."
+            f"held-out answers that are so sure at least {RIGHT:.0%} are right."
         )
         run.reasons += [why] if why not in run.reasons else []
     return [

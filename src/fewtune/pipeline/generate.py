@@ -107,7 +107,9 @@ def generate(run: Run) -> Iterator[Event]:
     yield from run.save(candidate.save)
     del candidate  # what is told from here on is told of the saved model
     if not races(job):
+        begun = perf_counter()
         yield from learn_curve_of_answers_alone(run, partial(_entrant, run, bench, own), own)
+        run.seconds["learning_curve"] = perf_counter() - begun
     yield from finish(run, bench)
 
 

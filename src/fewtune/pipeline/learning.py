@@ -77,39 +77,43 @@ def learn_curve(
     if not _wanted(run):
         return
     once, outcome = raced.first_folds, raced.outcome
-    own, seconds = outcome.winner, outcome.cost
-    chosen, some = affordable(own, seconds, _time(run, outcome, once), len(once))
+    own, least = outcome.winner, _least(run)
+    prices = {name: _price(fit, least * (name == own)) for name, fit in outcome.cost.items()}
+    chosen, some = affordable(own, prices, _time(run, outcome, once), len(once))
     ground = _ground(run, entrants, own, race, once[:some], raced.task, raced.judge)
     yield from _measure(run, ground, chosen, _on_some(some, len(once)))
 
 
 def learn_curve_alone(
-    run: Run, task: Labelled, entrants: Sequence[Entrant], targets: np.ndarray
+    run: Run, task: Labelled, entrants: Callable[[], Sequence[Entrant]], targets: np.ndarray
 ) -> Generator[Event, None, None]:
     """The same after the fit of a method that was named, which has no folds' fits to share.
 
-    It takes no longer than the run so far (or a moment), and no longer than after a race.
+    It takes about as long as the run so far (or a moment) at the most, and as after a race.
 
     Args:
-        entrants: the run's method first; the stand-in, which is cheap, where it is another one.
+        entrants: makes the run's method, and after it the stand-in where that is another one.
         targets: of the training rows.
     """
     from fewtune.trials.entrants import LabelJudge
     from fewtune.trials.fits import FitsOnDisk
     from fewtune.trials.learning_curve import fit_once
 
-    once = _folds(run)
-    if not _wanted(run) or len(once) < 2:
+    once = _folds(run) if _wanted(run) else []
+    if len(once) < 2:
         return
-    kept, own = FitsOnDisk(run.folder.path / CURVE), entrants[0].name
-    ground = _ground(run, entrants, own, kept, once, task, LabelJudge(task.choice, targets))
+    both, kept = entrants(), FitsOnDisk(run.folder.path / CURVE)
+    own, last = both[0].name, both[-1]
+    ground = _ground(run, both, own, kept, once, task, LabelJudge(task.choice, targets))
     if _too_few(ground):
         return
-    last, learned = entrants[-1], np.setdiff1d(np.arange(ground.rows), once[0])
+    learned = np.setdiff1d(np.arange(ground.rows), once[0])
     first = fit_once(last, learned, once[0], kept, last.name, 0)
     fit, most = _alone(run, once)
-    seconds = {own: fit, last.name: first.seconds}
-    chosen, some = _once(run, *affordable(own, seconds, most, len(once), whole=True))
+    prices = {own: _price(fit, _least(run), whole=True)}
+    if last.name == own or not first.failed:
+        prices[last.name] = _price(first.seconds, whole=True)
+    chosen, some = _once(run, *affordable(own, prices, most, len(once)))
     ground = replace(ground, folds=once[:some])
     yield from _measure(run, ground, chosen, _on_some(some, len(once)))
 
@@ -125,14 +129,17 @@ def learn_curve_of_answers_alone(
     from fewtune.trials.answer_entrants import folds_of_rows
     from fewtune.trials.fits import FitsOnDisk
 
-    once = first_repeat(folds_of_rows(rows, _folds(run)))
-    if not _wanted(run) or len(once) < 2:
+    once = first_repeat(folds_of_rows(rows, _folds(run))) if _wanted(run) else []
+    if len(once) < 2:
+        return
+    one, kept = entrant(once), FitsOnDisk(run.folder.path / CURVE)
+    ground = _ground_of_answers(run, [one], one.name, kept, once, rows)
+    if _too_few(ground):
         return
     fit, most = _alone(run, once)
-    one, kept = entrant(once), FitsOnDisk(run.folder.path / CURVE)
-    able = min(len(once), int(most // _cost(fit, 1, whole=True)))
+    able = min(len(once), int(most // _price(fit, _least(run), whole=True)))
     chosen, some = _once(run, one.name, able)
-    ground = _ground_of_answers(run, [one], one.name, kept, once[:some], rows)
+    ground = replace(ground, folds=once[:some])
     yield from _measure(run, ground, chosen, _on_some(some, len(once)))
 
 
@@ -186,7 +193,7 @@ def learn_curve_of_answers(
         return
     once = first_repeat(folds)
     seconds = outcome.cost.get(outcome.winner, np.inf)
-    able = int(_time(run, outcome, once) // _cost(seconds, 1))
+    able = int(_time(run, outcome, once) // _price(seconds, _least(run)))
     some, own = once[:able], outcome.winner
     ground = _ground_of_answers(run, entrants, own, race, some, rows)
     yield from _measure(run, ground, own or None, _on_some(len(some), len(once)))
@@ -280,23 +287,22 @@ def curve_of(run: Run) -> dict[str, Any]:
 
 
 def affordable(
-    own: str, seconds: Mapping[str, float], most: float, folds: int, whole: bool = False
+    own: str, prices: Mapping[str, float], most: float, folds: int
 ) -> tuple[str | None, int]:
     """Whose curve can be had in some seconds: its own, else the probe's, else nobody's.
 
     Args:
         own: the run's method.
-        seconds: of a fold's fit, by name.
+        prices: seconds of a curve on one fold, by name.
         most: seconds that there are.
         folds: how many there are.
-        whole: fits to all rows of a fold are to be made too.
 
     Returns:
         The name, and on how many of the folds: all of them, or half at the least.
     """
-    if own in seconds:
+    if own in prices:
         for name in (own, INSTEAD):
-            some = min(folds, int(most // _cost(seconds[name], 1, whole))) if name in seconds else 0
+            some = min(folds, int(most // prices[name])) if name in prices else 0
             if 2 * some >= folds:
                 return name, some
     return None, 0
@@ -328,10 +334,29 @@ def time_for(left: float, fit: float, soft: bool) -> float:
     return max(FITS * fit, min(CHEAP, left)) if soft else max(0.0, left)
 
 
-def _cost(seconds: float, folds: int, whole: bool = False) -> float:
-    from fewtune.trials.learning_curve import cost
+def _price(fit: float, least: float = 0.0, whole: bool = False) -> float:
+    """Seconds of a curve on one fold.
 
-    return cost(seconds, folds) + whole * folds * seconds
+    Args:
+        fit: seconds of a fit to all rows that the fold leaves.
+        least: the part of its time that a fit to few rows takes all the same.
+        whole: that fit is to be made too.
+    """
+    from fewtune.trials.learning_curve import SHARES
+
+    return fit * (sum(max(share, least) for share in SHARES) + whole)
+
+
+def _least(run: Run) -> float:
+    """The part of its steps that the run's method takes however few the rows are."""
+    train, steps = run.job.train, run.chosen.get("steps")
+    if train.max_steps is not None:
+        return 1.0
+    if train.num_train_epochs is not None or not steps:
+        return 0.0
+    rows, width = len(run.data.train), run.answer_width
+    usual = run.method.budget(rows) if width is None else run.method.answer_budget(rows, width)
+    return min(1.0, usual.least_steps / steps)
 
 
 # ---- what answers are worth

@@ -64,8 +64,7 @@ class RunFolder:
         folder._refuse_foreign_files()
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
-            folder._lock.take()
-            sweep(folder.path)
+            folder._hold()
         try:
             folder._take_plan(plan)
         except BaseException:
@@ -98,9 +97,13 @@ class RunFolder:
     def lock(self) -> RunFolder:
         """Hold an opened folder against other processes, to go on writing in it."""
         with writing(self.path):
-            self._lock.take()
-            sweep(self.path)
+            self._hold()
         return self
+
+    def _hold(self) -> None:
+        self._lock.take()
+        if self._lock.alone:  # else another process may be writing what would be swept up
+            sweep(self.path)
 
     def close(self) -> None:
         """Let the lock go."""

@@ -22,11 +22,16 @@ class Held(FewtuneError):
 
 
 class Lock:
-    """The kernel's lock on a file; it goes when the process ends, however it ends."""
+    """The kernel's lock on a file; it goes when the process ends, however it ends.
+
+    Attributes:
+        alone: the kernel keeps other processes out; False where it has no locks.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._handle: int | None = None
+        self.alone = False
 
     @property
     def held(self) -> bool:
@@ -39,7 +44,7 @@ class Lock:
             return
         handle = self._opened()
         try:
-            self._flock(handle)
+            self.alone = self._flock(handle)
         except BaseException:
             os.close(handle)
             raise
@@ -66,11 +71,12 @@ class Lock:
                 "or choose another --output."
             ) from None
 
-    def _flock(self, handle: int) -> None:
+    def _flock(self, handle: int) -> bool:
         if fcntl is None:
-            return
+            return False
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
         except BlockingIOError:
             holder = os.read(handle, 20).decode("ascii", "replace").strip() or "unknown"
             raise Held(
@@ -80,3 +86,4 @@ class Lock:
         except OSError as error:
             if error.errno not in NO_LOCKS_HERE:
                 raise
+            return False

@@ -80,11 +80,6 @@ class Curve:
         return bool(self.scores[0].higher_is_better)
 
 
-def cost(seconds: float, folds: int) -> float:
-    """About how many seconds the fits take, where one to a fold's rows takes `seconds`."""
-    return sum(SHARES) * folds * seconds
-
-
 def measured(
     entrant: Entrant,
     folds: Sequence[np.ndarray],
