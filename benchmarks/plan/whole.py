@@ -3,8 +3,9 @@
     python -m benchmarks.plan.whole [--methods A,B]    runs, and their table
     python -m benchmarks.plan.whole --table            of what was run
 
-Wall time, on the machine as it is: the plan times its steps anew first, and says what share of the
-machine other programs had meanwhile. The probe before a fit, and reading, are in neither.
+Wall time, on the machine as it is. The plan times its steps anew before every fit, because a
+virtual machine is not as fast at one time as at another. The probe before a fit, and reading, are
+in neither.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ TIMEOUT = 1800  # seconds
 
 
 def main() -> None:
-    """Plan once, run what is asked for, print the table."""
+    """Plan and run one after another, print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--methods", default=METHODS)
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     if not given.table:
-        told = planned()
         for method in given.methods.split(","):
+            one = measured(method, planned())
             with open(RESULTS, "a", encoding="utf-8") as file:
-                file.write(json.dumps(measured(method, told)) + "\n")
+                file.write(json.dumps(one) + "\n")
     print(table(lines(RESULTS)))
 
 
