@@ -174,3 +174,14 @@ def test_the_surest_rows_are_taken_in_the_classes_proportions():
     assert taken.rows.tolist() == [0, 1, 4]  # 2 of class 0 at most, 1 of class 1; 2 disagrees
     assert taken.targets.tolist() == [0, 0, 1]
     assert taken.confidence.round(2).tolist() == [0.99, 0.95, 0.97]
+
+
+def test_rows_that_no_two_folds_agree_on_are_not_said_to_be_used(
+    train, unlabelled, every_round_is_better, monkeypatch
+):
+    nobody = self_training.Accepted(*3 * [np.empty(0, dtype=np.int64)], np.inf)
+    monkeypatch.setattr(self_training, "_for_all", lambda *given: nobody)
+    run = train(unlabelled=unlabelled, folds=2, max_steps=2, self_training_confidence=0.1)
+    assert not trial_of(run)["kept"]
+    assert list(run.folder.learned) == []
+    assert not any("unlabelled rows are learned" in one for one in run.folder.plan["reasons"])

@@ -183,7 +183,7 @@ def _self_trained(run: Run, bench: Bench, examples: Examples) -> Generator[Event
     if not run.job.augment.augment:
         _decide_by(run, bench, outcome.best, bool(outcome.accepted))
     accepted = outcome.accepted
-    if accepted is None or not len(accepted.rows):
+    if accepted is None:
         return []
     if options.self_training_confidence is None:
         why = (

@@ -103,6 +103,8 @@ def self_train(
     accepted = None
     if best:
         accepted = _for_all(setting, trials[best - 1], confidence, best / rounds)
+        if not len(accepted.rows):  # each fold's model was sure of some, and all together of none
+            best, accepted = 0, None
     kept = [trials[best].name] if best else []
     yield tell("tried", what="self-training", table=table, kept=kept)
     return Outcome(table, accepted, trials[best])
