@@ -80,13 +80,17 @@ def measure(
     folder = WORK / "runs" / f"{name}-{tag}"
     shutil.rmtree(folder, ignore_errors=True)  # fewtune does not repeat a run that is finished
     log = WORK / "logs" / f"{name}-{tag}.log"
-    done = machine.run(_command(spec, data, folder / "run"), QUIET, folder, log, timeout)
+    kept = WORK / "kept" / f"{name}-{tag}"  # what a peer that takes hours goes on from
+    command = _command(spec, data, folder / "run", kept)
+    done = machine.run(command, QUIET, folder, log, timeout)
     record: dict[str, Any] = {"command": name, "tag": tag, **asdict(done)}
     said = _last_json(record.pop("stdout"))
     if done.exit_code:
         record["error"] = f"exit code {done.exit_code}; its messages are in benchmarks/work/logs"
     elif said:
         record |= said if "peer" in spec else _from_fewtune(said)
+        record["wall_seconds"] += record.get("earlier_seconds", 0)
+        shutil.rmtree(kept, ignore_errors=True)
     elif "peer" in spec or "--json" in spec["fewtune"]:
         record["error"] = "it ended without one JSON object on stdout"
     shutil.rmtree(folder, ignore_errors=True)
@@ -101,11 +105,12 @@ def environment_versions() -> dict[str, str]:
     return {name: version(name) for name in names.split()}
 
 
-def _command(spec: dict[str, Any], data: tuple[Path, Path], output: Path) -> list[str]:
+def _command(spec: dict[str, Any], data: tuple[Path, Path], output: Path, kept: Path) -> list[str]:
     train, test = map(str, data)
     if "peer" in spec:
         script = [str(PEERS_VENV / "bin" / "python"), str(PEERS / spec["peer"])]
-        return [*script, train, test, *map(str, spec.get("options", []))]
+        options = [str(word).format(kept=kept) for word in spec.get("options", [])]
+        return [*script, train, test, *options]
     places = {"train": train, "test": test, "output": str(output)}
     return [str(FEWTUNE), *(str(word).format(**places) for word in spec["fewtune"])]
 

@@ -3,7 +3,7 @@
     python -m benchmarks.choose.run [--sets A,B] [--seeds 0,1] [--commands auto,full] [--table]
 
 Every run is a line of results.jsonl beside this file; lines that are there are not run again, so
-an interrupted sitting goes on.
+an interrupted sitting goes on; SetFit, which takes hours, goes on in the middle of a run.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ KEPT = (
     "method",
     "train_seconds",
     "wall_seconds",
+    "earlier_seconds",
     "peak_rss_mib",
     "bf16",
     "others_cpu_share",
