@@ -24,6 +24,18 @@ def test_a_weak_part_is_first_and_beyond_chance():
     assert first["low"] < 0.5 < first["high"]
 
 
+def test_parts_that_are_all_within_chance_stand_by_what_chance_does():
+    rows = np.arange(400)
+    parts = {f"P-{k}": (rows >= 20 * k) & (rows < 20 * k + 20) for k in range(18)}
+    parts |= {"small": rows >= 395, "large": (rows >= 360) & (rows < 395)}
+    right = rows % 10 != 0
+    right[rows >= 395] = [True, True, True, True, False]  # 80 %: less than the large part's
+    right[(rows >= 360) & (rows < 395)] = np.arange(35) % 6 != 0
+    found = slices(right, {"machine": parts})
+    assert {one["p"] for one in found} == {1.0}
+    assert found[0]["name"] == "large"
+
+
 def test_of_many_equal_parts_one_is_called_worse_in_at_most_one_run_of_twenty():
     chance, runs, called = np.random.default_rng(0), 200, 0
     part = np.arange(300) % 20

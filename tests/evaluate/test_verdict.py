@@ -8,14 +8,17 @@ from fewtune.evaluate.paired import bonett_price, detectable, mcnemar
 from fewtune.evaluate.verdict import NAMES, SEARCHED, SEVERAL, verdict
 
 
-def told(method, rows, right, won, lost, over="tfidf", primary="accuracy", majority=0.3):
+def told(
+    method, rows, right, won, lost, over="tfidf", primary="accuracy", majority=0.3, margin=0.0
+):
     """The verdict for `right` rows of `rows`, `won` and `lost` against the best baseline."""
     low, high = wilson(right / rows, rows)
     scores = {primary: {"value": right / rows, "low": low, "high": high}}
     found = {"value": (won - lost) / rows, "p": mcnemar(won, lost)}
     found["low"], found["high"] = bonett_price(won, lost, rows)
     found["detectable"] = detectable((won + lost) / rows, rows)
-    everything = {"majority": {"value": majority}, over: found}
+    base = {"value": majority, "high": majority + margin}
+    everything = {"majority": base, over: found}
     return verdict(method, rows, scores, {"over": over, **found, "all": everything}, primary)
 
 
@@ -61,6 +64,12 @@ def test_a_model_no_better_than_the_commonest_class_is_called_wrong(majority, wo
     assert "something is wrong" in said
 
 
+def test_a_row_of_eight_less_than_the_commonest_class_is_no_alarm():
+    said = told("full", 8, 2, 1, 2, over="majority", majority=-0.125, margin=0.4)
+    assert "something is wrong" not in said
+    assert "8 rows are too few to tell" in said
+
+
 def test_of_several_labels_no_single_class_is_spoken_of():
     score = {"micro_f1": {"value": 0.5, "low": 0.4, "high": 0.6}}
     told = {
@@ -68,7 +77,7 @@ def test_of_several_labels_no_single_class_is_spoken_of():
         0.2: "baseline, answering every row with the same labels (p",
     }
     for value, words in told.items():
-        found = {"value": value, "low": value - 0.1, "high": value + 0.1, "p": 0.01}
+        found = {"value": value, "low": value - 0.02, "high": value + 0.02, "p": 0.01}
         gain = {"over": "majority", **found, "all": {"majority": found}}
         said = verdict("lora", 100, score, gain, "micro_f1", wording=SEVERAL)
         assert words in said

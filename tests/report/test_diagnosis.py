@@ -157,6 +157,12 @@ def test_one_jump_or_noise_is_no_rate_too_high(record):
     assert "rate-too-high" not in codes(record(losses=noisy))
 
 
+def test_steady_losses_of_few_steps_seldom_rise_by_chance(record):
+    noise = random.Random(2)
+    runs = [[max(0.05, noise.gauss(0.5, 0.15)) for _ in range(30)] for _ in range(40)]
+    assert sum("rate-too-high" in codes(record(losses=one)) for one in runs) <= 2
+
+
 def test_a_loss_that_still_falls_steeply_wants_more_steps(record):
     straight = [2.0 - 0.012 * k for k in range(100)]
     (sign,) = [one for one in diagnose(record(losses=straight)) if one.code == "too-few-steps"]

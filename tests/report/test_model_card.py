@@ -3,7 +3,8 @@ import re
 import pytest
 import yaml
 
-from fewtune.report import markdown, model_card
+from fewtune.report import evidence, markdown, model_card
+from fewtune.report.facts import gather
 
 CODE = 'def predict(texts):\n    """Labels of texts."""\n    return ["a" for _ in texts]'
 
@@ -67,6 +68,16 @@ def test_the_limits_follow_from_the_numbers(twelve):
     assert "rest on 201 test rows" in limits
     assert "1 class has fewer than 5 test rows (bearing worn)" in limits
     assert "not shown to be better" in limits
+
+
+def test_what_was_answered_beside_the_classes_is_no_class_of_few_rows(twelve):
+    scores = twelve.scores
+    nothing = {"label": "(no answer)", "precision": 0.0, "recall": None, "f1": 0.0, "rows": 0}
+    scores["per_class"].insert(0, nothing)
+    twelve.write_scores(scores)
+    card = card_of(twelve)
+    assert "(no answer)" not in card.split("## Limits")[1]
+    assert evidence.classes(gather(twelve))[-1]["label"] == "(no answer)"
 
 
 def test_labels_and_verdicts_cannot_open_a_fence_or_markup(twelve):

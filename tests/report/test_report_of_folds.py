@@ -70,6 +70,22 @@ def test_the_page_and_the_card_name_no_test_rows_where_there_are_none(folded):
     assert "learned them all" in card
 
 
+def test_rows_that_were_kept_and_not_scored_are_not_said_to_be(twelve):
+    twelve.write_scores({**twelve.scores, "scored": 125})
+    page = read(write_report(twelve).read_text(encoding="utf-8"))
+    card = model_card(twelve.plan, twelve.data, twelve.scores, "def predict(texts): ...")
+    assert "these 125 test rows could have shown" in page
+    assert "201 were kept to test it, of which 125 were scored" in page
+    assert "rest on 125 test rows" in card
+
+
+def test_the_positive_class_is_named_where_its_scores_are(chinese):
+    chinese.write_scores({**chinese.scores, "positive": "电气故障"})
+    said = "The positive class is 电气故障."
+    assert said in read(write_report(chinese).read_text(encoding="utf-8"))
+    assert said in model_card(chinese.plan, chinese.data, chinese.scores, "...")
+
+
 def test_a_run_with_test_rows_says_so_still(twelve):
     assert gather(twelve).tested == 201
     assert "on the test rows" in read(write_report(twelve).read_text(encoding="utf-8"))

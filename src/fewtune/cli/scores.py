@@ -102,12 +102,11 @@ def _new_table(screen: Screen, scores: Mapping[str, Any]) -> Any:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
-    rows = scores["rows"]
-    asked = rows.get("answered", rows["test"])
-    some = f", {asked:,} answered" if 0 < asked < rows["test"] else ""
-    head = f"on {rows['test']:,} test rows{some}"
-    if "fold" in scores.get("scored_on", ""):
-        head = f"on folds of {rows['train']:,} rows"
+    rows, folds = scores["rows"], "fold" in scores.get("scored_on", "")
+    scored = scores.get("scored", rows["train" if folds else "test"])
+    asked = rows.get("answered", scored)
+    some = f", {asked:,} answered" if 0 < asked < scored else ""
+    head = f"on folds of {scored:,} rows" if folds else f"on {scored:,} test rows{some}"
     table.add_column(head, no_wrap=screen.out.width < 64)
     return table
 

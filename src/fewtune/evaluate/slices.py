@@ -46,13 +46,18 @@ def slices(right: np.ndarray, parts: Mapping[str, Mapping[str, np.ndarray]]) -> 
         `p` of being no worse than the other rows, and `worse`: whether it is beyond chance.
     """
     named = _large_enough(parts, len(right))
-    adjusted = holm([_worse_by_chance(right, mask) for _, _, mask in named])
+    chances = [_worse_by_chance(right, mask) for _, _, mask in named]
     level = LEVEL / max(1, len(named))
     told = [
         {"by": by, "name": name, **_share(right[mask], level), "p": p, "worse": p < LEVEL}
-        for (by, name, mask), p in zip(named, adjusted, strict=True)
+        for (by, name, mask), p in zip(named, holm(chances), strict=True)
     ]
-    return sorted(told, key=lambda one: (one["p"], one["value"]))
+    return _surest_first(told, chances)
+
+
+def _surest_first(told: Sequence[Slice], chances: Sequence[float]) -> list[Slice]:
+    """By p as it was: corrected for many parts, most are 1, which is no order."""
+    return [told[k] for k in sorted(range(len(told)), key=chances.__getitem__)]
 
 
 def _large_enough(
@@ -85,7 +90,7 @@ def slices_of_losses(
         return []
     values = [float(losses[mask].sum() / tokens[mask].sum()) for _, _, mask in named]
     sizes = [int(mask.sum()) for _, _, mask in named]
-    adjusted = holm(_higher_by_chance(losses, tokens, sizes, values, seed))
+    chances = _higher_by_chance(losses, tokens, sizes, values, seed)
     level = LEVEL / len(named)
     told = [
         {
@@ -96,9 +101,9 @@ def slices_of_losses(
             "worse": p < LEVEL,
             "metric": "loss",
         }
-        for (by, name, mask), p in zip(named, adjusted, strict=True)
+        for (by, name, mask), p in zip(named, holm(chances), strict=True)
     ]
-    return sorted(told, key=lambda one: (one["p"], -one["value"]))
+    return _surest_first(told, chances)
 
 
 def _loss(losses: np.ndarray, tokens: np.ndarray, level: float) -> dict[str, Any]:

@@ -111,14 +111,13 @@ def verdict(
     said = _said(method, counted(rows, where), scores[primary], primary)
     if not gain:
         return f"{said}; there is no baseline to compare it with, so what training gave is unknown."
-    majority = gain["all"].get("majority")
-    if majority and majority["value"] <= 0:
+    majority, worth = gain["all"].get("majority"), _worth(scores[primary]["value"], primary)
+    if majority and majority["value"] <= 0 and majority["high"] <= worth:  # a row of ten is chance
         return said + _nothing_learnt(majority, primary, wording)
     if gain["p"] < LEVEL and gain["low"] > 0:
         return said + _better(method, gain, primary, wording)
     if gain["p"] < LEVEL and gain["high"] < 0:
         return said + _worse(method, gain, primary, wording)
-    worth = _worth(scores[primary]["value"], primary)
     if gain["high"] <= worth:
         return said + _as_good(method, gain, primary, wording)
     return said + _too_few(method, gain, primary, rows, worth, wording)

@@ -141,14 +141,16 @@ def _scored(run: Run, test: Asked, heard: dict[str, Heard]) -> dict[str, Any]:
     ours, others = sums.pop("test"), sums
     over = partial(gain, ours, others, method, resamples=options.bootstrap, seed=seed)
     better, gains = over(Generate.primary), _gains(over, ours)
+    scored = len({*test.marked.rows})  # those of which nothing was left to answer are not
     return {
         "primary": Generate.primary,
+        "scored": scored,
         "test": blocks["test"],
         "baselines": {name: blocks[name] for name in others},
         "gain": better,
         "gains": gains,
         "verdict": generation_verdict(
-            method, len({*test.marked.rows}), blocks["test"], blocks["before"], better, gains=gains
+            method, scored, blocks["test"], blocks["before"], better, gains=gains
         ),
         "slices": answer_slices(
             run.data.test, test.marked, heard["test"].likelihood, run.job.data.group, seed

@@ -34,11 +34,12 @@ def finish_on_folds(run: Run, task: Labelled, raced: Raced) -> Iterator[Event]:
     scored = raced.scored
     rows = [run.data.train[k] for k in scored]
     answers = [raced.probabilities(name) for name in raced.chosen_by_fold]
-    found = _answered(run, raced, answers)
+    found = _answered(raced, answers, run.job.trials.thresholds)
     if left := len(run.data.train) - len(rows):
         yield tell("warned", message=_unscored(run, raced, left))
     for name, one in _baselines(raced).items():
-        run.baselines[name] = theirs = _answered(run, raced, [one] * len(answers))
+        kind = "common" if name == "majority" else run.job.trials.thresholds
+        run.baselines[name] = theirs = _answered(raced, [one] * len(answers), kind)
         right = (theirs.chosen == raced.task.ones(raced.targets[scored])).all(axis=1)
         yield tell("baseline", baseline=name, accuracy=float(right.mean()))
     told = zip(predictions(rows, found, task), _by_whom(raced), strict=True)
@@ -67,14 +68,15 @@ def _unscored(run: Run, raced: Raced, left: int) -> str:
     )
 
 
-def _answered(run: Run, raced: Raced, by_fold: Sequence[np.ndarray]) -> Answered:
+def _answered(raced: Raced, by_fold: Sequence[np.ndarray], kind: str) -> Answered:
     """What a system answered to the scored rows, by thresholds that have not seen them.
 
     Args:
         by_fold: for each fold the system's probabilities, (rows, classes): those of the fold's rows
             count, those of the others say from which probability on its labels are answered.
+        kind: how those are chosen; who knows only how common a label is answers the common ones.
     """
-    task, targets, kind = raced.task, raced.targets, run.job.trials.thresholds
+    task, targets = raced.task, raced.targets
     probabilities = np.zeros((len(targets), len(task.labels)))
     chosen = np.zeros(probabilities.shape, dtype=bool)
     for held, one in zip(raced.first_folds, by_fold, strict=True):

@@ -110,6 +110,8 @@ def scored_labels(
     run.folder.write_predictions(_labelled(test, heard))
     return {
         "primary": task.primary,
+        "scored": len(test),
+        **({"positive": name} if name else {}),
         "test": spoken["test"],
         "baselines": {**blocks, "before": spoken["before"]},
         "gain": better,
@@ -164,6 +166,7 @@ def scored_texts(
     run.folder.write_predictions(_answered(test, examples, heard))
     return {
         "primary": primary,
+        "scored": len(test),
         "test": test_block,
         "baselines": blocks,
         "gain": better,

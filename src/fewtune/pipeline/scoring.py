@@ -85,6 +85,8 @@ def _scored(
     return {
         "primary": task.primary,
         "scored_on": where,
+        "scored": len(rows),
+        **({"positive": options.positive} if options.positive else {}),
         "test": found["test"],
         "baselines": found["baselines"],
         "gain": found["gain"],

@@ -144,6 +144,8 @@ def _scores(facts: Facts) -> str:
     where = f"{facts.tested:,} {facts.scored_on}" if facts.on_folds else "the test rows"
     how = f"On {where}, with 95 % intervals. {plain(answers.decoded(facts))}".strip()
     text = f"## Scores\n\n{how}\n\n{scored}"
+    if facts.positive:
+        text += f"\n\n{plain(evidence.positive_words(facts))}"
     if classes := evidence.classes(facts):
         rows = [
             [cell(str(one["label"])), words.count(one.get("rows"))]
@@ -172,11 +174,13 @@ def _limits(facts: Facts, most_tokens: int) -> list[str]:
             f"The scores rest on the {words.several(facts.tested, 'training row')}, each answered "
             "by a model that was chosen and fitted without it; the model here learned them all."
         )
-    elif test := rows.get("test"):
+    elif rows.get("test"):
         limits.append(
-            f"The scores rest on {words.several(test, 'test row')} like the training rows."
+            f"The scores rest on {words.several(facts.tested, 'test row')} like the training rows."
         )
-    few = [one for one in evidence.classes(facts) if (one.get("rows") or 0) < FEW]
+    labels = facts.data.get("labels") or []  # what was answered beside them is no class
+    known = [one for one in evidence.classes(facts) if one["label"] in labels]
+    few = [one for one in known if (one.get("rows") or 0) < FEW]
     if few:
         names = ", ".join(cell(str(one["label"])) for one in few[:10])
         more = f" and {len(few) - 10} more" if len(few) > 10 else ""

@@ -63,6 +63,11 @@ def metrics_of(facts: Facts) -> list[str]:
     return sorted(names, key=lambda metric: metric != facts.primary)
 
 
+def positive_words(facts: Facts) -> str:
+    """Which of two classes the scores of one class are about."""
+    return f"The positive class is {facts.positive}." if facts.positive else ""
+
+
 def gain_words(facts: Facts) -> list[str]:
     """The gain in sentences."""
     gain, key = part(facts.scores, "gain"), facts.primary
@@ -219,10 +224,10 @@ def confused_pairs(labels: list[str], matrix: list[list[int]]) -> list[dict[str,
 
 
 def classes(facts: Facts) -> list[dict[str, Any]]:
-    """Per class precision, recall, F1 and rows, the worst first."""
+    """Per class precision, recall, F1 and rows, the worst first; last what no row belongs to."""
     return sorted(
         facts.scores.get("per_class") or [],
-        key=lambda one: (one.get("f1") is None, one.get("f1") or 0.0, -(one.get("rows") or 0)),
+        key=lambda one: (not one.get("rows"), one.get("f1") or 0.0, -(one.get("rows") or 0)),
     )
 
 

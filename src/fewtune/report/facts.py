@@ -99,8 +99,14 @@ class Facts:
 
     @property
     def tested(self) -> int:
-        """How many rows were scored."""
-        return int(part(self.scores, "rows").get("train" if self.on_folds else "test") or 0)
+        """How many rows were scored, which may be fewer than were kept for it."""
+        kept = part(self.scores, "rows").get("train" if self.on_folds else "test")
+        return int(self.scores.get("scored") or kept or 0)
+
+    @property
+    def positive(self) -> str:
+        """Of two classes the one that F1, precision and recall are also told of."""
+        return str(self.scores.get("positive") or "")
 
     @property
     def tested_row(self) -> str:

@@ -75,6 +75,7 @@ def _head(facts: Facts) -> dict[str, Any]:
         "on_folds": facts.on_folds,
         "scored_on": facts.scored_on,
         "tested": facts.tested,
+        "positive": evidence.positive_words(facts),
         "tested_row": facts.tested_row,
         "subtitle": told.subtitle(facts),
         "verdict": facts.scores.get("verdict") if facts.finished else told.progress(facts),
