@@ -246,6 +246,18 @@ def test_a_race_of_rows_with_several_labels(train, tmp_path):
     assert run.scores["test"]["micro_f1"]["value"] > 0.3
 
 
+def test_who_knows_only_how_common_labels_are_answers_the_common_ones(train, tmp_path):
+    lines = [
+        {"text": text, "labels": [] if k % 5 == 0 else [label]}
+        for k, (text, label) in enumerate(rows(60))
+    ]
+    path = tmp_path / "sets.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    wanted = {"method": "auto", "folds": 3, "budget": "20m", "thresholds": "half"}
+    run = train("sets", data=str(path), **wanted)
+    assert run.scores["baselines"]["majority"]["micro_f1"]["value"] > 0  # no label is on half
+
+
 def test_one_fold_is_too_few_to_score_a_choice(auto, tmp_path):
     """The rows of one machine hold the only ones of a class, so they can only be learned."""
     texts = list(dict(rows(55)))
@@ -273,7 +285,6 @@ def test_labels_of_a_fold_are_answered_by_thresholds_that_have_not_seen_it():
     targets = (draw.random((60, 3)) < 0.4).astype(np.float32)
     shares = (0.35 * targets + 0.5 * draw.random((60, 3))).clip(0, 1)
     held = [*np.array_split(draw.permutation(60), 3)]
-    run = SimpleNamespace(job=SimpleNamespace(trials=SimpleNamespace(thresholds="class")))
 
     def chosen(targets):
         raced = SimpleNamespace(
@@ -282,7 +293,7 @@ def test_labels_of_a_fold_are_answered_by_thresholds_that_have_not_seen_it():
             first_folds=held,
             scored=np.arange(60),
         )
-        return folded._answered(run, raced, [shares] * 3)
+        return folded._answered(raced, [shares] * 3, "class")
 
     found, others = chosen(targets), targets.copy()
     others[held[0]] = 1 - others[held[0]]
