@@ -264,11 +264,14 @@ def test_a_gpu_that_only_pytorch_sees_is_found(monkeypatch, tmp_path):
     driver = tmp_path / "nvidiactl"
     driver.touch()
     monkeypatch.setattr(machine, "gpus", list)  # as where a container hides /proc's
-    monkeypatch.setattr(machine, "DRIVER", driver)
+    monkeypatch.setattr(machine, "DRIVERS", (driver,))
     monkeypatch.setattr(machine, "_gpu_memory", lambda: (6 * 10**9, 8 * 10**9))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "a card")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **kwargs: False)  # such as a T4
     found = hardware_of(ModelOptions(), None)
     assert (found.device, found.here, found.memory) == ("cuda", True, 6 * 10**9)
+    assert not found.bf16
     assert found.gpus == ("a card",)
     assert hardware_of(ModelOptions(device="cpu"), None).device == "cpu"
 

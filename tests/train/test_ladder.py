@@ -15,10 +15,11 @@ from fits import assert_same, losses, make_fit, stopped_after, told, weights
 from tiny_models import TEXTS, Base, build_speaker
 
 from fewtune.base.errors import FewtuneError
+from fewtune.base.events import tell
 from fewtune.models import ladder
 from fewtune.models.batches import Encoded, by_length
 from fewtune.models.decoding import DecodingOptions
-from fewtune.models.device import Machine
+from fewtune.models.device import Machine, frozen_in_bf16, placed
 from fewtune.models.infer import logits
 from fewtune.models.ladder import Ladder, needed
 from fewtune.models.load import load_causal, load_tokenizer
@@ -39,6 +40,45 @@ def _no_budget() -> Iterator[None]:
     ladder.begin(None, "cpu")
     yield
     ladder.begin(None, "cpu")
+
+
+def test_what_a_job_may_hold_is_no_limit_for_the_next_one():
+    ladder.begin(10**15, "cpu")
+    stopped = ladder.with_news(iter([tell("started"), tell("read")]))
+    next(stopped)
+    ladder.begin(1, "cpu")
+    with pytest.raises(ladder.OverBudget):
+        ladder.look()
+    stopped.close()
+    ladder.look()
+
+
+def test_a_model_that_does_not_fit_is_told_in_a_sentence(monkeypatch):
+    def full(*given: Any, **named: Any) -> None:
+        raise FULL
+
+    model = torch.nn.Linear(2, 2)
+    monkeypatch.setattr(model, "to", full)
+    with pytest.raises(FewtuneError, match="memory ran out for the model"):
+        placed(model, CPU)
+
+
+def test_what_cannot_be_rounded_stays_as_it_was(monkeypatch):
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)).requires_grad_(False)
+    rounds = iter([model[0].weight.data.to(torch.bfloat16)])
+
+    def to(tensor: Any, dtype: Any) -> Any:
+        for one in rounds:
+            return one
+        raise FULL
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    with (
+        pytest.raises(FewtuneError, match="ran out for the frozen weights"),
+        frozen_in_bf16(model, Machine("cpu", bf16=True)),
+    ):
+        pass
+    assert {one.weight.dtype for one in model} == {torch.float32}
 
 
 @contextmanager

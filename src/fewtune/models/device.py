@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from fewtune.base.errors import UsageError
+from fewtune.models.ladder import needed
 
 MADV_DONTNEED = 4  # Linux, madvise(2)
 
@@ -56,9 +57,12 @@ def find_machine(device: str, bf16: bool | None) -> Machine:
 def placed(model: nn.Module, machine: Machine) -> None:
     """Move a model to the machine's device; its weights can train afterwards, wherever this is
     called: moved within `inference_mode` they would be inference tensors for good.
+
+    Raises:
+        FewtuneError: the device has no room for it.
     """
     with torch.inference_mode(False):
-        model.to(machine.device)
+        needed(partial(model.to, machine.device), "the model")
 
 
 def _has_bf16(device: str) -> bool:
@@ -126,14 +130,21 @@ def frozen_in_bf16(model: nn.Module, machine: Machine) -> Iterator[None]:
 
     Autocast rounds a float32 matrix to bfloat16 at every use. A frozen one rounds to the same
     numbers each time, so it is rounded once here: the same arithmetic, without the repeated copy.
+
+    Raises:
+        FewtuneError: there is no room for the rounded matrices.
     """
     if not machine.bf16:
         yield
         return
     kept = [(module, module.weight.data) for module in _frozen_matrices(model)]
-    for module, weight in kept:
-        module.weight.data = weight.to(torch.bfloat16)
+
+    def rounded() -> None:
+        for module, weight in kept:
+            module.weight.data = weight.to(torch.bfloat16)
+
     try:
+        needed(rounded, "the frozen weights in bfloat16")
         yield
     finally:
         for module, weight in kept:

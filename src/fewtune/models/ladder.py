@@ -45,8 +45,10 @@ class _Process:
         who: is at work, a candidate's name; empty where there is only one.
         news: sentences that nobody has told yet.
         known: all of them, told or not.
+        device: that `begin` was told of; empty once the job is over.
     """
 
+    device: str = ""
     budget: int | None = None
     allowed: int | None = None
     limits: dict[str, int] = field(default_factory=dict)
@@ -68,6 +70,7 @@ def begin(budget: int | None, device: str) -> None:
 
     from fewtune.models.device import give_freed_memory_back, keep_freed_memory
 
+    _process.device = device
     _process.budget = budget if device == "cpu" else None
     _process.allowed = budget
     _process.limits.clear()
@@ -80,6 +83,13 @@ def begin(budget: int | None, device: str) -> None:
     (give_freed_memory_back if budget else keep_freed_memory)()
 
 
+def end() -> None:
+    """Take back what a job's `begin` set: in a notebook, others follow it in this process."""
+    if _process.device:
+        begin(None, _process.device)
+        _process.device = ""
+
+
 def news() -> list[str]:
     """Sentences that are to be told, each once."""
     told, _process.news = _process.news, []
@@ -87,11 +97,17 @@ def news() -> list[str]:
 
 
 def with_news(events: Iterable[Event]) -> Iterator[Event]:
-    """The events, and between them what was done beside them because memory ran out."""
-    for event in events:
-        yield event
-        for message in news():
-            yield tell("warned", message=message)
+    """A job's events, and between them what was done beside them because memory ran out.
+
+    When they end, however that comes, what the job was allowed is no limit for the next one.
+    """
+    try:
+        for event in events:
+            yield event
+            for message in news():
+                yield tell("warned", message=message)
+    finally:
+        end()
 
 
 @contextmanager

@@ -49,6 +49,7 @@ def answers_before(
     import torch
 
     from fewtune.models.batches import by_length
+    from fewtune.models.device import placed
     from fewtune.models.load import import_transformers, loading
 
     with loading(source.folder, "model"):
@@ -58,7 +59,7 @@ def answers_before(
             use_safetensors=None if options.allow_pickle else True,
             trust_remote_code=options.trust_remote_code,
         )
-    model.eval().to(machine.device)
+    placed(model.eval(), machine)
     model.config.pad_token_id = rows.pad
     logits = np.empty((len(rows), len(outputs)), dtype=np.float32)
     with torch.inference_mode():

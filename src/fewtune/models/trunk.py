@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fewtune.models.batches import Encoded, by_length
-from fewtune.models.device import Machine, frozen_in_bf16
+from fewtune.models.device import Machine, frozen_in_bf16, placed
 from fewtune.models.ladder import in_halves, watched
 from fewtune.models.parts import blocks_of, config_of
 from fewtune.models.tunable import Tunable
@@ -104,7 +104,7 @@ def fill_trunk(model: Tunable, rows: Encoded, first: int, machine: Machine, fold
     dtype = torch.bfloat16 if machine.bf16 else torch.float32
     states = _room(int(lengths.sum()), width, dtype, folder)
     trunk = Trunk(first, lengths, states)
-    model.eval().to(machine.device)
+    placed(model.eval(), machine)
     block = blocks_of(model.backbone)[first - 1]
     with (
         frozen_in_bf16(model, machine),

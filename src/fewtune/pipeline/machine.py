@@ -10,7 +10,8 @@ from fewtune.choose.facts import Device, Hardware
 from fewtune.models.options import ModelOptions
 from fewtune.record.environment import cpu, gpus, memory_bytes, usable_cores
 
-DRIVER = Path("/dev/nvidiactl")  # there where containers hide what /proc says of the cards
+#: One is there where /proc says nothing of the cards: in containers, and under Windows (WSL 2).
+DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 
 
 def hardware_of(options: ModelOptions, memory: int | None) -> Hardware:
@@ -23,7 +24,8 @@ def hardware_of(options: ModelOptions, memory: int | None) -> Hardware:
         UsageError: a GPU is asked for that is not here, and nobody said how large it is.
     """
     cards, processor = gpus(), cpu()
-    asked = options.device != "cpu" and (cards or DRIVER.exists())  # else torch need not be loaded
+    seen = cards or any(one.exists() for one in DRIVERS)  # else torch need not be loaded
+    asked = options.device == "cuda" or (options.device == "auto" and seen)
     free_gpu, gpu_memory = _gpu_memory() if asked else (0, 0)
     device: Device = "cuda" if options.device == "cuda" or gpu_memory else "cpu"
     here = device == "cpu" or gpu_memory > 0
@@ -35,11 +37,10 @@ def hardware_of(options: ModelOptions, memory: int | None) -> Hardware:
     ram = memory_bytes() or 0
     free = free_bytes() or ram
     own = free_gpu if device == "cuda" else free
-    bf16 = device == "cuda" or bool(processor["bf16"]) if options.bf16 is None else options.bf16
     return Hardware(
         device=device,
         cores=usable_cores(),
-        bf16=bf16,
+        bf16=_bf16(device, here, bool(processor["bf16"])) if options.bf16 is None else options.bf16,
         memory=own if memory is None else memory,
         told=memory is not None,
         cpu=processor["model"],
@@ -50,6 +51,17 @@ def hardware_of(options: ModelOptions, memory: int | None) -> Hardware:
         gpu_memory=gpu_memory,
         here=here,
     )
+
+
+def _bf16(device: Device, here: bool, units: bool) -> bool:
+    """Whether a run multiplies in bfloat16: of a card that is not here, that it is a recent one."""
+    if device == "cpu":
+        return units
+    if not here:
+        return True
+    from fewtune.models.device import find_machine
+
+    return find_machine(device, None).bf16
 
 
 def free_bytes() -> int | None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from fewtune.base.errors import FewtuneError, Interrupted
 from fewtune.base.events import Event, tell
 from fewtune.methods.base import Prepared
-from fewtune.models.device import Machine, frozen_in_bf16
+from fewtune.models.device import Machine, frozen_in_bf16, placed
 from fewtune.models.ladder import Ladder, attempt, look, needed, watched
 from fewtune.models.parts import blocks_of, lowest_trained_block
 from fewtune.models.weights import put_trained, trained_tensors
@@ -97,7 +97,7 @@ def run_fit(fit: Fit) -> Iterator[Event]:
         Interrupted: Ctrl-C; the step was finished and a checkpoint written.
     """
     model, options = fit.model, fit.options
-    model.to(fit.machine.device)
+    placed(model, fit.machine)
     fit.ladder.start(fit.prepared.model)
     start = trained_tensors(model) if (options.wise_ft_alpha or 1) < 1 else {}
     begin = Start.of(fit.prepared)
