@@ -18,7 +18,7 @@ from fewtune.evaluate.paired import Comparison, compare_means, holm
 from fewtune.evaluate.verdict import LEVEL
 from fewtune.trials.measures import Heard, Truth
 
-FINER = 40  # resamples for each of the pairs that a p value is corrected for
+FINER = 40  # resamples for each of the comparisons that a p value is corrected for
 
 Line = dict[str, Any]
 
@@ -126,7 +126,7 @@ def ranked(answers: Sequence[Answers], truth: Truth) -> list[Line]:
     """
     # the best is picked on the same rows: any two could have been the pair that is compared
     pairs = len(answers) * (len(answers) - 1) // 2
-    truth = replace(truth, count=max(truth.count, FINER * pairs))
+    truth = _fine(truth, pairs)
     standings = {one.name: Standing(one, truth) for one in answers if len(one.folds)}
     most = max((int(one.answered.sum()) for one in standings.values()), default=0)
 
@@ -150,6 +150,11 @@ def ranked(answers: Sequence[Answers], truth: Truth) -> list[Line]:
     return lines
 
 
+def _fine(truth: Truth, compared: int) -> Truth:
+    """With so many resamples that the least p value stays small once it is corrected."""
+    return replace(truth, count=max(truth.count, FINER * compared))
+
+
 def _is_part(one: Standing, most: int) -> bool:
     return int(one.answered.sum()) < most or one.answers.state != RaceState.WHOLE
 
@@ -163,6 +168,7 @@ def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]
         (`better`, `worse`, `within noise`, or where the base failed `nothing to compare with`), and
         what `Standing.line` tells.
     """
+    truth = _fine(truth, len(steps))
     first = Standing(base, truth)
     standings = [Standing(one, truth) for one in steps]
     found = [one.over(first) for one in standings]
