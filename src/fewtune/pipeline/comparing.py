@@ -156,14 +156,9 @@ class Comparing:
         for name, runner in race.runners.items():
             if name in outcome.answers:
                 answers[name]["folds"].append(outcome.answers[name])
-                aside = self._aside(name) / max(1, len(runner.fitted)) if k == 0 else 0.0
-                answers[name]["seconds"].append(outcome.cost[name] - aside)
+                answers[name]["seconds"].append(outcome.cost[name])
             if runner.state in (RaceState.BEATEN, RaceState.LATE):
                 states[name] = runner.state
-
-    def _aside(self, name: str) -> float:
-        """Seconds of the first fold that are none of its fit and answers."""
-        return self.room.spoken.seconds(name) if self.room.spoken else 0.0
 
     def _fits_of(self, k: int) -> Path:
         return self.folder.path / FITS / f"seed{k + 1}"

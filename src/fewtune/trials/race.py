@@ -140,7 +140,7 @@ class Race:
             runner.state, runner.failure = RaceState.FAILED, found
             yield tell("warned", message=f"{entrant.name}: {found.failed}")
             return
-        runner.fitted[fold] = found
+        runner.fitted[fold], runner.once = found, entrant.once()
         folds = len(self.folds)
         yield tell("trial", trial=entrant.name, fold=fold + 1, folds=folds, rows=len(held))
 
