@@ -160,6 +160,17 @@ def test_steps_are_in_the_files_too(varied):
         assert all(one["name"] in text for one in varied["steps"])
 
 
+def test_a_base_that_its_own_step_beats_is_fitted_to_all_folds(compare):
+    told = compare(
+        methods="full", vary="learning_rate=1e-2", learning_rate=1e-9, max_steps=20, folds=3,
+        start_head="zero", budget="1h",
+    )  # fmt: skip
+    (base,), (step,) = told["methods"], told["steps"]
+    assert step["said"] == "better"
+    assert (base["state"], step["state"], base["rank"]) == ("whole", "whole", 1)
+    assert base["rows"] == step["rows"] == 60
+
+
 class Killed(Exception):
     """The process is gone."""
 

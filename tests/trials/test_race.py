@@ -380,6 +380,19 @@ def test_who_failed_beside_one_that_has_no_time_is_no_reason_to_stop():
     assert [line["state"] for line in outcome.table] == ["failed", "out of time"]
 
 
+def test_who_is_needed_does_not_leave_for_being_beaten():
+    for needed, fits, state in ((False, 2, "beaten"), (True, FOLDS, "behind")):
+        one, asked, _ = race(THREE)
+        one.runners["bad"].entrant = replace(one.runners["bad"].entrant, needed=needed)
+        outcome, _ = held(one)
+        assert [name for name, _ in asked].count("bad") == fits
+        assert {line["name"]: line["state"] for line in outcome.table}["bad"] == state
+    one, *_ = race(THREE, budget=136)  # which is too little for all
+    one.runners["bad"].entrant = replace(one.runners["bad"].entrant, needed=True)
+    outcome, _ = held(one)
+    assert {line["name"]: line["state"] for line in outcome.table}["bad"] == "out of time"
+
+
 class Writing(Memory):
     """Fits of which the first took longer, for what is asked once."""
 

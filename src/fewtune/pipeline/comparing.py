@@ -131,7 +131,7 @@ class Comparing:
 
         budget, seeds = self.lineup.budget, self.lineup.options.seeds
         race = Race(
-            [desk.entrant(one) for one in running],
+            [replace(desk.entrant(one), needed=one.name in self._measured) for one in running],
             folds,
             self.room.rows,
             self.room.judge,
@@ -159,6 +159,12 @@ class Comparing:
                 answers[name]["seconds"].append(outcome.cost[name])
             if runner.state in (RaceState.BEATEN, RaceState.LATE):
                 states[name] = runner.state
+
+    @property
+    def _measured(self) -> set[str]:
+        """The base and its steps: an effect is a number of both on all folds, or of nothing."""
+        steps = {one.name for one in self.lineup.entries if one.step}
+        return {self.lineup.entries[0].name, *steps} if steps else set()
 
     def _fits_of(self, k: int) -> Path:
         return self.folder.path / FITS / f"seed{k + 1}"

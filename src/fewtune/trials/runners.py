@@ -26,6 +26,8 @@ class Entrant:
         seconds: expected of a fold; 0 where nobody knows.
         stays: a baseline, which every row must have an answer of; it is never sent away.
         wins: False for what is there to be compared with and cannot be chosen.
+        needed: others are told over it, or it over others, so that it does not leave for being
+            beaten; for want of time it does.
         once: seconds so far of what its fits did once, and no fold to come does again.
     """
 
@@ -34,6 +36,7 @@ class Entrant:
     seconds: float = 0.0
     stays: bool = False
     wins: bool = True
+    needed: bool = False
     once: Callable[[], float] = float
 
 
