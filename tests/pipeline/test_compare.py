@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from fewtune.methods import METHODS
 from fewtune.pipeline.lineup import line_up
 from fewtune.record.folder import RunFolder
 from fewtune.train import loop
+from fewtune.trials.fits import FitsOnDisk
 
 QUICK = {"attention": "eager", "max_steps": 2, "bootstrap": 100, "folds": 2, "seeds": 1}
 
@@ -169,6 +171,28 @@ def test_a_base_that_its_own_step_beats_is_fitted_to_all_folds(compare):
     assert step["said"] == "better"
     assert (base["state"], step["state"], base["rank"]) == ("whole", "whole", 1)
     assert base["rows"] == step["rows"] == 60
+
+
+@pytest.mark.parametrize(
+    ("second", "seeds"), [(35.0, 2), (60.0, 1)], ids=["what seed 1 left", "not enough"]
+)
+def test_who_finished_a_seed_is_ranked_by_it(compare, monkeypatch, second, seeds):
+    """Seed 1 takes 20 of 100 s, so that the next has 80; two folds of `full` take 70, or 120."""
+    write = FitsOnDisk.write
+
+    def slow(self, name, fold, fitted):
+        late = name == "full" and self.folder.name == "seed2"
+        write(self, name, fold, fitted)
+        object.__setattr__(fitted, "seconds", second if late else 5.0)
+
+    monkeypatch.setattr(FitsOnDisk, "write", slow)
+    told = compare(methods="bitfit,full", seeds=2, budget="100s")
+    lines = {one["name"]: one for one in told["methods"]}
+    assert {one["state"] for one in told["methods"]} == {"whole"}
+    assert {one["rank"] for one in told["methods"]} == {1, 2}
+    assert (lines["bitfit"]["seeds"], lines["full"]["seeds"]) == (2, seeds)
+    late = [one for one in told["notes"] if one.startswith("full: there was time for 1 seed alone")]
+    assert len(late) == (seeds == 1)
 
 
 class Killed(Exception):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -31,11 +31,43 @@ if TYPE_CHECKING:
     from fewtune.models.source import Source
     from fewtune.trials.comparison import Answers
     from fewtune.trials.recipes import Make
+    from fewtune.trials.runners import Outcome, Runner
     from fewtune.trials.variants import Cost, Desk, Variant
 
 FITS, COSTS = "fits", "costs"
 ASIDE = "aside"  # what models were asked beside their folds
 TEST = 0  # the "fold" under which a fit to all training rows is kept
+
+
+@dataclass
+class Progress:
+    """A variant on its way through the seeds.
+
+    Attributes:
+        folds, test: answers of each seed, as `Answers` has them.
+        seconds: of a fold of each seed.
+        state: `whole` as long as its seeds are.
+        runs: whether the next seed has it.
+    """
+
+    folds: list[np.ndarray] = field(default_factory=list)
+    test: list[np.ndarray] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    state: RaceState = RaceState.WHOLE
+    runs: bool = True
+
+    def add(self, runner: Runner, outcome: Outcome) -> str:
+        """Another seed; a sentence where there was no time for it after whole ones, which rank."""
+        name, state = runner.entrant.name, runner.state
+        self.runs = state not in (RaceState.BEATEN, RaceState.LATE)
+        late = state == RaceState.LATE and bool(self.folds)
+        if name in outcome.answers:
+            self.seconds.append(outcome.cost[name])
+            if not late:
+                self.folds.append(outcome.answers[name])
+        if not (self.runs or late):
+            self.state = state
+        return _too_late(len(self.folds)) if late else ""
 
 
 @dataclass
@@ -95,25 +127,24 @@ class Comparing:
         return (yield from self._seeds(self._variants()))
 
     def _seeds(self, variants: list[Variant]) -> Generator[Event, None, dict[str, Answers]]:
+        """Seed after seed, each with an equal share of the time that is left."""
         from fewtune.trials.comparison import Answers
 
-        answers: dict[str, dict[str, list[Any]]] = {
-            one.name: {"folds": [], "test": [], "seconds": []} for one in variants
-        }
-        states = dict.fromkeys(answers, RaceState.WHOLE)
-        for k in range(self.lineup.options.seeds):
+        found = {one.name: Progress() for one in variants}
+        budget, seeds, spent = self.lineup.budget or float("inf"), self.lineup.options.seeds, 0.0
+        for k in range(seeds):
+            running = [one for one in variants if found[one.name].runs]
+            if not running:
+                break
             desk, folds = self.room.desk(self.lineup.job.run.seed + k)
-            running = [one for one in variants if states[one.name] == RaceState.WHOLE]
-            yield from self._race(desk, folds, running, answers, states, k)
+            share = max(0.0, budget - spent) / (seeds - k)
+            spent += yield from self._race(desk, folds, running, found, k, share)
             for one in running:
-                if self.room.tests and states[one.name] == RaceState.WHOLE:
-                    found = yield from self._test(desk, one, k)
-                    answers[one.name]["test"].append(found)
+                if self.room.tests and found[one.name].runs:
+                    found[one.name].test.append((yield from self._test(desk, one, k)))
         return {
-            name: Answers(
-                name, one["folds"], one["test"], float(np.mean(one["seconds"] or 0)), states[name]
-            )
-            for name, one in answers.items()
+            name: Answers(name, one.folds, one.test, float(np.mean(one.seconds or 0)), one.state)
+            for name, one in found.items()
         }
 
     def _race(
@@ -121,44 +152,29 @@ class Comparing:
         desk: Desk,
         folds: list[np.ndarray],
         running: list[Variant],
-        answers: dict[str, dict[str, list[Any]]],
-        states: dict[str, RaceState],
+        found: dict[str, Progress],
         k: int,
-    ) -> Iterator[Event]:
-        """The folds of a seed; without a budget nobody leaves."""
+        share: float,
+    ) -> Generator[Event, None, float]:
+        """The folds of a seed, and the seconds they took; without a budget nobody is sent away."""
         from fewtune.trials.fits import FitsOnDisk
         from fewtune.trials.race import Race
 
-        budget, seeds = self.lineup.budget, self.lineup.options.seeds
         race = Race(
             [replace(desk.entrant(one), needed=one.name in self._measured) for one in running],
             folds,
             self.room.rows,
             self.room.judge,
             FitsOnDisk(self._fits_of(k)),
-            budget / seeds if budget else float("inf"),
-            patient=budget is None,
+            share,
+            patient=self.lineup.budget is None,
             refits=False,
         )
-        events = race.run()
-        outcome = None
-        while outcome is None:
-            try:
-                event = next(events)
-            except StopIteration as done:
-                outcome = done.value
-                continue
-            if event.name == "trial":
-                told = f", seed {k + 1} of {seeds}" if seeds > 1 else ""
-                yield tell("trial", **{**event.fields, "trial": f"{event['trial']}{told}"})
-            elif event.name != "tried":  # the table is ours
-                yield event
+        outcome = yield from _of_seed(race.run(), k, self.lineup.options.seeds)
         for name, runner in race.runners.items():
-            if name in outcome.answers:
-                answers[name]["folds"].append(outcome.answers[name])
-                answers[name]["seconds"].append(outcome.cost[name])
-            if runner.state in (RaceState.BEATEN, RaceState.LATE):
-                states[name] = runner.state
+            if note := found[name].add(runner, outcome):
+                yield tell("warned", message=f"{name}: {note}")
+        return outcome.seconds
 
     @property
     def _measured(self) -> set[str]:
@@ -267,6 +283,27 @@ class Comparing:
         costs = CostsOnDisk(self.folder.path / COSTS)
         told = {one.name: costs.read(one.name) for one in self.lineup.entries}
         return {name: one for name, one in told.items() if one}
+
+
+def _of_seed(
+    events: Generator[Event, None, Outcome], k: int, seeds: int
+) -> Generator[Event, None, Outcome]:
+    """The events of a race, with the seed where there are several; the table is ours."""
+    told = f", seed {k + 1} of {seeds}" if seeds > 1 else ""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as done:
+            return cast("Outcome", done.value)
+        if event.name == "trial":
+            yield tell("trial", **{**event.fields, "trial": f"{event['trial']}{told}"})
+        elif event.name != "tried":
+            yield event
+
+
+def _too_late(seeds: int) -> str:
+    whole = f"{seeds} seeds" if seeds > 1 else "1 seed"
+    return f"there was time for {whole} alone, by which it is ranked; --budget gives more."
 
 
 #: Of the model that nothing was taught.
