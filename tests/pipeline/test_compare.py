@@ -5,9 +5,9 @@ import json
 import os
 import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from jobs import dialogues, jsonl, rows, write_csv
@@ -21,6 +21,7 @@ from fewtune.pipeline.lineup import line_up
 from fewtune.record.folder import RunFolder
 from fewtune.train import loop
 from fewtune.trials.fits import FitsOnDisk
+from fewtune.trials.label_desk import LabelDesk
 
 QUICK = {"attention": "eager", "max_steps": 2, "bootstrap": 100, "folds": 2, "seeds": 1}
 
@@ -279,6 +280,31 @@ def test_a_fit_that_diverges_is_a_line_and_not_the_end(compare):
     assert lines["full"]["rank"] is None
     assert "learning_rate" in lines["full"]["failed"]
     assert lines["probe"]["rank"] == 1
+
+
+@pytest.mark.parametrize("methods", ["full,probe", "full"])
+def test_answers_that_are_no_numbers_are_a_failure_and_not_want_of_time(
+    compare, monkeypatch, methods
+):
+    heard, fits = LabelDesk.heard, []
+
+    def overflowed(self, variant, model, asked):
+        fits.append(variant.name)
+        found = heard(self, variant, model, asked)
+        return found * np.nan if variant.name == "full" else found
+
+    monkeypatch.setattr(LabelDesk, "heard", overflowed)
+    told = compare(methods=methods, vary="learning_rate=1e-3", seeds=2)
+    assert fits.count("full") == 1
+    assert (told["missing"], told["failed"]) == ([], ["full"])
+    assert [one["name"] for one in told["methods"]] == methods.split(",")[1:]
+    (step,) = told["steps"]
+    assert (step["said"], step["effect"], step["seeds"]) == ("nothing to compare with", None, 2)
+    text = (Path(told["run"]) / "comparison.md").read_text(encoding="utf-8")
+    assert "failed: `full`" in text
+    assert "out of time" not in text
+    page = (Path(told["run"]) / "report.html").read_text(encoding="utf-8")
+    assert "its answers are no numbers" in " ".join(page.split())
 
 
 def test_without_time_only_what_takes_none_is_fitted(compare):

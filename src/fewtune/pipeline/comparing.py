@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -59,7 +59,7 @@ class Progress:
     def add(self, runner: Runner, outcome: Outcome) -> str:
         """Another seed; a sentence where there was no time for it after whole ones, which rank."""
         name, state = runner.entrant.name, runner.state
-        self.runs = state not in (RaceState.BEATEN, RaceState.LATE)
+        self.runs = state not in (RaceState.BEATEN, RaceState.LATE, RaceState.FAILED)
         late = state == RaceState.LATE and bool(self.folds)
         if name in outcome.answers:
             self.seconds.append(outcome.cost[name])
@@ -116,9 +116,9 @@ class Comparing:
             chosen=dict(self.folder.plan.get("chosen") or {}),
         )  # fmt: skip
         begun = perf_counter()
-        costs = CostsOnDisk(self.folder.path / COSTS)
+        self._costs = CostsOnDisk(self.folder.path / COSTS)
         room = answer_room if job.writes else label_room
-        self.room = yield from room(run, self.lineup, costs)
+        self.room = yield from room(run, self.lineup, self._costs)
         self.shared = perf_counter() - begun
         if self.room.spoken:
             self.shared -= self.room.spoken.took
@@ -174,6 +174,8 @@ class Comparing:
         for name, runner in race.runners.items():
             if note := found[name].add(runner, outcome):
                 yield tell("warned", message=f"{name}: {note}")
+            if runner.failure:
+                self._costs.fail(name, runner.failure.failed)
         return outcome.seconds
 
     @property
@@ -235,7 +237,8 @@ class Comparing:
         data, job, truth = self.data, self.lineup.job, self.room.truth
         sign = 1.0 if truth.measure.higher_is_better else -1.0
         entries = {one.name: one for one in self.lineup.entries}
-        costs, spoken = self._costs(), self.room.spoken
+        costs = {name: cost for name in entries if (cost := self._costs.read(name))}
+        spoken = self.room.spoken
         for name, cost in costs.items():
             if cost.failed:
                 found[name] = replace(found[name], state=RaceState.FAILED)
@@ -265,7 +268,8 @@ class Comparing:
             "aside": spoken.told(entries) if spoken else None,
             "fronts": {cost: front(lines, cost, sign) for cost in ("seconds", "memory")},
             "refused": self.out,
-            "missing": [name for name, one in found.items() if not one.folds],
+            "missing": _without_folds(found, RaceState.LATE),
+            "failed": _without_folds(found, RaceState.FAILED),
             "notes": self._notes(),
             "command": self.lineup.command,
             "seconds": {"shared": round(self.shared, 3), "total": round(total, 3)},
@@ -277,12 +281,10 @@ class Comparing:
         warned = (event["message"] for event in self.folder.events if event.name == "warned")
         return [*dict.fromkeys(warned)]
 
-    def _costs(self) -> dict[str, Cost]:
-        from fewtune.trials.variants import CostsOnDisk
 
-        costs = CostsOnDisk(self.folder.path / COSTS)
-        told = {one.name: costs.read(one.name) for one in self.lineup.entries}
-        return {name: one for name, one in told.items() if one}
+def _without_folds(found: Mapping[str, Answers], state: RaceState) -> list[str]:
+    """Who has no line, for it answered nothing at all, and is in that state."""
+    return [name for name, one in found.items() if not one.folds and one.state == state]
 
 
 def _of_seed(
@@ -335,15 +337,15 @@ def _about(entry: Entry | None, cost: Cost | None) -> dict[str, Any]:
 
 
 def _scores(told: dict[str, Any], run: str) -> dict[str, Any]:
-    """For the list of runs: the best line."""
-    best = told["methods"][0]
+    """For the list of runs: the best line, where there is one."""
+    best = told["methods"][:1]
     return {
         "run": run,
         "task": told["task"],
         "method": "compare",
         "primary": told["metric"],
         "rows": {"kept": told["rows"]["train"], **told["rows"]},
-        "test": {told["metric"]: best["score"]},
+        "test": {told["metric"]: best[0]["score"]} if best else {},
         "baselines": {},
         "gain": {},
         "verdict": told["verdict"],

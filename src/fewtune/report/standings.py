@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from fewtune.base.race_state import NO_BASE, RaceState
@@ -221,7 +222,7 @@ def quickest(lines: Sequence[Line]) -> Line:
 def _of_methods(told: Line) -> str:
     whole = [one for one in told["methods"] if one["rank"]]
     if not whole:
-        left = _parts(told["methods"], told["missing"])
+        left = _parts(told["methods"], told)
         late = PARTS[RaceState.LATE] in left
         instead = "give more time (--budget)" if late else "see the notes"
         return f"No method was fitted to all folds ({left}); {instead}."
@@ -261,21 +262,21 @@ def protocol(told: Line) -> str:
 
 def absent(told: Line) -> str:
     """Who has no rank, and why; nothing where all have one."""
-    said = _parts(told["methods"], told["missing"])
+    said = _parts(told["methods"], told)
     return f"Without a rank, for not all folds were fitted: {said}." if said else ""
 
 
-def _parts(lines: Sequence[Line], missing: Sequence[str] = ()) -> str:
+def _parts(lines: Sequence[Line], told: Line = MappingProxyType({})) -> str:
     """Who was not fitted to all folds, by why: beaten early, out of time, failed.
 
     Args:
-        missing: names of those that had no time for a single fold.
+        told: where those are named that have no line, for not one fold was fitted.
     """
+    without = {RaceState.LATE: "missing", RaceState.FAILED: "failed"}
     found = []
     for state, why in PARTS.items():
         names = [f"`{one['name']}`" for one in lines if one["state"] == state]
-        if state == RaceState.LATE:
-            names += [f"`{name}`" for name in missing]
+        names += [f"`{name}`" for name in told.get(without.get(state, ""), ())]
         if names:
             found.append(f"{why}: {words.listed(names)}")
     return "; ".join(found)

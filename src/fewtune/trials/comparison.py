@@ -165,12 +165,16 @@ def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]
     Returns:
         `name`, `effect` (how much better than the base: `value`, `low`, `high`, and `p`,
         Holm-corrected for the number of steps), `loss` (how much lower the log-loss is), `said`
-        (`better`, `worse`, `within noise`, or where the base failed `nothing to compare with`), and
-        what `Standing.line` tells.
+        (`better`, `worse`, `within noise`, or `nothing to compare with` where the base failed or
+        answered nothing), and what `Standing.line` tells.
     """
     truth = _fine(truth, len(steps))
-    first = Standing(base, truth)
     standings = [Standing(one, truth) for one in steps]
+    # what failed answers as if nothing had been learned, if it answers at all
+    if base.state == RaceState.FAILED or not base.folds:
+        nothing = {"effect": None, "loss": None, "said": NO_BASE}
+        return [{"name": one.answers.name, **nothing} | one.line() for one in standings]
+    first = Standing(base, truth)
     found = [one.over(first) for one in standings]
     adjusted = holm([one.get("p", 1.0) for one in found])
     lines = []
@@ -181,11 +185,8 @@ def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]
         loss = compare_means(ours, theirs, higher_is_better=False, seed=truth.seed, units=units)
         kept = {key: loss[key] for key in ("value", "low", "high", "p")} if loss else None
         effect = {**change, "p": p} if change else None
-        said = _said(effect)
-        if base.state == RaceState.FAILED:  # it answers as if nothing had been learned
-            effect, kept, said = None, None, NO_BASE
-        line = {"name": one.answers.name, "effect": effect, "loss": kept, "said": said}
-        lines.append(line | one.line())
+        line = {"name": one.answers.name, "effect": effect, "loss": kept}
+        lines.append(line | {"said": _said(effect)} | one.line())
     return lines
 
 
