@@ -427,6 +427,15 @@ def test_recipes_cost_a_comparison_none_of_its_rows(compare):
     assert made["rows"] == plain["rows"]
 
 
+def test_a_recipe_that_made_nothing_for_a_comparison_is_told_once(compare, tmp_path):
+    lexicon = tmp_path / "words.txt"
+    lexicon.write_text("Wasser,Nass\n", encoding="utf-8")
+    told = compare(methods="probe", vary="augment=synonym", lexicon=str(lexicon), seeds=2)
+    (note,) = told["notes"]
+    assert note.startswith("augment=synonym: augment: synonym made no row")
+    assert "is it of another language?" in note
+
+
 def test_another_lexicon_or_general_text_is_another_comparison(compare, tmp_path):
     lexicon = tmp_path / "lexicon.txt"
     lexicon.write_text("pump,compressor\n", encoding="utf-8")

@@ -16,8 +16,8 @@ from fewtune.base.race_state import RaceState
 from fewtune.data.load import Dataset
 from fewtune.pipeline.desks import answer_room, label_room
 from fewtune.pipeline.entries import Entry
-from fewtune.pipeline.extra import recipes_of
 from fewtune.pipeline.lineup import LineUp
+from fewtune.pipeline.made import Maker
 from fewtune.pipeline.parted import by_group
 from fewtune.pipeline.run import Run
 from fewtune.record.environment import environment
@@ -211,22 +211,10 @@ class Comparing:
         ]
 
     def _maker(self, one: Entry) -> Make | None:
-        """New rows by an entry's recipes, never like rows that are held out."""
-        from fewtune.augment.apply import augment, refuse_kind
-        from fewtune.augment.context import context_of
-
+        """What makes new rows by an entry's recipes."""
         if not one.job.augment.augment or not one.method.needs_model:
             return None
-        recipes = recipes_of(one.job)
-        refuse_kind(self.data.train, recipes)
-        context = context_of(one.job.augment, recipes)
-        copies, seed = one.job.augment.augment_copies, one.job.run.seed
-        held = self.data.test
-
-        def make(rows: Any, avoid: Any) -> Any:
-            return augment(rows, recipes, context, seed, copies, [*avoid, *held]).rows
-
-        return make
+        return Maker(one.job, self.data.train, self.data.test)
 
     # ---- the table
 
