@@ -262,6 +262,24 @@ def test_what_is_tested_on_ranks_nobody(compare, files, tmp_path):
         assert one["test"] != two["test"]
 
 
+def test_the_folds_that_were_dealt_are_told_and_who_is_held_out_in_none(compare, tmp_path):
+    """All of a class on one machine: that cannot be held out, and five folds are three."""
+    chance = np.random.default_rng(0)  # texts that are nearly equal would stand in one fold
+    lines = [
+        {"text": f"{label} " + " ".join(chance.choice([*"abcdefghijklmnopqrstuvwxyz"], 8)),
+         "label": label, "machine": f"m{machine}"}
+        for machine in range(4)
+        for k, label in enumerate(["pump", "door"] * 10 if machine == 0 else ["door"] * 20)
+    ]  # fmt: skip
+    told = compare(
+        data=jsonl(tmp_path / "grouped.jsonl", lines), methods="tfidf", group="machine", folds=5
+    )
+    assert (told["folds"], told["scored"], told["methods"][0]["rows"]) == (3, 60, 60)
+    assert any("20 rows are held out in no fold and so not scored" in one for one in told["notes"])
+    page = (Path(told["run"]) / "comparison.md").read_text(encoding="utf-8")
+    assert "80 training rows, 60 of which are held out, on 3 folds, the same for all" in page
+
+
 def test_presets_stand_beside_one_another(compare):
     told = compare(methods="probe,bitfit", presets="default,cautious")
     assert {one["name"] for one in told["methods"]} == {

@@ -16,6 +16,7 @@ from fewtune.base.race_state import RaceState
 from fewtune.data.load import Dataset
 from fewtune.pipeline.desks import answer_room, label_room
 from fewtune.pipeline.entries import Entry
+from fewtune.pipeline.folded import unscored
 from fewtune.pipeline.lineup import LineUp
 from fewtune.pipeline.made import Maker
 from fewtune.pipeline.parted import by_group
@@ -132,16 +133,20 @@ class Comparing:
 
         found = {one.name: Progress() for one in variants}
         budget, seeds, spent = self.lineup.budget or float("inf"), self.lineup.options.seeds, 0.0
+        self.dealt: list[list[np.ndarray]] = []
         for k in range(seeds):
             running = [one for one in variants if found[one.name].runs]
             if not running:
                 break
             desk, folds = self.room.desk(self.lineup.job.run.seed + k)
+            self.dealt.append(folds)
             share = max(0.0, budget - spent) / (seeds - k)
             spent += yield from self._race(desk, folds, running, found, k, share)
             for one in running:
                 if self.room.tests and found[one.name].runs:
                     found[one.name].test.append((yield from self._test(desk, one, k)))
+        if not self.lineup.job.writes and (note := unscored(self.data.train, self._held)):
+            yield tell("warned", message=note)
         return {
             name: Answers(name, one.folds, one.test, float(np.mean(one.seconds or 0)), one.state)
             for name, one in found.items()
@@ -183,6 +188,11 @@ class Comparing:
         """The base and its steps: an effect is a number of both on all folds, or of nothing."""
         steps = {one.name for one in self.lineup.entries if one.step}
         return {self.lineup.entries[0].name, *steps} if steps else set()
+
+    @property
+    def _held(self) -> np.ndarray:
+        """Positions that a fold of any seed holds out."""
+        return np.unique(np.concatenate([one for folds in self.dealt for one in folds]))
 
     def _fits_of(self, k: int) -> Path:
         return self.folder.path / FITS / f"seed{k + 1}"
@@ -247,7 +257,10 @@ class Comparing:
             "metric": self.room.metric,
             "rows": {part: len(data.part(part)) for part in ("train", "test")},
             "classes": len(data.labels),
-            "folds": job.trials.folds_of(len(data.train)),
+            "folds": len(
+                self.dealt[0]
+            ),  # fewer than were asked for, where few rows can be held out
+            "scored": None if job.writes else len(self._held),
             "seeds": self.lineup.options.seeds,
             "device": self.chosen["device"],
             "base": table[0] if changed else None,

@@ -252,7 +252,9 @@ def protocol(told: Line) -> str:
     """How the numbers came about, in a sentence."""
     seeds, rows = told["seeds"], told["rows"]["train"]
     again = f", dealt anew for each of {seeds} seeds" if seeds > 1 else ""
-    said = f"{rows:,} training rows on {told['folds']} folds{again}, the same for all"
+    scored = told.get("scored") or rows
+    some = f", {scored:,} of which are held out," if scored < rows else ""
+    said = f"{rows:,} training rows{some} on {told['folds']} folds{again}, the same for all"
     if told["rows"]["test"]:
         said += f"; then fitted to all of them for {told['rows']['test']:,} test rows, "
         said += "which rank nobody"
