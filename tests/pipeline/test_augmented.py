@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from fewtune.base.errors import UsageError
+from fewtune.data.row import Origin, Row
+from fewtune.models.ladder import begin, news
 from fewtune.pipeline import extra
+from fewtune.pipeline.job import make_job
+from fewtune.pipeline.made import Maker
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -133,6 +137,23 @@ def test_a_spent_budget_is_told(train, server):
     assert 0 < len(list(run.folder.learned)) <= 10
     (told,) = [one for one in warned(run) if one.startswith("augment: ")]
     assert "asked for 10 texts, which is all that --augment_calls allows" in told
+
+
+def test_every_fit_of_a_comparison_has_all_the_calls(server):
+    given = {"augment": "paraphrase", "augment_endpoint": f"{server.url}#tiny-writer"}
+    job = make_job("reports.csv", given | {"augment_calls": 8, "method": "full"})
+    texts = [(f"the pump in hall {k} is hot and loud", "pump") for k in range(30)]
+    rows = [
+        Row(Origin("reports.csv", line), {"text": text, "label": label})
+        for line, (text, label) in enumerate(texts, start=2)
+    ]
+    make = Maker(job, rows, [])
+    begin(None, "cpu")
+    made = [make(some, []) for some in (rows[:10], rows[10:20], rows[20:])]
+    assert all(made)
+    assert len(server.asked) == 24
+    (told,) = news()
+    assert "which is all that --augment_calls allows" in told
 
 
 def test_auto_tries_what_a_writer_makes_and_asks_about_each_row_once(train, server, monkeypatch):

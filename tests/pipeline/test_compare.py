@@ -7,6 +7,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from jobs import dialogues, jsonl, rows, write_csv
@@ -19,6 +20,8 @@ from fewtune.methods import METHODS
 from fewtune.pipeline.lineup import line_up
 from fewtune.record.folder import RunFolder
 from fewtune.train import loop
+from fewtune.trials.fits import FitsOnDisk
+from fewtune.trials.label_desk import LabelDesk
 
 QUICK = {"attention": "eager", "max_steps": 2, "bootstrap": 100, "folds": 2, "seeds": 1}
 
@@ -160,6 +163,39 @@ def test_steps_are_in_the_files_too(varied):
         assert all(one["name"] in text for one in varied["steps"])
 
 
+def test_a_base_that_its_own_step_beats_is_fitted_to_all_folds(compare):
+    told = compare(
+        methods="full", vary="learning_rate=1e-2", learning_rate=1e-9, max_steps=20, folds=3,
+        start_head="zero", budget="1h",
+    )  # fmt: skip
+    (base,), (step,) = told["methods"], told["steps"]
+    assert step["said"] == "better"
+    assert (base["state"], step["state"], base["rank"]) == ("whole", "whole", 1)
+    assert base["rows"] == step["rows"] == 60
+
+
+@pytest.mark.parametrize(
+    ("second", "seeds"), [(35.0, 2), (60.0, 1)], ids=["what seed 1 left", "not enough"]
+)
+def test_who_finished_a_seed_is_ranked_by_it(compare, monkeypatch, second, seeds):
+    """Seed 1 takes 20 of 100 s, so that the next has 80; two folds of `full` take 70, or 120."""
+    write = FitsOnDisk.write
+
+    def slow(self, name, fold, fitted):
+        late = name == "full" and self.folder.name == "seed2"
+        write(self, name, fold, fitted)
+        object.__setattr__(fitted, "seconds", second if late else 5.0)
+
+    monkeypatch.setattr(FitsOnDisk, "write", slow)
+    told = compare(methods="bitfit,full", seeds=2, budget="100s")
+    lines = {one["name"]: one for one in told["methods"]}
+    assert {one["state"] for one in told["methods"]} == {"whole"}
+    assert {one["rank"] for one in told["methods"]} == {1, 2}
+    assert (lines["bitfit"]["seeds"], lines["full"]["seeds"]) == (2, seeds)
+    late = [one for one in told["notes"] if one.startswith("full: there was time for 1 seed alone")]
+    assert len(late) == (seeds == 1)
+
+
 class Killed(Exception):
     """The process is gone."""
 
@@ -226,6 +262,24 @@ def test_what_is_tested_on_ranks_nobody(compare, files, tmp_path):
         assert one["test"] != two["test"]
 
 
+def test_the_folds_that_were_dealt_are_told_and_who_is_held_out_in_none(compare, tmp_path):
+    """All of a class on one machine: that cannot be held out, and five folds are three."""
+    chance = np.random.default_rng(0)  # texts that are nearly equal would stand in one fold
+    lines = [
+        {"text": f"{label} " + " ".join(chance.choice([*"abcdefghijklmnopqrstuvwxyz"], 8)),
+         "label": label, "machine": f"m{machine}"}
+        for machine in range(4)
+        for k, label in enumerate(["pump", "door"] * 10 if machine == 0 else ["door"] * 20)
+    ]  # fmt: skip
+    told = compare(
+        data=jsonl(tmp_path / "grouped.jsonl", lines), methods="tfidf", group="machine", folds=5
+    )
+    assert (told["folds"], told["scored"], told["methods"][0]["rows"]) == (3, 60, 60)
+    assert any("20 rows are held out in no fold and so not scored" in one for one in told["notes"])
+    page = (Path(told["run"]) / "comparison.md").read_text(encoding="utf-8")
+    assert "80 training rows, 60 of which are held out, on 3 folds, the same for all" in page
+
+
 def test_presets_stand_beside_one_another(compare):
     told = compare(methods="probe,bitfit", presets="default,cautious")
     assert {one["name"] for one in told["methods"]} == {
@@ -244,6 +298,31 @@ def test_a_fit_that_diverges_is_a_line_and_not_the_end(compare):
     assert lines["full"]["rank"] is None
     assert "learning_rate" in lines["full"]["failed"]
     assert lines["probe"]["rank"] == 1
+
+
+@pytest.mark.parametrize("methods", ["full,probe", "full"])
+def test_answers_that_are_no_numbers_are_a_failure_and_not_want_of_time(
+    compare, monkeypatch, methods
+):
+    heard, fits = LabelDesk.heard, []
+
+    def overflowed(self, variant, model, asked):
+        fits.append(variant.name)
+        found = heard(self, variant, model, asked)
+        return found * np.nan if variant.name == "full" else found
+
+    monkeypatch.setattr(LabelDesk, "heard", overflowed)
+    told = compare(methods=methods, vary="learning_rate=1e-3", seeds=2)
+    assert fits.count("full") == 1
+    assert (told["missing"], told["failed"]) == ([], ["full"])
+    assert [one["name"] for one in told["methods"]] == methods.split(",")[1:]
+    (step,) = told["steps"]
+    assert (step["said"], step["effect"], step["seeds"]) == ("nothing to compare with", None, 2)
+    text = (Path(told["run"]) / "comparison.md").read_text(encoding="utf-8")
+    assert "failed: `full`" in text
+    assert "out of time" not in text
+    page = (Path(told["run"]) / "report.html").read_text(encoding="utf-8")
+    assert "its answers are no numbers" in " ".join(page.split())
 
 
 def test_without_time_only_what_takes_none_is_fitted(compare):
@@ -364,6 +443,15 @@ def test_recipes_cost_a_comparison_none_of_its_rows(compare):
     """Its folds learn what recipes make, so no rows are held out for that."""
     plain, made = compare("a", methods="tfidf"), compare("b", methods="probe", augment="typing")
     assert made["rows"] == plain["rows"]
+
+
+def test_a_recipe_that_made_nothing_for_a_comparison_is_told_once(compare, tmp_path):
+    lexicon = tmp_path / "words.txt"
+    lexicon.write_text("Wasser,Nass\n", encoding="utf-8")
+    told = compare(methods="probe", vary="augment=synonym", lexicon=str(lexicon), seeds=2)
+    (note,) = told["notes"]
+    assert note.startswith("augment=synonym: augment: synonym made no row")
+    assert "is it of another language?" in note
 
 
 def test_another_lexicon_or_general_text_is_another_comparison(compare, tmp_path):

@@ -17,6 +17,7 @@ from fewtune.pipeline import forgetting, spoken
 from fewtune.pipeline.hearing import Asked
 from fewtune.record.folder import RunFolder
 from fewtune.trials.aside import Aside
+from fewtune.trials.options import CompareOptions
 
 GIVEN = {
     "methods": "lora,ia3", "vary": "lora_r=2", "lora_r": 4, "bf16": False, "learning_rate": 1e-2,
@@ -183,10 +184,15 @@ class Slow:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "budget", "count"),
-    [(0.1, None, 32), (10.0, None, 10), (20.0, None, 5), (30.0, None, 0), (1.0, 300.0, 20)],
-)
-def test_writing_is_bounded_by_the_untouched_models_pace(monkeypatch, seconds, budget, count):
+    ("seconds", "budget", "seeds", "count"),
+    [
+        (0.1, None, 3, 32), (10.0, None, 1, 10), (20.0, None, 1, 5), (30.0, None, 1, 0),
+        (1.0, 300.0, 1, 20), (1.0, 300.0, 3, 6),
+    ],
+)  # fmt: skip
+def test_writing_is_bounded_by_the_untouched_models_pace(
+    monkeypatch, seconds, budget, seeds, count
+):
     clock = [0.0]
     monkeypatch.setattr(spoken, "perf_counter", lambda: clock[0])
 
@@ -194,7 +200,7 @@ def test_writing_is_bounded_by_the_untouched_models_pace(monkeypatch, seconds, b
         entries = ("lora", "ia3")
         job = type("job", (), {"run": type("run", (), {"seed": 0})})
 
-    LineUp.budget = budget
+    LineUp.budget, LineUp.options = budget, CompareOptions(seeds=seeds)
     asked = Asked(None, [None] * 32, [None] * 32, [""] * 32)
     assert spoken._affordable(Slow(clock, seconds), asked, LineUp) == count
 

@@ -1,7 +1,7 @@
 """The words around a comparison's table."""
 
 from fewtune.base.race_state import NO_BASE
-from fewtune.report.standings import _of_seeds, _of_steps, protocol, scenes_of
+from fewtune.report.standings import _of_methods, _of_seeds, _of_steps, protocol, scenes_of
 
 
 def test_a_scene_is_told_once_a_method_and_not_of_the_untouched_model():
@@ -18,9 +18,33 @@ def test_a_change_that_could_not_be_fitted_is_not_called_worse():
         {"name": "learning_rate=10", "said": "worse", "state": "failed"},
         {"name": "dropout=0.5", "said": "worse", "state": "whole"},
     ]
-    assert _of_steps({"steps": steps}) == "Of 2 changes, worse: `dropout=0.5`."
+    said = "Of 1 change on all folds, worse: `dropout=0.5`; failed: `learning_rate=10`."
+    assert _of_steps({"steps": steps}) == said
     nothing = [one | {"said": NO_BASE} for one in steps]
     assert _of_steps({"steps": nothing}).endswith("there is nothing to compare with.")
+
+
+def test_a_change_that_left_early_is_not_within_noise():
+    steps = [
+        {"name": "lora_r=4", "said": "within noise", "state": "whole"},
+        {"name": "learning_rate=1", "said": "worse", "state": "beaten"},
+        {"name": "lora_r=64", "said": "within noise", "state": "out of time"},
+    ]
+    assert _of_steps({"steps": steps}) == (
+        "Of 1 change on all folds, none makes a difference beyond noise; beaten early: "
+        "`learning_rate=1`; out of time: `lora_r=64`."
+    )
+    said = "No change was fitted to all folds (beaten early: `learning_rate=1`)."
+    assert _of_steps({"steps": steps[1:2]}) == said
+
+
+def test_more_time_is_asked_for_where_time_was_short():
+    lines = [{"name": "full", "rank": None, "state": "failed"}]
+    told = {"metric": "accuracy", "methods": lines, "missing": []}
+    said = "No method was fitted to all folds (failed: `full`); see the notes."
+    assert _of_methods(told) == said
+    late = "(out of time: `lora`; failed: `full`); give more time (--budget)."
+    assert _of_methods(told | {"missing": ["lora"]}).endswith(late)
 
 
 def ranks(*scores, metric="accuracy", rows=90):

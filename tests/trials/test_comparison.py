@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fewtune.base.race_state import RaceState
+from fewtune.evaluate.units import units_of
 from fewtune.tasks.classify import Classify
 from fewtune.tasks.multilabel import Multilabel
 from fewtune.trials.comparison import Answers, Standing, effects, front, ranked
@@ -63,6 +64,15 @@ def test_few_resamples_do_not_hide_who_is_beaten():
     many = [answers(f"m{k}", 0.4) for k in range(12)]
     lines = ranked([answers("good", 0.95), *many], few)
     assert [one["tied"] for one in lines] == [True, *[False] * 12]
+
+
+def test_few_swaps_of_groups_do_not_hide_who_is_beaten():
+    """Groups are swapped also where one seed leaves rows that are right or wrong."""
+    grouped = replace(TRUTH, count=100, units=units_of((np.arange(ROWS) % 40).tolist()))
+    some = [answers("good", 0.95, seeds=1), *(answers(f"m{k}", 0.4, seeds=1) for k in range(12))]
+    assert [one["tied"] for one in ranked(some, grouped)] == [True, *[False] * 12]
+    steps = [answers("worse", 0.4, seeds=1)] * 60
+    assert {one["said"] for one in effects(some[0], steps, grouped)} == {"worse"}
 
 
 def test_who_did_not_answer_all_rows_has_no_rank():

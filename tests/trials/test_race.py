@@ -380,6 +380,40 @@ def test_who_failed_beside_one_that_has_no_time_is_no_reason_to_stop():
     assert [line["state"] for line in outcome.table] == ["failed", "out of time"]
 
 
+def test_who_is_needed_does_not_leave_for_being_beaten():
+    for needed, fits, state in ((False, 2, "beaten"), (True, FOLDS, "behind")):
+        one, asked, _ = race(THREE)
+        one.runners["bad"].entrant = replace(one.runners["bad"].entrant, needed=needed)
+        outcome, _ = held(one)
+        assert [name for name, _ in asked].count("bad") == fits
+        assert {line["name"]: line["state"] for line in outcome.table}["bad"] == state
+    one, *_ = race(THREE, budget=136)  # which is too little for all
+    one.runners["bad"].entrant = replace(one.runners["bad"].entrant, needed=True)
+    outcome, _ = held(one)
+    assert {line["name"]: line["state"] for line in outcome.table}["bad"] == "out of time"
+
+
+class Writing(Memory):
+    """Fits of which the first took longer, for what is asked once."""
+
+    def write(self, name, fold, fitted):
+        super().write(name, fold, fitted)
+        if fold == 0:
+            object.__setattr__(fitted, "seconds", self.seconds[name] + 75.0)
+
+
+def test_what_is_asked_once_is_not_taken_for_the_time_of_every_fold():
+    """Five folds of 20 s and 75 s once, for each of three: 525 s of 600."""
+    near = {f"c{k}": (losses(0.0, seed=k), 20.0, False) for k in range(3)}
+    one, *_ = race(near, budget=600.0)
+    runners = [replace(runner, once=lambda: 75.0) for runner in one.entrants]
+    one = replace(one, entrants=runners, refits=False, kept=Writing(one.kept.seconds))
+    outcome, _ = held(one)
+    assert "out of time" not in {line["state"] for line in outcome.table}
+    assert outcome.seconds == pytest.approx(525.0)
+    assert outcome.cost == pytest.approx(dict.fromkeys(near, 20.0))
+
+
 def test_a_race_that_refits_nobody_has_the_whole_budget_for_its_folds():
     two = {"probe": THREE["probe"], "good": THREE["good"]}  # five folds of both take 105 s
     for refits, states in ((True, "out of time"), (False, "chosen")):

@@ -40,6 +40,10 @@ class Writer(Protocol):
         """An answer to every prompt; None where the budget is spent or the model failed."""
         ...
 
+    def anew(self) -> Writer:
+        """The same model with all its calls before it."""
+        ...
+
     @property
     def spent(self) -> int:
         """Prompts that the model was asked so far; those answered from the cache cost nothing."""

@@ -87,7 +87,11 @@ def _told(draws: Draws, p: float, rows: int, behind: float | None, width: float)
 
 
 def compare_right(
-    model: ArrayLike, baseline: ArrayLike, units: Units | None = None, seed: int = 0
+    model: ArrayLike,
+    baseline: ArrayLike,
+    units: Units | None = None,
+    seed: int = 0,
+    count: int = 1000,
 ) -> Comparison:
     """Compare two systems by which rows each has right.
 
@@ -96,6 +100,7 @@ def compare_right(
         baseline: (n,) the same rows.
         units: of the rows; with such, p is never below that of swapping whole groups.
         seed: of drawing and swapping groups.
+        count: of both; the smallest p of groups is 1 / (count + 1).
 
     >>> found = compare_right([1] * 90 + [0] * 10, [1] * 80 + [0] * 20)
     >>> [round(found[key], 3) for key in ("value", "low", "high", "p", "detectable")]
@@ -108,8 +113,8 @@ def compare_right(
     if units is not None:
         apart = np.subtract(ours, theirs, dtype=np.float64)
         even = np.stack([apart, np.ones(rows)], axis=1)
-        p = max(p, mean_swap_p(apart, units=units, seed=seed))
-        behind = sum_draws(even, ratio, seed=seed, units=units).worth.rows(rows)
+        p = max(p, mean_swap_p(apart, count=count, units=units, seed=seed))
+        behind = sum_draws(even, ratio, count, seed, units).worth.rows(rows)
     share = behind / rows
     low, high = bonett_price(won * share, lost * share, behind)
     return {

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,6 +103,10 @@ class Writer:
         if asked and not self._speaks and isinstance(why := self.failed.get(asked[0]), Refused):
             raise why
         return [answers[prompt] for prompt in prompts]
+
+    def anew(self) -> Writer:
+        """The same model with all its calls before it; what it refused is not asked again."""
+        return replace(self, spent=0)
 
     @property
     def left(self) -> int:

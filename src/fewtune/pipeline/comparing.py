@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from fewtune.base.race_state import RaceState
 from fewtune.data.load import Dataset
 from fewtune.pipeline.desks import answer_room, label_room
 from fewtune.pipeline.entries import Entry
-from fewtune.pipeline.extra import recipes_of
+from fewtune.pipeline.folded import unscored
 from fewtune.pipeline.lineup import LineUp
+from fewtune.pipeline.made import Maker
 from fewtune.pipeline.parted import by_group
 from fewtune.pipeline.run import Run
 from fewtune.record.environment import environment
@@ -31,11 +32,43 @@ if TYPE_CHECKING:
     from fewtune.models.source import Source
     from fewtune.trials.comparison import Answers
     from fewtune.trials.recipes import Make
+    from fewtune.trials.runners import Outcome, Runner
     from fewtune.trials.variants import Cost, Desk, Variant
 
 FITS, COSTS = "fits", "costs"
 ASIDE = "aside"  # what models were asked beside their folds
 TEST = 0  # the "fold" under which a fit to all training rows is kept
+
+
+@dataclass
+class Progress:
+    """A variant on its way through the seeds.
+
+    Attributes:
+        folds, test: answers of each seed, as `Answers` has them.
+        seconds: of a fold of each seed.
+        state: `whole` as long as its seeds are.
+        runs: whether the next seed has it.
+    """
+
+    folds: list[np.ndarray] = field(default_factory=list)
+    test: list[np.ndarray] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    state: RaceState = RaceState.WHOLE
+    runs: bool = True
+
+    def add(self, runner: Runner, outcome: Outcome) -> str:
+        """Another seed; a sentence where there was no time for it after whole ones, which rank."""
+        name, state = runner.entrant.name, runner.state
+        self.runs = state not in (RaceState.BEATEN, RaceState.LATE, RaceState.FAILED)
+        late = state == RaceState.LATE and bool(self.folds)
+        if name in outcome.answers:
+            self.seconds.append(outcome.cost[name])
+            if not late:
+                self.folds.append(outcome.answers[name])
+        if not (self.runs or late):
+            self.state = state
+        return _too_late(len(self.folds)) if late else ""
 
 
 @dataclass
@@ -84,9 +117,9 @@ class Comparing:
             chosen=dict(self.folder.plan.get("chosen") or {}),
         )  # fmt: skip
         begun = perf_counter()
-        costs = CostsOnDisk(self.folder.path / COSTS)
+        self._costs = CostsOnDisk(self.folder.path / COSTS)
         room = answer_room if job.writes else label_room
-        self.room = yield from room(run, self.lineup, costs)
+        self.room = yield from room(run, self.lineup, self._costs)
         self.shared = perf_counter() - begun
         if self.room.spoken:
             self.shared -= self.room.spoken.took
@@ -95,25 +128,28 @@ class Comparing:
         return (yield from self._seeds(self._variants()))
 
     def _seeds(self, variants: list[Variant]) -> Generator[Event, None, dict[str, Answers]]:
+        """Seed after seed, each with an equal share of the time that is left."""
         from fewtune.trials.comparison import Answers
 
-        answers: dict[str, dict[str, list[Any]]] = {
-            one.name: {"folds": [], "test": [], "seconds": []} for one in variants
-        }
-        states = dict.fromkeys(answers, RaceState.WHOLE)
-        for k in range(self.lineup.options.seeds):
+        found = {one.name: Progress() for one in variants}
+        budget, seeds, spent = self.lineup.budget or float("inf"), self.lineup.options.seeds, 0.0
+        self.dealt: list[list[np.ndarray]] = []
+        for k in range(seeds):
+            running = [one for one in variants if found[one.name].runs]
+            if not running:
+                break
             desk, folds = self.room.desk(self.lineup.job.run.seed + k)
-            running = [one for one in variants if states[one.name] == RaceState.WHOLE]
-            yield from self._race(desk, folds, running, answers, states, k)
+            self.dealt.append(folds)
+            share = max(0.0, budget - spent) / (seeds - k)
+            spent += yield from self._race(desk, folds, running, found, k, share)
             for one in running:
-                if self.room.tests and states[one.name] == RaceState.WHOLE:
-                    found = yield from self._test(desk, one, k)
-                    answers[one.name]["test"].append(found)
+                if self.room.tests and found[one.name].runs:
+                    found[one.name].test.append((yield from self._test(desk, one, k)))
+        if not self.lineup.job.writes and (note := unscored(self.data.train, self._held)):
+            yield tell("warned", message=note)
         return {
-            name: Answers(
-                name, one["folds"], one["test"], float(np.mean(one["seconds"] or 0)), states[name]
-            )
-            for name, one in answers.items()
+            name: Answers(name, one.folds, one.test, float(np.mean(one.seconds or 0)), one.state)
+            for name, one in found.items()
         }
 
     def _race(
@@ -121,49 +157,42 @@ class Comparing:
         desk: Desk,
         folds: list[np.ndarray],
         running: list[Variant],
-        answers: dict[str, dict[str, list[Any]]],
-        states: dict[str, RaceState],
+        found: dict[str, Progress],
         k: int,
-    ) -> Iterator[Event]:
-        """The folds of a seed; without a budget nobody leaves."""
+        share: float,
+    ) -> Generator[Event, None, float]:
+        """The folds of a seed, and the seconds they took; without a budget nobody is sent away."""
         from fewtune.trials.fits import FitsOnDisk
         from fewtune.trials.race import Race
 
-        budget, seeds = self.lineup.budget, self.lineup.options.seeds
         race = Race(
-            [desk.entrant(one) for one in running],
+            [replace(desk.entrant(one), needed=one.name in self._measured) for one in running],
             folds,
             self.room.rows,
             self.room.judge,
             FitsOnDisk(self._fits_of(k)),
-            budget / seeds if budget else float("inf"),
-            patient=budget is None,
+            share,
+            patient=self.lineup.budget is None,
             refits=False,
         )
-        events = race.run()
-        outcome = None
-        while outcome is None:
-            try:
-                event = next(events)
-            except StopIteration as done:
-                outcome = done.value
-                continue
-            if event.name == "trial":
-                told = f", seed {k + 1} of {seeds}" if seeds > 1 else ""
-                yield tell("trial", **{**event.fields, "trial": f"{event['trial']}{told}"})
-            elif event.name != "tried":  # the table is ours
-                yield event
+        outcome = yield from _of_seed(race.run(), k, self.lineup.options.seeds)
         for name, runner in race.runners.items():
-            if name in outcome.answers:
-                answers[name]["folds"].append(outcome.answers[name])
-                aside = self._aside(name) / max(1, len(runner.fitted)) if k == 0 else 0.0
-                answers[name]["seconds"].append(outcome.cost[name] - aside)
-            if runner.state in (RaceState.BEATEN, RaceState.LATE):
-                states[name] = runner.state
+            if note := found[name].add(runner, outcome):
+                yield tell("warned", message=f"{name}: {note}")
+            if runner.failure:
+                self._costs.fail(name, runner.failure.failed)
+        return outcome.seconds
 
-    def _aside(self, name: str) -> float:
-        """Seconds of the first fold that are none of its fit and answers."""
-        return self.room.spoken.seconds(name) if self.room.spoken else 0.0
+    @property
+    def _measured(self) -> set[str]:
+        """The base and its steps: an effect is a number of both on all folds, or of nothing."""
+        steps = {one.name for one in self.lineup.entries if one.step}
+        return {self.lineup.entries[0].name, *steps} if steps else set()
+
+    @property
+    def _held(self) -> np.ndarray:
+        """Positions that a fold of any seed holds out."""
+        return np.unique(np.concatenate([one for folds in self.dealt for one in folds]))
 
     def _fits_of(self, k: int) -> Path:
         return self.folder.path / FITS / f"seed{k + 1}"
@@ -192,22 +221,10 @@ class Comparing:
         ]
 
     def _maker(self, one: Entry) -> Make | None:
-        """New rows by an entry's recipes, never like rows that are held out."""
-        from fewtune.augment.apply import augment, refuse_kind
-        from fewtune.augment.context import context_of
-
+        """What makes new rows by an entry's recipes."""
         if not one.job.augment.augment or not one.method.needs_model:
             return None
-        recipes = recipes_of(one.job)
-        refuse_kind(self.data.train, recipes)
-        context = context_of(one.job.augment, recipes)
-        copies, seed = one.job.augment.augment_copies, one.job.run.seed
-        held = self.data.test
-
-        def make(rows: Any, avoid: Any) -> Any:
-            return augment(rows, recipes, context, seed, copies, [*avoid, *held]).rows
-
-        return make
+        return Maker(one.job, self.data.train, self.data.test)
 
     # ---- the table
 
@@ -218,7 +235,8 @@ class Comparing:
         data, job, truth = self.data, self.lineup.job, self.room.truth
         sign = 1.0 if truth.measure.higher_is_better else -1.0
         entries = {one.name: one for one in self.lineup.entries}
-        costs, spoken = self._costs(), self.room.spoken
+        costs = {name: cost for name in entries if (cost := self._costs.read(name))}
+        spoken = self.room.spoken
         for name, cost in costs.items():
             if cost.failed:
                 found[name] = replace(found[name], state=RaceState.FAILED)
@@ -239,7 +257,10 @@ class Comparing:
             "metric": self.room.metric,
             "rows": {part: len(data.part(part)) for part in ("train", "test")},
             "classes": len(data.labels),
-            "folds": job.trials.folds_of(len(data.train)),
+            "folds": len(
+                self.dealt[0]
+            ),  # fewer than were asked for, where few rows can be held out
+            "scored": None if job.writes else len(self._held),
             "seeds": self.lineup.options.seeds,
             "device": self.chosen["device"],
             "base": table[0] if changed else None,
@@ -248,7 +269,8 @@ class Comparing:
             "aside": spoken.told(entries) if spoken else None,
             "fronts": {cost: front(lines, cost, sign) for cost in ("seconds", "memory")},
             "refused": self.out,
-            "missing": [name for name, one in found.items() if not one.folds],
+            "missing": _without_folds(found, RaceState.LATE),
+            "failed": _without_folds(found, RaceState.FAILED),
             "notes": self._notes(),
             "command": self.lineup.command,
             "seconds": {"shared": round(self.shared, 3), "total": round(total, 3)},
@@ -260,12 +282,31 @@ class Comparing:
         warned = (event["message"] for event in self.folder.events if event.name == "warned")
         return [*dict.fromkeys(warned)]
 
-    def _costs(self) -> dict[str, Cost]:
-        from fewtune.trials.variants import CostsOnDisk
 
-        costs = CostsOnDisk(self.folder.path / COSTS)
-        told = {one.name: costs.read(one.name) for one in self.lineup.entries}
-        return {name: one for name, one in told.items() if one}
+def _without_folds(found: Mapping[str, Answers], state: RaceState) -> list[str]:
+    """Who has no line, for it answered nothing at all, and is in that state."""
+    return [name for name, one in found.items() if not one.folds and one.state == state]
+
+
+def _of_seed(
+    events: Generator[Event, None, Outcome], k: int, seeds: int
+) -> Generator[Event, None, Outcome]:
+    """The events of a race, with the seed where there are several; the table is ours."""
+    told = f", seed {k + 1} of {seeds}" if seeds > 1 else ""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as done:
+            return cast("Outcome", done.value)
+        if event.name == "trial":
+            yield tell("trial", **{**event.fields, "trial": f"{event['trial']}{told}"})
+        elif event.name != "tried":
+            yield event
+
+
+def _too_late(seeds: int) -> str:
+    whole = f"{seeds} seeds" if seeds > 1 else "1 seed"
+    return f"there was time for {whole} alone, by which it is ranked; --budget gives more."
 
 
 #: Of the model that nothing was taught.
@@ -297,15 +338,15 @@ def _about(entry: Entry | None, cost: Cost | None) -> dict[str, Any]:
 
 
 def _scores(told: dict[str, Any], run: str) -> dict[str, Any]:
-    """For the list of runs: the best line."""
-    best = told["methods"][0]
+    """For the list of runs: the best line, where there is one."""
+    best = told["methods"][:1]
     return {
         "run": run,
         "task": told["task"],
         "method": "compare",
         "primary": told["metric"],
         "rows": {"kept": told["rows"]["train"], **told["rows"]},
-        "test": {told["metric"]: best["score"]},
+        "test": {told["metric"]: best[0]["score"]} if best else {},
         "baselines": {},
         "gain": {},
         "verdict": told["verdict"],

@@ -15,6 +15,7 @@ import numpy as np
 
 from fewtune.base.errors import FewtuneError
 from fewtune.base.events import Event, tell
+from fewtune.data.row import Row
 from fewtune.methods.predictor import load_predictor
 from fewtune.pipeline.classify import CHECKED
 from fewtune.pipeline.race import Raced
@@ -35,8 +36,8 @@ def finish_on_folds(run: Run, task: Labelled, raced: Raced) -> Iterator[Event]:
     rows = [run.data.train[k] for k in scored]
     answers = [raced.probabilities(name) for name in raced.chosen_by_fold]
     found = _answered(raced, answers, run.job.trials.thresholds)
-    if left := len(run.data.train) - len(rows):
-        yield tell("warned", message=_unscored(run, raced, left))
+    if note := unscored(run.data.train, scored):
+        yield tell("warned", message=note)
     for name, one in _baselines(raced).items():
         kind = "common" if name == "majority" else run.job.trials.thresholds
         run.baselines[name] = theirs = _answered(raced, [one] * len(answers), kind)
@@ -58,13 +59,21 @@ def _by_whom(raced: Raced) -> list[dict[str, Any]]:
     return [found[row] for row in raced.scored.tolist()]
 
 
-def _unscored(run: Run, raced: Raced, left: int) -> str:
-    """Rows that are learned and never answered by a fit that did not learn them."""
-    first = run.data.train[int(np.setdiff1d(np.arange(len(raced.targets)), raced.scored)[0])]
-    several = f"{left:,} rows are" if left > 1 else "1 row is"
+def unscored(rows: Sequence[Row], scored: np.ndarray) -> str:
+    """Of rows that are learned and never answered by a fit that did not learn them; nothing where
+    there are none.
+
+    Args:
+        rows: the training rows.
+        scored: positions of those that a fold holds out.
+    """
+    left = np.setdiff1d(np.arange(len(rows)), scored)
+    if not len(left):
+        return ""
+    several = f"{len(left):,} rows are" if len(left) > 1 else "1 row is"
     return (
         f"{several} held out in no fold and so not scored, for a class needs a row to learn from "
-        f"(the first: {first.origin}); add rows of that class."
+        f"(the first: {rows[int(left[0])].origin}); add rows of that class."
     )
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROWS = 32  # that are answered, where nobody says how many
 FEWEST = 5  # answers; fewer say nothing of who writes better
 TIMED = 4  # answers by which the pace is known
-SECONDS, SHARE = 300.0, 0.2  # of writing by all candidates, and of the budget where there is one
+SECONDS, SHARE = 300.0, 0.2  # of writing by all candidates, and of a seed's budget, if there is one
 METRICS = ("exact_match", "number_match", "rougeL", "rougeL_characters", "chrf")
 
 
@@ -66,18 +66,13 @@ class Spoken:
 
     def told(self, names: Iterable[str]) -> dict[str, Any]:
         """How it was done: texts, rows, most tokens, and the seconds of all."""
-        seconds = [self.seconds(one) for one in (BEFORE, *names)]
+        seconds = [self.aside.seconds(one) for one in (BEFORE, *names)]
         return {
             "passages": len(self.known) if len(self.known) >= forgetting.FEWEST else 0,
             "rows": len(self.references),
             "tokens": self.aside.decoding.max_new_tokens,
             "seconds": round(sum(seconds), 3),
         }
-
-    def seconds(self, name: str) -> float:
-        """What asking a candidate took."""
-        said = self.aside.read(name)
-        return said.seconds if said else 0.0
 
     def _forgets(self, said: Said, base: Said, name: str) -> dict[str, Any] | None:
         if name == BEFORE or not np.isfinite(said.general).all():
@@ -162,7 +157,8 @@ def _affordable(voice: Voice, asked: Asked, lineup: LineUp) -> int:
     begun = perf_counter()
     voice.answer(asked.questions[:TIMED], asked.decoding, lineup.job.run.seed)
     each = (perf_counter() - begun) / TIMED * (len(lineup.entries) + 1)
-    limit = min(SECONDS, SHARE * (lineup.budget or float("inf")))
+    # all of it falls into the folds of the first seed
+    limit = min(SECONDS, SHARE * (lineup.budget or float("inf")) / lineup.options.seeds)
     count = min(most, int(limit / each))
     return count if count >= FEWEST else 0
 

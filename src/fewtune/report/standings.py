@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from fewtune.base.race_state import NO_BASE, RaceState
@@ -195,12 +196,22 @@ def _of_steps(told: Line) -> str:
     """Which of the changes made a difference; nothing where nothing was changed."""
     if not told["steps"]:
         return ""
-    found = {said: _named(told["steps"], said) for said in ("better", "worse")}
-    parts = [f"{said}: {words.listed(names)}" for said, names in found.items() if names]
-    count = words.several(len(told["steps"]), "change")
-    if all(one["said"] == NO_BASE for one in told["steps"]):
+    steps = told["steps"]
+    if all(one["said"] == NO_BASE for one in steps):
+        count = words.several(len(steps), "change")
         return f"Of {count} nothing can be said: there is {NO_BASE}."
-    return f"Of {count}, {'; '.join(parts) or 'none makes a difference beyond noise'}."
+    whole = [one for one in steps if one["state"] == RaceState.WHOLE]
+    left = _parts(steps)
+    if not whole:
+        return f"No change was fitted to all folds ({left})."
+    found = {
+        said: [f"`{one['name']}`" for one in whole if one["said"] == said]
+        for said in ("better", "worse")
+    }
+    parts = [f"{said}: {words.listed(names)}" for said, names in found.items() if names]
+    count = words.several(len(whole), "change") + (" on all folds" if left else "")
+    said = "; ".join(parts) or "none makes a difference beyond noise"
+    return f"Of {count}, {said}{f'; {left}' if left else ''}."
 
 
 def quickest(lines: Sequence[Line]) -> Line:
@@ -208,15 +219,13 @@ def quickest(lines: Sequence[Line]) -> Line:
     return min(lines, key=lambda one: one["seconds"] or 0.0)
 
 
-def _named(lines: Sequence[Line], said: str) -> list[str]:
-    whole = [one for one in lines if one["state"] == RaceState.WHOLE]
-    return [f"`{one['name']}`" for one in whole if one["said"] == said]
-
-
 def _of_methods(told: Line) -> str:
     whole = [one for one in told["methods"] if one["rank"]]
     if not whole:
-        return "No method was fitted to all folds; give more time (--budget) or see the notes."
+        left = _parts(told["methods"], told)
+        late = PARTS[RaceState.LATE] in left
+        instead = "give more time (--budget)" if late else "see the notes"
+        return f"No method was fitted to all folds ({left}); {instead}."
     best, metric = whole[0], told["metric"]
     number, name = words.number(metric, best["score"]["value"]), words.metric_name(metric)
     reached = f"{number} {name}" if words.is_share(metric) else f"a {name} of {number}"
@@ -243,7 +252,9 @@ def protocol(told: Line) -> str:
     """How the numbers came about, in a sentence."""
     seeds, rows = told["seeds"], told["rows"]["train"]
     again = f", dealt anew for each of {seeds} seeds" if seeds > 1 else ""
-    said = f"{rows:,} training rows on {told['folds']} folds{again}, the same for all"
+    scored = told.get("scored") or rows
+    some = f", {scored:,} of which are held out," if scored < rows else ""
+    said = f"{rows:,} training rows{some} on {told['folds']} folds{again}, the same for all"
     if told["rows"]["test"]:
         said += f"; then fitted to all of them for {told['rows']['test']:,} test rows, "
         said += "which rank nobody"
@@ -253,15 +264,24 @@ def protocol(told: Line) -> str:
 
 def absent(told: Line) -> str:
     """Who has no rank, and why; nothing where all have one."""
+    said = _parts(told["methods"], told)
+    return f"Without a rank, for not all folds were fitted: {said}." if said else ""
+
+
+def _parts(lines: Sequence[Line], told: Line = MappingProxyType({})) -> str:
+    """Who was not fitted to all folds, by why: beaten early, out of time, failed.
+
+    Args:
+        told: where those are named that have no line, for not one fold was fitted.
+    """
+    without = {RaceState.LATE: "missing", RaceState.FAILED: "failed"}
     found = []
     for state, why in PARTS.items():
-        names = [f"`{one['name']}`" for one in told["methods"] if one["state"] == state]
-        if state == RaceState.LATE:
-            names += [f"`{name}`" for name in told["missing"]]
+        names = [f"`{one['name']}`" for one in lines if one["state"] == state]
+        names += [f"`{name}`" for name in told.get(without.get(state, ""), ())]
         if names:
             found.append(f"{why}: {words.listed(names)}")
-    said = "; ".join(found)
-    return f"Without a rank, for not all folds were fitted: {said}." if said else ""
+    return "; ".join(found)
 
 
 def costs_said(told: Line) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from fewtune.models.speaking import answer_losses
 from fewtune.train.answers import AnswerBench, Answerer
 from fewtune.trials.aside import Aside
 from fewtune.trials.folds import alone, scratch
+from fewtune.trials.runners import Entrant
 from fewtune.trials.variants import Desk, Model, Variant
 
 
@@ -41,6 +43,12 @@ class AnswerDesk(Desk):
     tests: Marked | None
     width: int
     aside: Aside | None = None
+
+    def entrant(self, variant: Variant) -> Entrant:
+        """As a race knows it, where what is asked aside is no part of what a fold takes."""
+        aside = self.aside
+        found = super().entrant(variant)
+        return replace(found, once=partial(aside.seconds, variant.name)) if aside else found
 
     def fit(self, variant: Variant, learned: np.ndarray, held: np.ndarray) -> np.ndarray:
         """Of held rows, (held, 3): summed loss, learned tokens, how many were the first choice."""

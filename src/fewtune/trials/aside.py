@@ -84,6 +84,11 @@ class Aside:
             return None
         return Said(np.array(told["general"], dtype=np.float64), replies, told["seconds"])
 
+    def seconds(self, name: str) -> float:
+        """What asking a model took; 0 where it was not asked."""
+        said = self.read(name)
+        return said.seconds if said else 0.0
+
     def _file(self, name: str) -> Path:
         safe = "".join(one if one.isalnum() or one in "+-._" else "_" for one in name)
         return self.folder / f"{safe}.json"

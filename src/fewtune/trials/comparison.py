@@ -18,7 +18,7 @@ from fewtune.evaluate.paired import Comparison, compare_means, holm
 from fewtune.evaluate.verdict import LEVEL
 from fewtune.trials.measures import Heard, Truth
 
-FINER = 40  # resamples for each of the pairs that a p value is corrected for
+FINER = 40  # resamples for each of the comparisons that a p value is corrected for
 
 Line = dict[str, Any]
 
@@ -126,7 +126,7 @@ def ranked(answers: Sequence[Answers], truth: Truth) -> list[Line]:
     """
     # the best is picked on the same rows: any two could have been the pair that is compared
     pairs = len(answers) * (len(answers) - 1) // 2
-    truth = replace(truth, count=max(truth.count, FINER * pairs))
+    truth = _fine(truth, pairs)
     standings = {one.name: Standing(one, truth) for one in answers if len(one.folds)}
     most = max((int(one.answered.sum()) for one in standings.values()), default=0)
 
@@ -150,6 +150,11 @@ def ranked(answers: Sequence[Answers], truth: Truth) -> list[Line]:
     return lines
 
 
+def _fine(truth: Truth, compared: int) -> Truth:
+    """With so many resamples that the least p value stays small once it is corrected."""
+    return replace(truth, count=max(truth.count, FINER * compared))
+
+
 def _is_part(one: Standing, most: int) -> bool:
     return int(one.answered.sum()) < most or one.answers.state != RaceState.WHOLE
 
@@ -160,11 +165,16 @@ def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]
     Returns:
         `name`, `effect` (how much better than the base: `value`, `low`, `high`, and `p`,
         Holm-corrected for the number of steps), `loss` (how much lower the log-loss is), `said`
-        (`better`, `worse`, `within noise`, or where the base failed `nothing to compare with`), and
-        what `Standing.line` tells.
+        (`better`, `worse`, `within noise`, or `nothing to compare with` where the base failed or
+        answered nothing), and what `Standing.line` tells.
     """
-    first = Standing(base, truth)
+    truth = _fine(truth, len(steps))
     standings = [Standing(one, truth) for one in steps]
+    # what failed answers as if nothing had been learned, if it answers at all
+    if base.state == RaceState.FAILED or not base.folds:
+        nothing = {"effect": None, "loss": None, "said": NO_BASE}
+        return [{"name": one.answers.name, **nothing} | one.line() for one in standings]
+    first = Standing(base, truth)
     found = [one.over(first) for one in standings]
     adjusted = holm([one.get("p", 1.0) for one in found])
     lines = []
@@ -175,11 +185,8 @@ def effects(base: Answers, steps: Sequence[Answers], truth: Truth) -> list[Line]
         loss = compare_means(ours, theirs, higher_is_better=False, seed=truth.seed, units=units)
         kept = {key: loss[key] for key in ("value", "low", "high", "p")} if loss else None
         effect = {**change, "p": p} if change else None
-        said = _said(effect)
-        if base.state == RaceState.FAILED:  # it answers as if nothing had been learned
-            effect, kept, said = None, None, NO_BASE
-        line = {"name": one.answers.name, "effect": effect, "loss": kept, "said": said}
-        lines.append(line | one.line())
+        line = {"name": one.answers.name, "effect": effect, "loss": kept}
+        lines.append(line | {"said": _said(effect)} | one.line())
     return lines
 
 

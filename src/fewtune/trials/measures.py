@@ -85,7 +85,7 @@ class Measure:
             )
         ours, theirs = one[:, 0], other[:, 0]
         if np.isin(np.concatenate([ours, theirs]), (0.0, 1.0)).all():
-            return compare_right(ours, theirs, units, seed)
+            return compare_right(ours, theirs, units, seed, count)
         return compare_means(ours, theirs, share=True, count=count, seed=seed, units=units)
 
 

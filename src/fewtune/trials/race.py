@@ -140,7 +140,7 @@ class Race:
             runner.state, runner.failure = RaceState.FAILED, found
             yield tell("warned", message=f"{entrant.name}: {found.failed}")
             return
-        runner.fitted[fold] = found
+        runner.fitted[fold], runner.once = found, entrant.once()
         folds = len(self.folds)
         yield tell("trial", trial=entrant.name, fold=fold + 1, folds=folds, rows=len(held))
 
@@ -208,7 +208,8 @@ class Race:
         return behind
 
     def _send_away(self, looks: int) -> Generator[Event, None, None]:
-        """Whoever the leader beats beyond noise leaves; who is through has nothing to leave."""
+        """Whoever the leader beats beyond noise leaves, but for who is needed; who is through has
+        nothing to leave."""
         losses = self._may_win(self.board.losses())
         if not losses:
             return
@@ -217,7 +218,7 @@ class Race:
             name
             for name, one in self.runners.items()
             if one.state == RaceState.RUNS
-            and not one.entrant.stays
+            and not (one.entrant.stays or one.entrant.needed)
             and name != leader
             and len(one.fitted) < len(self.folds)
         ]

@@ -26,6 +26,9 @@ class Entrant:
         seconds: expected of a fold; 0 where nobody knows.
         stays: a baseline, which every row must have an answer of; it is never sent away.
         wins: False for what is there to be compared with and cannot be chosen.
+        needed: others are told over it, or it over others, so that it does not leave for being
+            beaten; for want of time it does.
+        once: seconds so far of what its fits did once, and no fold to come does again.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Entrant:
     seconds: float = 0.0
     stays: bool = False
     wins: bool = True
+    needed: bool = False
+    once: Callable[[], float] = float
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,8 @@ class Judge(Protocol):
 class Runner:
     """An entrant on its way; `proposed` is its number among the proposals, 0 for the plan's.
 
-    The fit that failed, if one did, is none of those `fitted`.
+    The fit that failed, if one did, is none of those `fitted`. `once` are seconds of these that no
+    other fold takes.
     """
 
     entrant: Entrant
@@ -151,12 +157,15 @@ class Runner:
     proposed: int = 0
     fitted: dict[int, Fitted] = field(default_factory=dict)
     failure: Fitted | None = None
+    once: float = 0.0
 
     @property
     def seconds(self) -> float:
         """What a fold takes: measured, else expected."""
-        each = [one.seconds for one in self.fitted.values()]
-        return sum(each) / len(each) if each else self.entrant.seconds
+        if not self.fitted:
+            return self.entrant.seconds
+        total = sum(one.seconds for one in self.fitted.values())
+        return max(0.0, total - self.once) / len(self.fitted)
 
 
 @dataclass(frozen=True)

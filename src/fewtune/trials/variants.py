@@ -84,6 +84,10 @@ class CostsOnDisk:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self._file(name), asdict(cost))
 
+    def fail(self, name: str, why: str) -> None:
+        """Keep that a fit failed, beside what was measured."""
+        self.write(name, replace(self.read(name) or Cost(), failed=why))
+
     def _file(self, name: str) -> Path:
         safe = "".join(one if one.isalnum() or one in "+-._" else "_" for one in name)
         return self.folder / f"{safe}.json"
@@ -158,8 +162,7 @@ class Desk(ABC):
         except Interrupted:  # the user's doing, not the variant's
             raise
         except FewtuneError as error:
-            failed = replace(known or Cost(), failed=str(error))
-            self.costs.write(variant.name, failed)
+            self.costs.fail(variant.name, str(error))
             return self.nothing(asked)
 
     def _without_a_model(self, variant: Variant) -> int:
