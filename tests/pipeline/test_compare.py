@@ -397,7 +397,9 @@ def test_the_terminal_prints_the_table_at_a_hundred_columns(files, tmp_path, mon
 
 
 @pytest.mark.parametrize("pressed_at", [2, 5], ids=["first fold", "second fold"])
-def test_a_comparison_that_was_stopped_ends_as_if_it_had_not_been(compare, monkeypatch, pressed_at):
+def test_a_comparison_that_was_stopped_ends_as_if_it_had_not_been(
+    compare, tmp_path, monkeypatch, pressed_at
+):
     """A fold is fitted anew; no other goes on from what it had learned."""
     given = {"methods": "lora", "max_steps": 3}
     scores = [one["score"] for one in compare("whole", **given)["methods"]]
@@ -411,8 +413,9 @@ def test_a_comparison_that_was_stopped_ends_as_if_it_had_not_been(compare, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_step", pressed)
-        with pytest.raises(Interrupted):
-            compare("table", **given)
+        with pytest.raises(Interrupted, match="`fewtune compare .*` goes on") as told:
+            compare("table", again=True, **given)
+    assert "--again" not in str(told.value) + RunFolder.open(tmp_path / "table").plan["command"]
     assert len(steps) == pressed_at
     steps.clear()
     monkeypatch.setattr(loop, "_step", lambda *fit: steps.append(fit) or step(*fit))

@@ -173,4 +173,4 @@ def _told(work: Comparing) -> Iterator[Event]:
                 yield event
         except (Interrupted, KeyboardInterrupt) as error:
             told = "stopped; what was fitted is kept."
-            raise Interrupted(f"{told} The same command goes on.") from error
+            raise Interrupted(f"{told} `{work.lineup.command}` goes on.") from error

@@ -45,8 +45,9 @@ class LineUp:
 
     @property
     def command(self) -> str:
-        """What to type to compare again, or to go on."""
-        told = [word for item in self.given.items() for word in _flags(*item)]
+        """What to type to go on; without --again, which would forget the fits that are kept."""
+        options = {name: one for name, one in self.given.items() if name != "again"}
+        told = [word for item in options.items() for word in _flags(*item)]
         return " ".join(["fewtune compare", shlex.quote(self.job.path), *told])
 
 

@@ -50,10 +50,7 @@ def read(folder: RunFolder) -> dict[str, Any]:
 
 def stopped(folder: RunFolder) -> str:
     """What is to be done about a comparison that was stopped."""
-    return (
-        "this comparison did not finish; it goes on with the same command, "
-        f"`{folder.plan['command']}`."
-    )
+    return f"this comparison did not finish; it goes on with `{folder.plan['command']}`."
 
 
 def markdown_of(folder: RunFolder) -> str:
