@@ -366,7 +366,7 @@ def test_recipes_cost_a_comparison_none_of_its_rows(compare):
     assert made["rows"] == plain["rows"]
 
 
-def test_another_lexicon_or_general_text_is_another_comparison(compare, tmp_path):
+def test_another_lexicon_is_another_comparison(compare, tmp_path):
     lexicon = tmp_path / "lexicon.txt"
     lexicon.write_text("pump,compressor\n", encoding="utf-8")
     given = {"methods": "probe", "augment": "synonym", "lexicon": str(lexicon)}

@@ -11,9 +11,11 @@ import pytest
 from jobs import dialogues, jsonl
 
 import fewtune
+from fewtune.base.errors import UsageError
 from fewtune.cli import main
 from fewtune.methods.voice import Reply
 from fewtune.pipeline import forgetting, spoken
+from fewtune.pipeline.compare import start_comparison
 from fewtune.pipeline.hearing import Asked
 from fewtune.record.folder import RunFolder
 from fewtune.trials.aside import Aside
@@ -152,6 +154,22 @@ def test_how_many_rows_are_answered_is_written_down_before_anybody_is_asked(
             **GIVEN,
         )  # fmt: skip
     assert RunFolder.open(tmp_path / "t").plan["chosen"]["written_rows"] == 7
+
+
+def test_another_general_text_is_another_comparison_and_none_is_refused_early(
+    speaker, reports, tmp_path
+):
+    general = tmp_path / "general.jsonl"
+    given = {"model": speaker, "output": str(tmp_path / "t"), "general": str(general)} | GIVEN
+    with pytest.raises(UsageError, match=r"general: there is no file .*general\.jsonl"):
+        fewtune.compare(reports, **given)
+    assert not (tmp_path / "t").exists()
+    for text in ("one", "another"):
+        jsonl(general, [{"text": text}])
+        folder, _ = start_comparison(reports, given | {"output": str(tmp_path / text)})
+        folder.close()
+    marks = {RunFolder.open(tmp_path / one).plan["fingerprint"] for one in ("one", "another")}
+    assert len(marks) == 2
 
 
 def test_answers_to_another_number_of_rows_are_asked_for_anew(tmp_path):

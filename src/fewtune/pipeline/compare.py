@@ -51,7 +51,7 @@ def start_comparison(path: str, given: Mapping[str, Any]) -> tuple[RunFolder, It
 
     begun = perf_counter()
     lineup = line_up(path, given)
-    lineup = replace(lineup, job=with_task(lineup.job))
+    lineup = _with_task(lineup)
     _refuse_task(lineup)
     job = lineup.job
     asked = any(job.given.get(name) is not None for name in ASKED_TO_HOLD_OUT)
@@ -91,6 +91,13 @@ def compared(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Any]:
         if path := given.get(option):
             write_new(at(path), text(told))
     return told
+
+
+def _with_task(lineup: LineUp) -> LineUp:
+    """The same with the task named, for each too: what a job reads goes by its task."""
+    job = with_task(lineup.job)
+    each = [replace(one, job=replace(one.job, task=job.task)) for one in lineup.entries]
+    return replace(lineup, job=job, entries=each)
 
 
 def _refuse_task(lineup: LineUp) -> None:
