@@ -18,7 +18,8 @@ from fewtune.cli import main
 from fewtune.methods import METHODS
 from fewtune.pipeline.lineup import line_up
 from fewtune.record.folder import RunFolder
-from fewtune.train import loop
+from fewtune.train import candidate, loop
+from fewtune.train.loop import run_fit
 
 QUICK = {"attention": "eager", "max_steps": 2, "bootstrap": 100, "folds": 2, "seeds": 1}
 
@@ -186,6 +187,35 @@ def test_a_comparison_that_was_killed_fits_nothing_twice_and_ends_the_same(compa
         page = (tmp_path / "one" / name).read_text(encoding="utf-8")
         for one in told["methods"]:
             assert f" ±{100 * one['score']['spread']:.1f} (" in page
+
+
+@pytest.mark.parametrize("command", ["compare", "race"])
+def test_what_a_killed_fold_measured_is_not_measured_again(files, tmp_path, monkeypatch, command):
+    if command == "race":
+        pytest.importorskip("optuna", reason="the extra `search` is not installed")
+    kernels, fit = iter(["eager", "sdpa"]), run_fit
+
+    def killed(_fit):
+        raise Killed
+
+    monkeypatch.setattr(candidate, "choose_attention", lambda *_: next(kernels))
+    monkeypatch.setattr(candidate, "run_fit", killed)
+    given = QUICK | {"attention": "auto", "model": files["model"], "output": str(tmp_path / "t")}
+    ways = {
+        "compare": lambda: fewtune.compare(files["train"], methods="bitfit", **given),
+        "race": lambda: fewtune.train(
+            files["train"], method="bitfit", search=2, budget="20m",
+            **{name: one for name, one in given.items() if name != "seeds"},
+        ),
+    }  # fmt: skip
+    with pytest.raises(Killed):
+        ways[command]()
+    plan = RunFolder.open(tmp_path / "t").plan
+    assert plan["chosen"]["attention"] == "eager"
+    monkeypatch.setattr(candidate, "run_fit", fit)
+    ways[command]()
+    assert RunFolder.open(tmp_path / "t").plan["chosen"]["attention"] == "eager"
+    assert next(kernels) == "sdpa"
 
 
 def test_a_finished_comparison_is_not_computed_again(compare, tmp_path):

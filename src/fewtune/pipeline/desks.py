@@ -72,7 +72,7 @@ def label_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event,
     assert run.source is not None
     task = LABELLED[job.task].of_rows(data.labels, data.train, False, 0.0)
     kept = run.source, task, job.model, job.train, run.seed, reserved(lineup), run.chosen
-    bench = Bench(*kept)
+    bench = Bench(*kept, keep=run.keep_measured)
     examples = bench.examples(data.train)
     yield from run.truncated("train", examples.rows.truncated)
     yield from foreign(job.model.model, data.train, examples.rows.ids, bench.tokenizer)
@@ -128,7 +128,7 @@ def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event
     assert run.answer_width is not None
     task, width = Generate(job.generate.train_on), run.answer_width
     kept = run.source, task, job.model, job.train, run.seed, reserved(lineup), run.chosen
-    bench = AnswerBench(*kept, job.generate.chat_template)
+    bench = AnswerBench(*kept, job.generate.chat_template, keep=run.keep_measured)
     encoding = bench.encode(data.train)
     rows = encoding.rows.take(np.flatnonzero(encoding.rows.learned))
     asked = bench.encode(data.test).rows if data.test else None

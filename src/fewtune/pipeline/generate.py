@@ -68,7 +68,7 @@ def generate(run: Run) -> Iterator[Event]:
     task = Generate(job.generate.train_on)
     bench = AnswerBench(
         run.source, task, job.model, job.train, run.seed, reserved_tokens(run), run.chosen,
-        job.generate.chat_template,
+        job.generate.chat_template, keep=run.keep_measured,
     )  # fmt: skip
     run.chosen["chat_template"] = bench.template
     if bench.replaces:
