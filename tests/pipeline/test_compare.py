@@ -443,7 +443,7 @@ def test_a_comparison_that_was_stopped_ends_as_if_it_had_not_been(
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_step", pressed)
-        with pytest.raises(Interrupted, match="`fewtune compare .*` goes on") as told:
+        with pytest.raises(Interrupted, match=r"`fewtune compare .*` goes on") as told:
             compare("table", again=True, **given)
     assert "--again" not in str(told.value) + RunFolder.open(tmp_path / "table").plan["command"]
     assert len(steps) == pressed_at
