@@ -319,9 +319,12 @@ def test_methods_that_teach_to_answer_are_ranked_by_the_loss(compare, speaker, r
     with pytest.raises(UsageError, match="reads and does not write"):
         compare("other", data=reports)
     with pytest.raises(UsageError, match="cannot write"):
+        compare("other", data=reports, model=speaker, methods="probe,lora", vary="augment=none")
+    with pytest.raises(UsageError, match="class_weights, start_head: for labels, and these rows"):
         compare(
-            "other", data=reports, model=speaker, methods="probe,lora", vary="class_weights=none"
-        )
+            "other", data=reports, model=speaker, methods="lora",
+            vary={"class_weights": ["balanced"], "lora_r": [2], "start_head": ["zero"]},
+        )  # fmt: skip
     with pytest.raises(UsageError, match="augment: recipes are compared on rows with labels"):
         compare("other", data=reports, model=speaker, methods="lora", augment="typing")
 
@@ -339,6 +342,7 @@ def test_methods_that_teach_to_answer_are_ranked_by_the_loss(compare, speaker, r
             {"methods": "tfidf", "vary": "augment=none"},
             "cannot learn made ones.*--methods full",
         ),
+        ({"methods": "full", "vary": "augment_copies=2"}, "name recipes, as in --augment typing"),
         ({"methods": "full", "vary": "augment=synonim"}, "augment: .*Did you mean 'synonym'"),
         ({"methods": "full", "vary": "augment=synonym"}, "augment: synonym needs --lexicon"),
         ({"methods": "full", "vary": "lora_r"}, "vary: OPTION=VALUE,VALUE"),
@@ -394,6 +398,18 @@ def test_recipes_cost_a_comparison_none_of_its_rows(compare):
     """Its folds learn what recipes make, so no rows are held out for that."""
     plain, made = compare("a", methods="tfidf"), compare("b", methods="probe", augment="typing")
     assert made["rows"] == plain["rows"]
+
+
+def test_what_changes_nothing_of_a_comparison_is_told(compare):
+    told = compare(methods="tfidf", learning_rate=1e-3, max_length=16, augment_copies=2)["notes"]
+    assert "learning_rate, max_steps: nothing that is compared takes steps of training" in told[0]
+    assert (
+        told[1]
+        == "max_length: what is compared reads the whole of a text; it changes nothing here."
+    )
+    assert told[2].startswith("augment_copies: no recipe is asked for with --augment; ")
+    (alone,) = compare("b", methods="tfidf,probe", max_steps=None, augment="typing")["notes"]
+    assert alone.startswith("`tfidf` counts the n-grams of your own rows and cannot learn made")
 
 
 def test_another_lexicon_is_another_comparison(compare, tmp_path):

@@ -20,6 +20,7 @@ from fewtune.models.ladder import with_news
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.comparing import ASIDE, COSTS, FITS, Comparing
 from fewtune.pipeline.entries import Entry, refused
+from fewtune.pipeline.idle import OF_LABELS
 from fewtune.pipeline.job import ASKED_TO_HOLD_OUT
 from fewtune.pipeline.lineup import LineUp, line_up
 from fewtune.pipeline.mark import inputs_of, options_told
@@ -109,6 +110,11 @@ def _refuse_task(lineup: LineUp) -> None:
         raise UsageError(
             f"model: {lineup.job.model.model} reads and does not write; give a causal language "
             "model, such as a folder or hub id of the Qwen or Llama family (--model)."
+        )
+    if idle := [one.step[0] for one in lineup.entries if one.step and one.step[0] in OF_LABELS]:
+        raise UsageError(
+            f"vary: {', '.join(dict.fromkeys(idle))}: for labels, and these rows have answers, of "
+            "which it changes nothing; leave it out."
         )
     if any(one.job.augment.augment for one in lineup.entries):
         raise UsageError(

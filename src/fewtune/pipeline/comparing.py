@@ -17,6 +17,7 @@ from fewtune.data.load import Dataset
 from fewtune.pipeline.desks import answer_room, label_room
 from fewtune.pipeline.entries import Entry
 from fewtune.pipeline.extra import recipes_of
+from fewtune.pipeline.idle import idle_in_all
 from fewtune.pipeline.lineup import LineUp
 from fewtune.pipeline.parted import by_group
 from fewtune.pipeline.run import Run
@@ -62,7 +63,8 @@ class Comparing:
         yield tell("split", **sizes, classes=len(data.labels), how=data.split["how"])
         refused = [f"{name}: {why}" for name, why in self.out.items()]
         grouped = by_group(data.train, self.lineup.job.data.group)
-        for note in (*data.notes, *refused, *([grouped] if grouped else [])):
+        idle = idle_in_all(self.lineup.given, [one.job for one in self.lineup.entries])
+        for note in (*data.notes, *refused, *idle, *([grouped] if grouped else [])):
             yield tell("warned", message=note)
         found = yield from self._fits()
         told = self._result(found)
