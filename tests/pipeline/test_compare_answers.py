@@ -172,6 +172,35 @@ def test_another_general_text_is_another_comparison_and_none_is_refused_early(
     assert len(marks) == 2
 
 
+def test_rows_that_are_cut_or_refused_are_told_and_no_row_of_a_test_counts_that_is_not_asked(
+    speaker, tmp_path
+):
+    def turns(question, answer, **more):
+        said = {"role": "assistant", "content": answer, **more}
+        return {"messages": [{"role": "user", "content": question}, said]}
+
+    odd = [turns("pump " * 90, "pump is pump"), turns("is the pump hot", "no", weight=0)]
+    paths = [
+        jsonl(
+            tmp_path / f"{name}.jsonl",
+            [*(turns(one["instruction"], one["output"]) for one in dialogues(12, start)), *odd],
+        )
+        for name, start in (("learned", 0), ("asked", 40))
+    ]
+    told = fewtune.compare(
+        paths[0], model=speaker, output=str(tmp_path / "t"), test=paths[1], max_length=80,
+        **GIVEN | {"methods": "ia3", "vary": {}, "lora_r": None},
+    )  # fmt: skip
+    notes = "\n".join(told["notes"])
+    counts = RunFolder.open(tmp_path / "t").data["ledger"]["counts"]
+    for part in ("train", "test"):
+        assert f"1 of 14 {part} rows are set aside; the first, " in notes
+        assert f"1 of 14 {part} rows are longer than the model reads here; of each, " in notes
+    assert (counts["quarantined"], counts["truncated"]) == (2, 2)
+    assert told["rows"]["test"] == 13
+    assert "13 test rows" in (tmp_path / "t" / "comparison.md").read_text(encoding="utf-8")
+
+
 def test_answers_to_another_number_of_rows_are_asked_for_anew(tmp_path):
     class Echo:
         """A voice that says what it hears."""

@@ -239,7 +239,7 @@ class Comparing:
             "model": job.model.model,
             "task": job.task,
             "metric": self.room.metric,
-            "rows": {part: len(data.part(part)) for part in ("train", "test")},
+            "rows": {"train": len(data.train), "test": self.room.tests},
             "classes": len(data.labels),
             "folds": job.trials.folds_of(len(data.train)),
             "seeds": self.lineup.options.seeds,
