@@ -22,11 +22,12 @@ NOT_HERE = {
     "method", "preset", "repeats", "unlabelled", "self_training_rounds",
     "self_training_confidence", "valid", "valid_share", "metric", "positive",
     "early_stopping_patience", "eval_steps", "load_best_model_at_end", "metric_for_best_model",
-    "search", "save_steps", "examples", "replay", "replay_share", "slice",
+    "search", "save_steps", "examples", "replay", "replay_share", "slice", "learning_curve",
 }  # fmt: skip
 #: What can be varied beside the options of the loop and of the method.
 ALSO = ("augment", "augment_copies", "preset")
 NONE = "none"
+ROWS = 32  # that each answers in words, where nobody says how many
 
 
 @dataclass(frozen=True)
