@@ -32,6 +32,23 @@ def test_a_file_of_the_run_is_never_overwritten(later, runs, fewtune):
     assert (runs / "tfidf" / "predictions.jsonl").read_bytes() == before
 
 
+@pytest.mark.parametrize("option", ["test", "split", "general", "lexicon", "protect"])
+def test_no_input_of_a_comparison_is_overwritten(option, later, bert, fewtune):
+    said = fewtune(
+        f"compare good.csv --model bert --methods tfidf --{option} later.csv --csv link.csv"
+    )
+    assert_refused(said, 2, "csv: link.csv is read for this .later.csv. and", "name another file")
+    assert (later / "later.csv").read_bytes() == LATER + b" ,pump\n"
+
+
+def test_the_run_whose_split_is_taken_is_not_overwritten(runs, desk, fewtune):
+    before = (runs / "tfidf" / "events.jsonl").read_bytes()
+    for words in ("check good.csv --fix", "augment good.csv --augment typing --write"):
+        said = fewtune(f"{words} runs/tfidf/events.jsonl --split runs/tfidf")
+        assert_refused(said, 2, "would be overwritten")
+    assert (runs / "tfidf" / "events.jsonl").read_bytes() == before
+
+
 @pytest.mark.parametrize("command", ["label none later.csv", "predict none later.csv"])
 @pytest.mark.parametrize(
     ("target", "phrase"),

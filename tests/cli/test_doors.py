@@ -48,6 +48,17 @@ def test_the_main_flags_are_in_the_help(call):
             assert f"--{flag} " in out, (name, flag)
 
 
+def test_the_help_of_compare_says_what_compare_does(call):
+    out = " ".join(call("compare", "--help")[1].replace("│", " ").split())
+    for said in (
+        "without it none are held out", "folds of the training rows [default: 5]",
+        "rows of the first fold that each answers in words",
+    ):  # fmt: skip
+        assert said in out
+    for wrong in ("20 % is held out", "--learning_curve", "[default: 200]", "3 where other rows"):
+        assert wrong not in out
+
+
 def test_no_default_is_shown_where_there_is_none(call):
     _, out, _ = call("check", "--help")
     assert "()" not in out

@@ -93,6 +93,26 @@ def test_a_finished_comparison_is_shown_with_its_standings(compared, capsys):
     assert "probe" in said
 
 
+def test_the_table_of_a_comparison_is_in_the_json_of_its_run(compared, capsys):
+    def shown_as_json():
+        with pytest.raises(SystemExit):
+            main(["runs", "show", str(compared), "--json"])
+        return json.loads(capsys.readouterr().out)["comparison"]
+
+    assert shown_as_json() is None
+    (compared / COMPARISON).write_text(json.dumps(told(["adapter", "probe"])), "utf-8")
+    assert shown_as_json() == told(["adapter", "probe"])
+
+
+def test_two_comparisons_are_told_to_have_no_rows_to_pair(compared, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["runs", "diff", str(compared), str(compared)])
+    assert not left.value.code
+    said = capsys.readouterr().out
+    assert "cmp and cmp are comparisons of several methods" in said
+    assert "different rows" not in said
+
+
 def test_a_stopped_comparison_is_shown_with_the_command_that_goes_on(compared, capsys):
     said = shown(compared, capsys)
     assert COMMAND in said

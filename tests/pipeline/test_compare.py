@@ -19,7 +19,8 @@ from fewtune.cli import main
 from fewtune.methods import METHODS
 from fewtune.pipeline.lineup import line_up
 from fewtune.record.folder import RunFolder
-from fewtune.train import loop
+from fewtune.train import candidate, loop
+from fewtune.train.loop import run_fit
 from fewtune.trials.fits import FitsOnDisk
 from fewtune.trials.label_desk import LabelDesk
 
@@ -224,6 +225,35 @@ def test_a_comparison_that_was_killed_fits_nothing_twice_and_ends_the_same(compa
             assert f" ±{100 * one['score']['spread']:.1f} (" in page
 
 
+@pytest.mark.parametrize("command", ["compare", "race"])
+def test_what_a_killed_fold_measured_is_not_measured_again(files, tmp_path, monkeypatch, command):
+    if command == "race":
+        pytest.importorskip("optuna", reason="the extra `search` is not installed")
+    kernels, fit = iter(["eager", "sdpa"]), run_fit
+
+    def killed(_fit):
+        raise Killed
+
+    monkeypatch.setattr(candidate, "choose_attention", lambda *_: next(kernels))
+    monkeypatch.setattr(candidate, "run_fit", killed)
+    given = QUICK | {"attention": "auto", "model": files["model"], "output": str(tmp_path / "t")}
+    ways = {
+        "compare": lambda: fewtune.compare(files["train"], methods="bitfit", **given),
+        "race": lambda: fewtune.train(
+            files["train"], method="bitfit", search=2, budget="20m",
+            **{name: one for name, one in given.items() if name != "seeds"},
+        ),
+    }  # fmt: skip
+    with pytest.raises(Killed):
+        ways[command]()
+    plan = RunFolder.open(tmp_path / "t").plan
+    assert plan["chosen"]["attention"] == "eager"
+    monkeypatch.setattr(candidate, "run_fit", fit)
+    ways[command]()
+    assert RunFolder.open(tmp_path / "t").plan["chosen"]["attention"] == "eager"
+    assert next(kernels) == "sdpa"
+
+
 def test_a_finished_comparison_is_not_computed_again(compare, tmp_path):
     told = compare(methods="tfidf")
     heard = []
@@ -368,9 +398,12 @@ def test_methods_that_teach_to_answer_are_ranked_by_the_loss(compare, speaker, r
     with pytest.raises(UsageError, match="reads and does not write"):
         compare("other", data=reports)
     with pytest.raises(UsageError, match="cannot write"):
+        compare("other", data=reports, model=speaker, methods="probe,lora", vary="augment=none")
+    with pytest.raises(UsageError, match="class_weights, start_head: for labels, and these rows"):
         compare(
-            "other", data=reports, model=speaker, methods="probe,lora", vary="class_weights=none"
-        )
+            "other", data=reports, model=speaker, methods="lora",
+            vary={"class_weights": ["balanced"], "lora_r": [2], "start_head": ["zero"]},
+        )  # fmt: skip
     with pytest.raises(UsageError, match="augment: recipes are compared on rows with labels"):
         compare("other", data=reports, model=speaker, methods="lora", augment="typing")
 
@@ -388,6 +421,7 @@ def test_methods_that_teach_to_answer_are_ranked_by_the_loss(compare, speaker, r
             {"methods": "tfidf", "vary": "augment=none"},
             "cannot learn made ones.*--methods full",
         ),
+        ({"methods": "full", "vary": "augment_copies=2"}, "name recipes, as in --augment typing"),
         ({"methods": "full", "vary": "augment=synonim"}, "augment: .*Did you mean 'synonym'"),
         ({"methods": "full", "vary": "augment=synonym"}, "augment: synonym needs --lexicon"),
         ({"methods": "full", "vary": "lora_r"}, "vary: OPTION=VALUE,VALUE"),
@@ -454,7 +488,19 @@ def test_a_recipe_that_made_nothing_for_a_comparison_is_told_once(compare, tmp_p
     assert "is it of another language?" in note
 
 
-def test_another_lexicon_or_general_text_is_another_comparison(compare, tmp_path):
+def test_what_changes_nothing_of_a_comparison_is_told(compare):
+    told = compare(methods="tfidf", learning_rate=1e-3, max_length=16, augment_copies=2)["notes"]
+    assert "learning_rate, max_steps: nothing that is compared takes steps of training" in told[0]
+    assert (
+        told[1]
+        == "max_length: what is compared reads the whole of a text; it changes nothing here."
+    )
+    assert told[2].startswith("augment_copies: no recipe is asked for with --augment; ")
+    (alone,) = compare("b", methods="tfidf,probe", max_steps=None, augment="typing")["notes"]
+    assert alone.startswith("`tfidf` counts the n-grams of your own rows and cannot learn made")
+
+
+def test_another_lexicon_is_another_comparison(compare, tmp_path):
     lexicon = tmp_path / "lexicon.txt"
     lexicon.write_text("pump,compressor\n", encoding="utf-8")
     given = {"methods": "probe", "augment": "synonym", "lexicon": str(lexicon)}
@@ -485,7 +531,9 @@ def test_the_terminal_prints_the_table_at_a_hundred_columns(files, tmp_path, mon
 
 
 @pytest.mark.parametrize("pressed_at", [2, 5], ids=["first fold", "second fold"])
-def test_a_comparison_that_was_stopped_ends_as_if_it_had_not_been(compare, monkeypatch, pressed_at):
+def test_a_comparison_that_was_stopped_ends_as_if_it_had_not_been(
+    compare, tmp_path, monkeypatch, pressed_at
+):
     """A fold is fitted anew; no other goes on from what it had learned."""
     given = {"methods": "lora", "max_steps": 3}
     scores = [one["score"] for one in compare("whole", **given)["methods"]]
@@ -499,8 +547,9 @@ def test_a_comparison_that_was_stopped_ends_as_if_it_had_not_been(compare, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_step", pressed)
-        with pytest.raises(Interrupted):
-            compare("table", **given)
+        with pytest.raises(Interrupted, match=r"`fewtune compare .*` goes on") as told:
+            compare("table", again=True, **given)
+    assert "--again" not in str(told.value) + RunFolder.open(tmp_path / "table").plan["command"]
     assert len(steps) == pressed_at
     steps.clear()
     monkeypatch.setattr(loop, "_step", lambda *fit: steps.append(fit) or step(*fit))

@@ -11,9 +11,11 @@ import pytest
 from jobs import dialogues, jsonl
 
 import fewtune
+from fewtune.base.errors import UsageError
 from fewtune.cli import main
 from fewtune.methods.voice import Reply
 from fewtune.pipeline import forgetting, spoken
+from fewtune.pipeline.compare import start_comparison
 from fewtune.pipeline.hearing import Asked
 from fewtune.record.folder import RunFolder
 from fewtune.trials.aside import Aside
@@ -153,6 +155,51 @@ def test_how_many_rows_are_answered_is_written_down_before_anybody_is_asked(
             **GIVEN,
         )  # fmt: skip
     assert RunFolder.open(tmp_path / "t").plan["chosen"]["written_rows"] == 7
+
+
+def test_another_general_text_is_another_comparison_and_none_is_refused_early(
+    speaker, reports, tmp_path
+):
+    general = tmp_path / "general.jsonl"
+    given = {"model": speaker, "output": str(tmp_path / "t"), "general": str(general)} | GIVEN
+    with pytest.raises(UsageError, match=r"general: there is no file .*general\.jsonl"):
+        fewtune.compare(reports, **given)
+    assert not (tmp_path / "t").exists()
+    for text in ("one", "another"):
+        jsonl(general, [{"text": text}])
+        folder, _ = start_comparison(reports, given | {"output": str(tmp_path / text)})
+        folder.close()
+    marks = {RunFolder.open(tmp_path / one).plan["fingerprint"] for one in ("one", "another")}
+    assert len(marks) == 2
+
+
+def test_rows_that_are_cut_or_refused_are_told_and_no_row_of_a_test_counts_that_is_not_asked(
+    speaker, tmp_path
+):
+    def turns(question, answer, **more):
+        said = {"role": "assistant", "content": answer, **more}
+        return {"messages": [{"role": "user", "content": question}, said]}
+
+    odd = [turns("pump " * 90, "pump is pump"), turns("is the pump hot", "no", weight=0)]
+    paths = [
+        jsonl(
+            tmp_path / f"{name}.jsonl",
+            [*(turns(one["instruction"], one["output"]) for one in dialogues(12, start)), *odd],
+        )
+        for name, start in (("learned", 0), ("asked", 40))
+    ]
+    told = fewtune.compare(
+        paths[0], model=speaker, output=str(tmp_path / "t"), test=paths[1], max_length=80,
+        **GIVEN | {"methods": "ia3", "vary": {}, "lora_r": None},
+    )  # fmt: skip
+    notes = "\n".join(told["notes"])
+    counts = RunFolder.open(tmp_path / "t").data["ledger"]["counts"]
+    for part in ("train", "test"):
+        assert f"1 of 14 {part} rows are set aside; the first, " in notes
+        assert f"1 of 14 {part} rows are longer than the model reads here; of each, " in notes
+    assert (counts["quarantined"], counts["truncated"]) == (2, 2)
+    assert told["rows"]["test"] == 13
+    assert "13 test rows" in (tmp_path / "t" / "comparison.md").read_text(encoding="utf-8")
 
 
 def test_answers_to_another_number_of_rows_are_asked_for_anew(tmp_path):

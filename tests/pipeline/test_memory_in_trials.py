@@ -11,6 +11,7 @@ from fewtune.cli import main
 from fewtune.models import ladder
 from fewtune.models.batches import Encoded
 from fewtune.pipeline import contenders
+from fewtune.record.folder import RunFolder
 from fewtune.train.answers import AnswerRows
 from fewtune.train.work import WholeRows
 
@@ -69,6 +70,22 @@ def test_memory_that_runs_out_in_a_fold_is_told_with_the_candidates_name(train, 
     assert set(told) <= set(run.scores["warnings"])
     page = (run.folder.path / "report.html").read_text("utf-8")
     assert all(one in page for one in told)
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+def test_a_race_that_is_killed_keeps_the_rung_on_which_its_fold_stood(train, monkeypatch, tmp_path):
+    def listen(event):
+        if event.name == "trial" and event["trial"] == "full":
+            raise Killed
+
+    small(monkeypatch, WholeRows, 4)
+    race_of(monkeypatch, "probe", "full", winner="full")
+    with pytest.raises(Killed):
+        train("r", method="auto", folds=3, budget="20m", learning_curve=False, listen=listen)
+    assert RunFolder.open(tmp_path / "r").plan["chosen"]["ladder"] == {"full, 16 rows": RUNG}
 
 
 def test_another_method_does_not_begin_where_one_ran_out_of_memory(train, monkeypatch):

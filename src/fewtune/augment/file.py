@@ -39,7 +39,7 @@ def augment_file(
     listen: Callable[[Event], None] | None = None,
 ) -> tuple[list[dict[str, Any]], dict[str, int], int]:
     """Read, make, write; see `fewtune.augment`."""
-    inputs = (path, data.valid, data.test, options.lexicon, options.protect)
+    inputs = (path, data.valid, data.test, data.split, options.lexicon, options.protect)
     for option, place in (("write", write), ("sheet", sheet)):
         if place and Path(place).suffix in (*WRITERS, ".png"):  # images are written to a folder
             new_file(place, option, inputs=inputs)

@@ -71,7 +71,7 @@ def check_file(
     """
     if masked and not fix:
         raise UsageError("mask: the masked rows need a file to be written to; add --fix FILE.")
-    inputs = (path, data.valid, data.test)
+    inputs = (path, data.valid, data.test, data.split)
     out = new_file(fix, "fix", WRITERS, inputs) if fix else None
     look = look_at(path, data, options, model)
     if out:

@@ -22,21 +22,26 @@ class FieldOf:
     options: type[Options]
 
 
-def parameters(models: Mapping[str, Iterable[type[Options]]]) -> list[inspect.Parameter]:
+def parameters(
+    models: Mapping[str, Iterable[type[Options]]], otherwise: Mapping[str, str] | None = None
+) -> list[inspect.Parameter]:
     """Keyword parameters for every field of the models, grouped under the mapping's keys.
 
     Values stay text: pydantic checks them, together with those of the file, so that all mistakes
     are told at once and in the same words. A field that several models share is one flag.
+
+    Args:
+        otherwise: help by name, where a command takes a field otherwise than its model says.
     """
+    own = otherwise or {}
     found: dict[str, inspect.Parameter] = {}
     for place, (title, classes) in enumerate(models.items()):
         group = Group(title, sort_key=place)
         for cls in classes:
             for name, field in cls.model_fields.items():
                 if field.description and name not in found:
-                    found[name] = keyword(
-                        name, _help(field), _is_bool(field), group, of=FieldOf(cls)
-                    )
+                    told = own.get(name) or _help(field)
+                    found[name] = keyword(name, told, _is_bool(field), group, of=FieldOf(cls))
     return list(found.values())
 
 

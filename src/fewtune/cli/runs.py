@@ -114,14 +114,16 @@ def _clipped(name: str, most: int) -> str:
 
 
 def _show(words: list[str], root: Path, screen: Screen) -> None:
-    from fewtune.report.comparison import is_comparison, markdown_of
+    from fewtune.report.comparison import is_comparison, markdown_of, table_of
     from fewtune.report.markdown import markdown
 
     folder = open_run(words[0], root)
     nearest = folder.virtual_tokens
     if screen.json:
-        found = {"plan": folder.plan, "scores": folder.scores, "state": folder.state}
-        print(json.dumps(found | {"virtual_tokens": nearest}, ensure_ascii=False, default=str))
+        found: dict[str, Any] = {"plan": folder.plan, "scores": folder.scores}
+        found |= {"state": folder.state, "virtual_tokens": nearest}
+        found |= {"comparison": table_of(folder)} if is_comparison(folder) else {}
+        print(json.dumps(found, ensure_ascii=False, default=str))
         return
     from rich.markdown import Markdown
 
@@ -165,6 +167,14 @@ def _diff(words: list[str], root: Path, screen: Screen) -> None:
 
 def _why_unpaired(a: RunFolder, b: RunFolder) -> str:
     """Why two runs cannot be compared row by row."""
+    from fewtune.report.comparison import is_comparison
+
+    if tables := [one.name for one in (a, b) if is_comparison(one)]:
+        are = "is a comparison" if len(tables) == 1 else "are comparisons"
+        return (
+            f"{' and '.join(tables)} {are} of several methods and no one model, so there are no "
+            "answers to pair row by row; `fewtune runs show` has the table."
+        )
     if missing := [one.name for one in (a, b) if not one.scores]:
         return f"{' and '.join(missing)}: not scored yet, so there is nothing to compare."
     return "The two were scored on different rows, so they cannot be paired row by row."

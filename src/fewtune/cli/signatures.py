@@ -108,8 +108,23 @@ def compare() -> list[inspect.Parameter]:
         ),
         _task(),
         *common(),
-        *(one for one in parameters(groups) if one.name not in written_otherwise),
+        *(one for one in parameters(groups, _compared()) if one.name not in written_otherwise),
     ]
+
+
+def _compared() -> dict[str, str]:
+    """What options of `train` mean where methods are compared."""
+    from fewtune.pipeline.entries import ROWS
+    from fewtune.trials.options import FOLDS
+
+    return {
+        "test": "file with rows to test on too, which choose nothing; without it none are held out",
+        "test_share": "hold out this share of the rows instead; with --time it is 0.2",
+        "augment": "recipes with commas between, or a YAML list",
+        "folds": f"folds of the training rows [default: {FOLDS}]",
+        "answered_rows": "most rows of the first fold that each answers in words, whatever it "
+        f"takes [default: {ROWS}, fewer where the model is slow]",
+    }
 
 
 def check() -> list[inspect.Parameter]:

@@ -134,7 +134,8 @@ def _set_up(run: Run, task: Labelled) -> Generator[Event, None, Desk]:
 
     assert run.source is not None
     job, reserved = run.job, reserved_tokens(run)
-    bench = Bench(run.source, task, job.model, job.train, run.seed, reserved, run.chosen)
+    kept = run.source, task, job.model, job.train, run.seed, reserved, run.chosen
+    bench = Bench(*kept, keep=run.keep_measured)
     examples = bench.examples(run.data.train)
     yield from run.truncated("train", examples.rows.truncated)
     yield from foreign(job.model.model, run.data.train, examples.rows.ids, bench.tokenizer)

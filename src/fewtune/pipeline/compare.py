@@ -20,6 +20,7 @@ from fewtune.models.ladder import with_news
 from fewtune.models.waiting import wait_as_the_machine_allows
 from fewtune.pipeline.comparing import ASIDE, COSTS, FITS, Comparing
 from fewtune.pipeline.entries import Entry, refused
+from fewtune.pipeline.idle import OF_LABELS
 from fewtune.pipeline.job import ASKED_TO_HOLD_OUT
 from fewtune.pipeline.lineup import LineUp, line_up
 from fewtune.pipeline.mark import inputs_of, options_told
@@ -51,7 +52,7 @@ def start_comparison(path: str, given: Mapping[str, Any]) -> tuple[RunFolder, It
 
     begun = perf_counter()
     lineup = line_up(path, given)
-    lineup = replace(lineup, job=with_task(lineup.job))
+    lineup = _with_task(lineup)
     _refuse_task(lineup)
     job = lineup.job
     asked = any(job.given.get(name) is not None for name in ASKED_TO_HOLD_OUT)
@@ -93,6 +94,13 @@ def compared(folder: RunFolder, given: Mapping[str, Any]) -> dict[str, Any]:
     return told
 
 
+def _with_task(lineup: LineUp) -> LineUp:
+    """The same with the task named, for each too: what a job reads goes by its task."""
+    job = with_task(lineup.job)
+    each = [replace(one, job=replace(one.job, task=job.task)) for one in lineup.entries]
+    return replace(lineup, job=job, entries=each)
+
+
 def _refuse_task(lineup: LineUp) -> None:
     from fewtune.models.source import is_causal
 
@@ -102,6 +110,11 @@ def _refuse_task(lineup: LineUp) -> None:
         raise UsageError(
             f"model: {lineup.job.model.model} reads and does not write; give a causal language "
             "model, such as a folder or hub id of the Qwen or Llama family (--model)."
+        )
+    if idle := [one.step[0] for one in lineup.entries if one.step and one.step[0] in OF_LABELS]:
+        raise UsageError(
+            f"vary: {', '.join(dict.fromkeys(idle))}: for labels, and these rows have answers, of "
+            "which it changes nothing; leave it out."
         )
     if any(one.job.augment.augment for one in lineup.entries):
         raise UsageError(
@@ -173,4 +186,4 @@ def _told(work: Comparing) -> Iterator[Event]:
                 yield event
         except (Interrupted, KeyboardInterrupt) as error:
             told = "stopped; what was fitted is kept."
-            raise Interrupted(f"{told} The same command goes on.") from error
+            raise Interrupted(f"{told} `{work.lineup.command}` goes on.") from error

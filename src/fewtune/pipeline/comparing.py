@@ -17,6 +17,7 @@ from fewtune.data.load import Dataset
 from fewtune.pipeline.desks import answer_room, label_room
 from fewtune.pipeline.entries import Entry
 from fewtune.pipeline.folded import unscored
+from fewtune.pipeline.idle import idle_in_all
 from fewtune.pipeline.lineup import LineUp
 from fewtune.pipeline.made import Maker
 from fewtune.pipeline.parted import by_group
@@ -95,7 +96,8 @@ class Comparing:
         yield tell("split", **sizes, classes=len(data.labels), how=data.split["how"])
         refused = [f"{name}: {why}" for name, why in self.out.items()]
         grouped = by_group(data.train, self.lineup.job.data.group)
-        for note in (*data.notes, *refused, *([grouped] if grouped else [])):
+        idle = idle_in_all(self.lineup.given, [one.job for one in self.lineup.entries])
+        for note in (*data.notes, *refused, *idle, *([grouped] if grouped else [])):
             yield tell("warned", message=note)
         found = yield from self._fits()
         told = self._result(found)
@@ -255,11 +257,9 @@ class Comparing:
             "model": job.model.model,
             "task": job.task,
             "metric": self.room.metric,
-            "rows": {part: len(data.part(part)) for part in ("train", "test")},
+            "rows": {"train": len(data.train), "test": self.room.tests},
             "classes": len(data.labels),
-            "folds": len(
-                self.dealt[0]
-            ),  # fewer than were asked for, where few rows can be held out
+            "folds": len(self.dealt[0]),  # fewer than asked for, where few rows can be held out
             "scored": None if job.writes else len(self._held),
             "seeds": self.lineup.options.seeds,
             "device": self.chosen["device"],

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fewtune.base.errors import FewtuneError
 from fewtune.base.events import Event, tell
 from fewtune.data.holdout import folds_of
 from fewtune.data.load import Dataset
@@ -72,7 +71,7 @@ def label_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event,
     assert run.source is not None
     task = LABELLED[job.task].of_rows(data.labels, data.train, False, 0.0)
     kept = run.source, task, job.model, job.train, run.seed, reserved(lineup), run.chosen
-    bench = Bench(*kept)
+    bench = Bench(*kept, keep=run.keep_measured)
     examples = bench.examples(data.train)
     yield from run.truncated("train", examples.rows.truncated)
     yield from foreign(job.model.model, data.train, examples.rows.ids, bench.tokenizer)
@@ -115,6 +114,7 @@ def _weighed(task: str, entry: Entry, data: Dataset) -> Labelled:
 def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event, None, Room]:
     """For rows with answers: tokens, and which of them are learned."""
     from fewtune.models.speaking import answer_losses
+    from fewtune.pipeline.generate import REPLACED, learnable, set_aside
     from fewtune.pipeline.spoken import spoken
     from fewtune.tasks.generate import Generate
     from fewtune.train.answers import AnswerBench
@@ -128,20 +128,15 @@ def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event
     assert run.answer_width is not None
     task, width = Generate(job.generate.train_on), run.answer_width
     kept = run.source, task, job.model, job.train, run.seed, reserved(lineup), run.chosen
-    bench = AnswerBench(*kept, job.generate.chat_template)
-    encoding = bench.encode(data.train)
-    rows = encoding.rows.take(np.flatnonzero(encoding.rows.learned))
-    asked = bench.encode(data.test).rows if data.test else None
-    tests = None if asked is None else asked.take(np.flatnonzero(asked.learned))
-    if not len(rows):
-        raise FewtuneError(
-            f"none of the {len(data.train):,} training rows can be learned from; look at them with "
-            "`fewtune check DATA --model MODEL`."
-        )
-    cut = len({*rows.rows}), len(data.train)
-    if cut[0] < cut[1]:
-        less = f"{cut[1] - cut[0]:,} training rows have nothing to learn and are left out."
-        yield tell("warned", message=less)
+    bench = AnswerBench(*kept, job.generate.chat_template, keep=run.keep_measured)
+    if bench.replaces:
+        yield tell("warned", message=REPLACED.format(bench.template))
+    encoding, asked = bench.encode(data.train), bench.encode(data.test)
+    yield from set_aside(run, "train", data.train, encoding)
+    yield from set_aside(run, "test", data.test, asked)
+    rows = learnable(run, encoding)
+    tests = asked.rows.take(np.flatnonzero(asked.rows.learned)) if data.test else None
+    tests = tests if tests is not None and len(tests) else None
 
     def deal(seed: int) -> list[np.ndarray]:
         count = job.trials.folds_of(len(data.train))
@@ -163,7 +158,7 @@ def answer_room(run: Run, lineup: LineUp, costs: CostsOnDisk) -> Generator[Event
         units=units_of_rows(data.train, rows.rows),
         test_units=units_of_rows(data.test, tests.rows) if tests is not None else None,
     )
-    asks = 0 if tests is None else len(tests)
+    asks = 0 if tests is None else len({*tests.rows})  # a long text is several rows of tokens
 
     def before() -> Answers:
         asked = [rows] if tests is None else [rows, tests]

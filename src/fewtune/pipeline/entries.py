@@ -22,11 +22,12 @@ NOT_HERE = {
     "method", "preset", "repeats", "unlabelled", "self_training_rounds",
     "self_training_confidence", "valid", "valid_share", "metric", "positive",
     "early_stopping_patience", "eval_steps", "load_best_model_at_end", "metric_for_best_model",
-    "search", "save_steps", "examples", "replay", "replay_share", "slice",
+    "search", "save_steps", "examples", "replay", "replay_share", "slice", "learning_curve",
 }  # fmt: skip
 #: What can be varied beside the options of the loop and of the method.
 ALSO = ("augment", "augment_copies", "preset")
 NONE = "none"
+ROWS = 32  # that each answers in words, where nobody says how many
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def steps_of(
     wrong: Wrong,
 ) -> list[Entry]:
     """One thing at a time changed from the base."""
-    can = [*_own(base.method), *_of_training(base.method)]
+    can = [*_own(base.method), *_of_training(base)]
     found = []
     for option, values in vary.items():
         if option not in can:
@@ -138,6 +139,11 @@ def _not_varied(option: str, base: Entry, can: Sequence[str]) -> str:
         return (
             f"vary: `{method}` counts the n-grams of your own rows and cannot learn made ones, so "
             f"{option!r} changes nothing; name a method with steps, such as --methods full."
+        )
+    if option == "augment_copies" and base.method.needs_model:
+        return (
+            f"vary: {option!r} counts what recipes make, and `{method}` is compared without; name "
+            "recipes, as in --augment typing."
         )
     return (
         f"vary: {option!r} is no option of training or of `{method}` that folds can compare; "
@@ -165,11 +171,12 @@ def _varied(
     return job
 
 
-def _of_training(method: Method) -> list[str]:
-    """The options beside its own that a method's fit obeys."""
-    if method.needs_steps:
-        return [*TrainOptions.model_fields.keys() - NOT_HERE, *ALSO]
-    return ["class_weights", *(ALSO[:2] if method.needs_model else ())]
+def _of_training(base: Entry) -> list[str]:
+    """The options beside its method's own that the base's fit obeys."""
+    made = ALSO[:2] if base.job.augment.augment else ALSO[:1]
+    if base.method.needs_steps:
+        return [*TrainOptions.model_fields.keys() - NOT_HERE, *made, "preset"]
+    return ["class_weights", *(made if base.method.needs_model else ())]
 
 
 def _own(method: Method) -> list[str]:

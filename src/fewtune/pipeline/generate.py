@@ -68,14 +68,14 @@ def generate(run: Run) -> Iterator[Event]:
     task = Generate(job.generate.train_on)
     bench = AnswerBench(
         run.source, task, job.model, job.train, run.seed, reserved_tokens(run), run.chosen,
-        job.generate.chat_template,
+        job.generate.chat_template, keep=run.keep_measured,
     )  # fmt: skip
     run.chosen["chat_template"] = bench.template
     if bench.replaces:
         yield tell("warned", message=REPLACED.format(bench.template))
     encoding = bench.encode(run.data.train)
     yield from set_aside(run, "train", run.data.train, encoding)
-    rows = own = _learnable(run, encoding)
+    rows = own = learnable(run, encoding)
     if job.augment.augment:
         rows = yield from _augmented(run, bench, rows)
     if job.generate.replay:
@@ -152,7 +152,7 @@ def set_aside(run: Run, part: str, rows: Sequence[Row], encoding: Encoding) -> I
         )
 
 
-def _learnable(run: Run, encoding: Encoding) -> Marked:
+def learnable(run: Run, encoding: Encoding) -> Marked:
     """The rows with something to learn.
 
     Raises:

@@ -21,6 +21,9 @@ from fewtune.pipeline.job import AUTO, Job, make_job
 from fewtune.trials.options import CompareOptions
 from fewtune.trials.sections import SECTIONS
 
+#: Options that name what is read; the translators beside them are two in one.
+INPUTS = ("test", "split", "general", "model", "lexicon", "protect", "augment_model")
+
 
 @dataclass(frozen=True)
 class LineUp:
@@ -45,8 +48,9 @@ class LineUp:
 
     @property
     def command(self) -> str:
-        """What to type to compare again, or to go on."""
-        told = [word for item in self.given.items() for word in _flags(*item)]
+        """What to type to go on; without --again, which would forget the fits that are kept."""
+        options = {name: one for name, one in self.given.items() if name != "again"}
+        told = [word for item in options.items() for word in _flags(*item)]
         return " ".join(["fewtune compare", shlex.quote(self.job.path), *told])
 
 
@@ -89,7 +93,7 @@ def line_up(path: str, given: Mapping[str, Any]) -> LineUp:
     )
     if entries and options.vary:
         entries += steps_of(path, rest, entries[0], options.vary, wrong)
-    _look_ahead(path, options, entries, wrong)
+    _look_ahead(options, entries, [path, *_read(given)], wrong)
     wrong.tell()
     if not entries:
         raise UsageError("methods: name at least one to compare.")
@@ -145,11 +149,19 @@ def _of_here(
     return {name: value for name, value in rest.items() if name in known}
 
 
-def _look_ahead(path: str, options: CompareOptions, entries: Sequence[Entry], wrong: Wrong) -> None:
+def _read(given: Mapping[str, Any]) -> list[str]:
+    """The files and folders that options name."""
+    named = [str(given[name]) for name in INPUTS if given.get(name)]
+    return [*named, *filter(None, map(str.strip, str(given.get("translators") or "").split(",")))]
+
+
+def _look_ahead(
+    options: CompareOptions, entries: Sequence[Entry], inputs: Sequence[str], wrong: Wrong
+) -> None:
     """What would be refused after the work, said before it."""
     for option, suffix in (("csv", ".csv"), ("markdown", ".md")):
         if given := getattr(options, option):
-            wrong.tried(new_file, given, option, [suffix], [path])
+            wrong.tried(new_file, given, option, [suffix], inputs)
     if not entries:
         return
     job = entries[0].job

@@ -170,8 +170,6 @@ def _told(run: Run) -> Iterator[Event]:
     with run.folder:
         try:
             for event in with_news(_stages(run)):
-                if event.name == "laddered":  # a resumed run begins on that rung
-                    run.keep_plan()
                 if event.name == "warned":
                     run.warnings.append(event["message"])
                 run.folder.append(event)

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from fewtune.tasks.labelled import Answered
 
 
+#: What a workbench measures during a fit, also one of a trial that is not through yet.
+MEASURED = ("attention", "ladder")
+
+
 @dataclass
 class Run:
     """A run on its way: what is known so far.
@@ -95,6 +99,12 @@ class Run:
         """
         told = {"chosen": dict(self.chosen), "reasons": list(self.reasons)}
         self.folder.write_plan(self.folder.plan | told | more)
+
+    def keep_measured(self) -> None:
+        """Write down what a fit measured, before anything stands on it; the rest has its time."""
+        plan = self.folder.plan
+        measured = {name: self.chosen[name] for name in MEASURED if name in self.chosen}
+        self.folder.write_plan(plan | {"chosen": (plan.get("chosen") or {}) | measured})
 
     def planned(self, recipe: Recipe) -> Iterator[Event]:
         """Write down what was measured and decided; from here on a resume replays it."""

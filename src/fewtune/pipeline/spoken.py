@@ -16,6 +16,7 @@ from fewtune.evaluate.generate import score
 from fewtune.evaluate.options import EvaluateOptions
 from fewtune.pipeline import forgetting
 from fewtune.pipeline.comparing import ASIDE
+from fewtune.pipeline.entries import ROWS
 from fewtune.pipeline.hearing import Asked, asked_rows
 from fewtune.trials.answer_entrants import BEFORE
 from fewtune.trials.aside import Aside, Said
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from fewtune.pipeline.run import Run
     from fewtune.train.answers import AnswerBench
 
-ROWS = 32  # that are answered, where nobody says how many
 FEWEST = 5  # answers; fewer say nothing of who writes better
 TIMED = 4  # answers by which the pace is known
 SECONDS, SHARE = 300.0, 0.2  # of writing by all candidates, and of a seed's budget, if there is one

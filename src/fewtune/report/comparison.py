@@ -50,16 +50,18 @@ def read(folder: RunFolder) -> dict[str, Any]:
 
 def stopped(folder: RunFolder) -> str:
     """What is to be done about a comparison that was stopped."""
-    return (
-        "this comparison did not finish; it goes on with the same command, "
-        f"`{folder.plan['command']}`."
-    )
+    return f"this comparison did not finish; it goes on with `{folder.plan['command']}`."
+
+
+def table_of(folder: RunFolder) -> dict[str, Any] | None:
+    """comparison.json of a folder; None of a comparison that was stopped."""
+    return read(folder) if (folder.path / COMPARISON).is_file() else None
 
 
 def markdown_of(folder: RunFolder) -> str:
     """A comparison as Markdown; of one that was stopped how it goes on."""
-    if (folder.path / COMPARISON).is_file():
-        return standing_files.markdown_text(read(folder))
+    if table := table_of(folder):
+        return standing_files.markdown_text(table)
     told = stopped(folder)
     return f"# {plain(folder.name)}\n\n{told[:1].upper()}{told[1:]}\n"
 

@@ -79,7 +79,9 @@ class Candidate:
             rows = min(MEASURED_ROWS, self.options.per_device_train_batch_size)
             given = choose_attention(self.model, self.bench.machine, rows, typical)
         set_attention(self.model, given)
-        chosen["attention"] = given
+        if "attention" not in chosen:
+            chosen["attention"] = given
+            self.bench.keep()
 
     def train(
         self,
@@ -114,6 +116,7 @@ class Candidate:
         for event in run_fit(fit):
             if event.name == "laddered":  # a resumed run begins there
                 bench.chosen.setdefault("ladder", {})[self._needs(recipe)] = fit.ladder.rung
+                bench.keep()
             yield event
 
     def rung(self, recipe: Recipe) -> dict[str, Any] | None:

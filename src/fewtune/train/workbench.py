@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -26,6 +27,7 @@ class Workbench(Generic[Model]):
         reserved: positions that virtual tokens will take.
         chosen: what was measured, as in the plan; a resumed run brings it along and nothing is
             measured again.
+        keep: called when something was measured, to write it down before a fit stands on it.
         max_length: tokens kept of a row.
     """
 
@@ -36,6 +38,7 @@ class Workbench(Generic[Model]):
     seed: int
     reserved: int = 0
     chosen: dict[str, Any] = field(default_factory=dict)
+    keep: Callable[[], None] = field(default=lambda: None, kw_only=True)
 
     def __post_init__(self) -> None:
         import torch
