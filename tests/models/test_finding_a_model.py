@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file
 from tiny_models import TEXTS
 
@@ -240,6 +241,63 @@ def test_a_hub_id_is_found_in_the_local_cache(bert, hub):
     source = find(ModelOptions(model="acme/tiny-bert"))
     assert source.folder == snapshot
     assert load_pooled(source, 2, ModelOptions()).head.out_features == 2
+
+
+@pytest.fixture
+def online(bert, hub, monkeypatch):
+    """A hub that has the tiny BERT; gives what was asked of its network, by file patterns.
+
+    As hubs of before 2.0 do, the cache gives a snapshot whether or not it is whole.
+    """
+    place, asked = hub / "models--acme--tiny-bert" / "snapshots" / "0", []
+
+    def download(name, allow_patterns, local_files_only=False):
+        if local_files_only:
+            if not place.exists():
+                raise LocalEntryNotFoundError("not here")
+            return str(place)
+        asked.append(allow_patterns)
+        place.mkdir(parents=True, exist_ok=True)
+        for file in bert.folder.iterdir():
+            if any(file.match(one) for one in allow_patterns):
+                shutil.copy(file, place)
+        return str(place)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    return asked
+
+
+def test_weights_are_fetched_by_who_needs_them_and_not_twice(online):
+    options = ModelOptions(model="acme/tiny-bert")
+    source = find(options, weights=False)
+    assert not [*source.folder.glob("*.safetensors")]
+    assert find(options, weights=False) == source
+    assert len(online) == 1
+    assert load_pooled(find(options), 2, options).head.out_features == 2
+    assert find(options) == find(options, weights=False) == source
+    assert len(online) == 2
+
+
+def test_a_snapshot_that_lacks_a_shard_is_completed(online, bert):
+    options = ModelOptions(model="acme/tiny-bert")
+    folder = find(options).folder
+    (folder / "model.safetensors").rename(folder / "model-1-of-2.safetensors")
+    index = {"weight_map": {"one": "model-1-of-2.safetensors", "other": "model.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    assert {one.name for one in find(options).folder.glob("*.safetensors")} == {
+        "model-1-of-2.safetensors",
+        "model.safetensors",
+    }
+
+
+def test_weights_that_a_plan_left_out_and_no_network_brings_are_told(online, monkeypatch):
+    find(ModelOptions(model="acme/tiny-bert"), weights=False)
+
+    def cut_off(name, allow_patterns, local_files_only=False):
+        raise LocalEntryNotFoundError("a snapshot that is not whole")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", cut_off)
+    assert "from the hub, which was not reached" in refusal("acme/tiny-bert")
 
 
 @pytest.mark.parametrize("name", ["acme/nowhere", "nowhere", "not a name!"])

@@ -206,6 +206,21 @@ def test_a_7b_configuration_and_a_tokenizer_will_do(qwen_7b, tmp_path):
     assert any("no weights here" in note for note in told["notes"])
 
 
+def test_of_a_hub_id_no_weights_are_fetched(qwen_7b, tmp_path, monkeypatch):
+    asked = []
+
+    def download(name, allow_patterns, local_files_only=False):
+        asked.extend(allow_patterns)
+        return qwen_7b
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    data = jsonl(tmp_path / "rows.jsonl", dialogues(60))
+    told = fewtune.plan(data, model="acme/qwen", device="cuda", memory="24GB")
+    assert "*.json" in asked
+    assert not any(Path("model.safetensors").match(one) for one in asked)
+    assert any(note.endswith("`fewtune train` fetches the weights.") for note in told["notes"])
+
+
 def test_memory_that_is_too_small_names_what_would_fit(qwen_7b, tmp_path):
     data = jsonl(tmp_path / "rows.jsonl", dialogues(60))
     told = by_name(fewtune.plan(data, model=qwen_7b, device="cuda", memory="16GB"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +26,8 @@ POOLED = {"mean_tokens": "mean", "cls_token": "cls", "max_tokens": "max", "lastt
 SHORTEST = 4  # tokens of a text, start and end marks among them
 #: What the files begin with that a tokenizer is read from; without them an empty one is made.
 TOKENIZERS = ("tokenizer.", "vocab.", "spiece.", "sentencepiece.")
-FILES = ("*.json", "*.safetensors", "*.model", "*.spm", "*.txt", "tokenizer*")
+FILES = ("*.json", "*.model", "*.spm", "*.txt", "tokenizer*")
+WEIGHTS = "*.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,14 @@ def find(options: ModelOptions, weights: bool = True) -> Source:
     """Locate a model and check that it can be used, without importing torch's model code.
 
     Args:
-        weights: False where its sizes are all that is asked for, and weights may be lacking.
+        weights: False where its sizes are all that is asked for: weights may be lacking, and
+            those of a hub id are not fetched.
 
     Raises:
         FewtuneError: no such folder or id, no weights, pickle weights, code of others, or a family
             that fewtune does not know. One sentence says which, and what to do.
     """
-    folder = locate(options)
+    folder = locate(options, weights)
     config = _config(folder)
     kind = config.get("model_type", "")
     if "auto_map" in config and not options.trust_remote_code and kind not in FAMILIES:
@@ -125,15 +128,18 @@ def count_parameters(source: Source) -> int | None:
     from safetensors import safe_open
 
     total = 0
-    for path in source.folder.glob("*.safetensors"):
+    for path in source.folder.glob(WEIGHTS):
         with safe_open(path, framework="numpy") as file:
             for name in file.keys():  # noqa: SIM118  (not a mapping)
                 total += math.prod(file.get_slice(name).get_shape())
     return total or None
 
 
-def locate(options: ModelOptions) -> Path:
+def locate(options: ModelOptions, weights: bool = True) -> Path:
     """The folder that `options.model` names: a path, a hub id's snapshot, or minilm's.
+
+    Args:
+        weights: whether a hub id's weights are fetched where they are not here.
 
     Raises:
         UsageError, FewtuneError: there is none.
@@ -153,22 +159,34 @@ def locate(options: ModelOptions) -> Path:
         raise FewtuneError(
             f"model: there is no folder {options.model}; give a folder, a hub id, or `{MINILM}`."
         )
-    return _from_hub(options.model)
+    return _from_hub(options.model, weights)
 
 
-def _from_hub(name: str) -> Path:
-    """A snapshot of a hub id: the local cache first, the network only if that lacks it."""
+def _from_hub(name: str, weights: bool) -> Path:
+    """A snapshot of a hub id: the local cache first, the network only if that lacks it.
+
+    A plan leaves a snapshot without weights, which a run has to complete.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    wanted = [*FILES, WEIGHTS] if weights else [*FILES]
+    with suppress(LocalEntryNotFoundError, HFValidationError):
+        folder = Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
+        if not weights or has_weights(folder):
+            return folder
     try:
-        return Path(snapshot_download(name, allow_patterns=list(FILES), local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
-        pass
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(FILES)))
-    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except LocalEntryNotFoundError as error:  # some of it may be here
+        raise FewtuneError(_not_had(name, UNREACHED)) from error
+    except (HFValidationError, HfHubHTTPError, OSError) as error:
         raise FewtuneError(_not_had(name, type(error).__name__)) from error
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a model folder holds weights, every shard of them."""
+    files = sorted(folder.glob(WEIGHTS))
+    return not _lacking(folder, files) if files else bool(_pickles(folder))
 
 
 #: What the hub's errors mean to somebody who named a model.
@@ -228,10 +246,10 @@ def _json(path: Path) -> Any:
 
 
 def _check_weights(folder: Path, options: ModelOptions) -> None:
-    if files := sorted(folder.glob("*.safetensors")):
+    if files := sorted(folder.glob(WEIGHTS)):
         _check_whole(folder, files)
         return
-    pickles = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
+    pickles = _pickles(folder)
     if not pickles:
         raise FewtuneError(
             f"{folder} has a config.json and no weights; copy its model.safetensors there."
@@ -255,13 +273,22 @@ def _check_whole(folder: Path, files: Sequence[Path]) -> None:
             raise FewtuneError(
                 f"{path} is not a whole safetensors file ({error}); copy it again."
             ) from error
+    if lacking := _lacking(folder, files):
+        raise FewtuneError(f"{folder} lacks {', '.join(lacking)} of its weights; copy them there.")
+
+
+def _lacking(folder: Path, files: Sequence[Path]) -> list[str]:
+    """Shards that the folder's index names and that are not among its files."""
     index = folder / "model.safetensors.index.json"
     where = _object(index).get("weight_map") if index.exists() else {}
     if not isinstance(where, dict):
         raise FewtuneError(f"{index} does not say where the weights are; copy it again.")
-    shards = set(where.values())
-    if lacking := sorted(shards - {path.name for path in files}):
-        raise FewtuneError(f"{folder} lacks {', '.join(lacking)} of its weights; copy them there.")
+    return sorted(set(where.values()) - {path.name for path in files})
+
+
+def _pickles(folder: Path) -> list[Path]:
+    """Weights that torch alone reads."""
+    return [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")]
 
 
 def check_tokenizer(folder: Path) -> None:

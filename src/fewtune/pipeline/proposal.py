@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from fewtune.base.amounts import seconds_of
 from fewtune.base.errors import UsageError
+from fewtune.base.files import at
 from fewtune.base.options import build, take
 from fewtune.choose.facts import Facts
 from fewtune.choose.options import PlanOptions, needs_of
@@ -29,6 +29,9 @@ from fewtune.pipeline.machine import hardware_of
 from fewtune.pipeline.memory import with_factor
 from fewtune.pipeline.plan import reads, with_task, with_valid_rows
 from fewtune.tasks import TASKS
+
+if TYPE_CHECKING:
+    from fewtune.models.source import Source
 
 #: What to name where a model does not read Chinese.
 READERS = f"{', '.join(READ_CHINESE[:-1])} or {READ_CHINESE[-1]}"
@@ -167,7 +170,12 @@ def propose(path: str, given: Mapping[str, Any]) -> Proposal:
     facts = timed(facts, source, wanted.again)
     asked = first.task != AUTO
     return Proposal(
-        job, asked, data, facts, rank(facts), [*_notes(facts), *_by_race(job, data, facts.needs)]
+        job,
+        asked,
+        data,
+        facts,
+        rank(facts),
+        [*_notes(facts, source), *_by_race(job, data, facts.needs)],
     )
 
 
@@ -219,8 +227,10 @@ def _by_race(job: Job, data: Dataset, needs: Collection[str]) -> list[str]:
     ]
 
 
-def _notes(facts: Facts) -> list[str]:
+def _notes(facts: Facts, source: Source) -> list[str]:
     """What the user should know besides the table."""
+    from fewtune.models.source import has_weights
+
     notes = []
     if facts.unknown > STRANGE:
         chinese = facts.chinese > 0.2
@@ -235,10 +245,11 @@ def _notes(facts: Facts) -> list[str]:
             + (f", and {facts.chinese:.0%} of the rows are Chinese" if chinese else "")
             + f": it cannot read them well; {advice}."
         )
-    if not any(one for one in _weights(facts)):
+    if not has_weights(source.folder):
+        verb = "needs" if at(facts.model).is_dir() else "fetches"
         notes.append(
             f"{facts.model} has no weights here; sizes come from its config.json alone, and "
-            "`fewtune train` needs the weights."
+            f"`fewtune train` {verb} the weights."
         )
     if (factor := facts.hardware.factor) != 1:
         notes.append(
@@ -246,11 +257,3 @@ def _notes(facts: Facts) -> list[str]:
             "on this machine."
         )
     return notes
-
-
-def _weights(facts: Facts) -> list[Path]:
-    from fewtune.models.options import ModelOptions
-    from fewtune.models.source import locate
-
-    folder = locate(ModelOptions(model=facts.model))
-    return [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
