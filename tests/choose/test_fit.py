@@ -212,6 +212,18 @@ def test_the_factor_of_past_runs_counts():
     assert fit(more, "full").bytes > 1.2 * fit(case, "full").bytes
 
 
+def test_the_factor_of_past_runs_does_not_count_for_loading():
+    """Runs measure from the loaded model on: where loading decides they say nothing of it."""
+    case = facts(QWEN_7B, rows=200, memory=24, bf16=True)
+    less = replace(case, hardware=replace(case.hardware, factor=0.72))
+    found = fit(less, "lora")
+    assert found.memory.loading > found.memory.fit
+    assert not found.fits
+    assert found.bytes == found.memory.loading + found.memory.process
+    more = fit(replace(case, hardware=replace(case.hardware, factor=3.0)), "lora")
+    assert more.bytes == 3 * more.memory.fit + more.memory.process > found.bytes
+
+
 def test_a_gpu_does_not_hold_the_process():
     case = facts(memory=16)
     gpu = replace(case, hardware=replace(case.hardware, device="cuda"))

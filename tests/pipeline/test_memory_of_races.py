@@ -180,7 +180,7 @@ def taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current directory whose only run took 1.5 times what was told, with --memory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FEWTUNE_CACHE", str(tmp_path / "cache"))  # other tests' runs teach nothing
-    found = Footprint({"peak": 10**9}, 15 * 10**8, device="cpu", limited=True)
+    found = Footprint({"fit": 10**9}, 15 * 10**8, device="cpu", limited=True)
     with RunFolder.create(RUNS / "one", {"fingerprint": "one", "task": "classify"}) as folder:
         folder.write_environment(environment())
         folder.write_scores({"verdict": "done", "memory": found.as_json()})
@@ -198,7 +198,7 @@ def test_a_plan_takes_what_past_runs_here_measured(files: dict[str, str], taught
     assert found.facts.hardware.factor == pytest.approx(1.5)
     (full,) = [one for one in found.methods if one.method == "full"]
     assert full.memory is not None
-    assert full.bytes == int(1.5 * full.memory.peak) + full.memory.process
+    assert full.bytes == int(1.5 * full.memory.fit) + full.memory.process
     assert any("1.50 times the computed peak, as past runs have" in one for one in found.notes)
 
 
@@ -225,7 +225,7 @@ def test_a_run_elsewhere_teaches_the_next_plan(
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     found = propose(files["train"], {"model": files["model"], "memory": "16GB"})
-    ratio = told["measured"] / told["predicted"]["peak"]
+    ratio = told["measured"] / told["predicted"]["fit"]
     assert found.facts.hardware.factor == pytest.approx(min(MOST, max(LEAST, ratio)))
 
 

@@ -178,7 +178,7 @@ def _price(facts: Facts, step: Step) -> tuple[Memory, int]:
     """The memory of a step, and its peak as this machine has it."""
     memory = predict(facts.shape, step)
     process = memory.process if facts.hardware.device == "cpu" else 0
-    return memory, int(memory.peak * facts.hardware.factor) + process
+    return memory, memory.at(facts.hardware.factor) + process
 
 
 def _rungs(
@@ -282,7 +282,7 @@ def quantised(facts: Facts, step: Step) -> int:
     held = 2 if step.dtype == "bfloat16" else 4
     small = replace(memory, weights=int(memory.weights - (held - FOUR_BITS) * frozen), loading=0)
     process = memory.process if facts.hardware.device == "cpu" else 0
-    return int(small.peak * facts.hardware.factor) + process
+    return small.at(facts.hardware.factor) + process
 
 
 def names(method: Method) -> tuple[str, ...]:
