@@ -104,6 +104,17 @@ def test_a_language_model_pays_for_its_head_at_learned_tokens_only():
     assert seconds("lora", writes).probe == 0
 
 
+@pytest.mark.parametrize(("name", "passes"), [("freeze", 2), ("adapter", 2), ("full", 3)])
+def test_a_language_models_head_runs_whole_however_few_blocks_do(name, passes):
+    writes = replace(WORK, classes=None, learned=4.0)
+    head = seconds(name, writes).steps - seconds(name, replace(writes, learned=0.0)).steps
+    products = 20 * 2 * 16 * 4 * SHAPE.width * SHAPE.vocabulary * 1e-11
+    assert head == pytest.approx(passes * products)
+    again = replace(writes, checkpointing=True)
+    twice = seconds(name, again).steps - seconds(name, replace(again, learned=0.0)).steps
+    assert twice == pytest.approx(head)
+
+
 @pytest.mark.parametrize("name", [n for n, m in METHODS.items() if m.needs_steps])
 def test_every_method_has_a_time(name):
     found = seconds(name, timings=TIMINGS)

@@ -229,8 +229,8 @@ def _steps(
     curve = timings.full if trains_all else _curve(method, timings)
     passes = ALL if trains_all else added_passes(method, shape.layers)
     again = 1 + FORWARD * work.checkpointing / passes  # small operations are repeated too
-    forward = operations(shape, sizes, longest) + _head(shape, work, sizes)
-    each_pass = part * again * curve(passes * forward)
+    each_pass = part * again * curve(passes * operations(shape, sizes, longest))
+    each_pass += curve.each * _head(method, shape, work, sizes)
     per_epoch = steps_per_epoch(len(lengths), work.batch, work.accumulation)
     epochs = work.steps / per_epoch
     return float(each_pass.sum() * epochs + timings.optimiser * count.trained * work.steps)
@@ -255,11 +255,14 @@ def _curve(method: Method, timings: Timings) -> Curve:
     return Curve(timings.adapter.fixed * fixed, timings.adapter.each * each)
 
 
-def _head(shape: Shape, work: Work, sizes: np.ndarray) -> np.ndarray | float:
-    """Operations of a language model's head, which sees the learned tokens alone."""
+def _head(method: Method, shape: Shape, work: Work, sizes: np.ndarray) -> np.ndarray | float:
+    """Operations of a language model's head, forward and backward: it sees the learned tokens
+    alone, runs whole however few blocks do, and is never computed twice.
+    """
     if work.classes is not None:
         return 0.0
-    return 2.0 * sizes * work.learned * shape.width * shape.vocabulary
+    passes = ALL if any(part.trains_words for part in method.parts()) else ADDED
+    return passes * 2.0 * sizes * work.learned * shape.width * shape.vocabulary
 
 
 def _forward(shape: Shape, lengths: np.ndarray, timings: Timings) -> float:
