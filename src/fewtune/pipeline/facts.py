@@ -87,7 +87,7 @@ def facts_of(
         train=job.train,
         has_valid=watchable_rows(data),
     )
-    facts = replace(facts, methods=with_options(facts))
+    facts = replace(facts, methods=with_options(facts, job.method_options))
     return _counted(facts, source, job, data, again), source
 
 
