@@ -296,6 +296,7 @@ WANTED: tuple[Rule, ...] = (
             "full": -4,
             "freeze": -4,
             "bitfit": -4,
+            "tfidf": -4,  # no base to share among tasks
         },
         lambda _: "parts to exchange: adapters are apart from the base, a file a task",
         "Houlsby et al. 2019, arXiv:1902.00751; Pfeiffer et al. 2021, arXiv:2005.00247",
@@ -314,6 +315,7 @@ WANTED: tuple[Rule, ...] = (
             "full": -4,
             "freeze": -4,
             "bitfit": -4,
+            "tfidf": -4,  # no base to share among tasks
         },
         lambda _: "tasks switched per request: vectors before the text can differ from row to row",
         "Li and Liang 2021, arXiv:2101.00190, section 8; Liu et al. 2021, arXiv:2103.10385",
