@@ -224,6 +224,23 @@ def test_the_factor_of_past_runs_does_not_count_for_loading():
     assert more.bytes == 3 * more.memory.fit + more.memory.process > found.bytes
 
 
+def test_the_attention_kernel_is_the_users_or_the_one_that_was_timed():
+    case = facts(memory=16)
+    case = replace(case, lengths=case.lengths * 10)
+
+    def kernel(case, device, **more):
+        case = replace(case, hardware=replace(case.hardware, device=device), **more)
+        return step_of(case, case.methods["full"], case.counts["full"], TRAIN).attention
+
+    assert [kernel(case, device) for device in ("cpu", "cuda")] == ["eager", "sdpa"]
+    assert kernel(case, "cpu", attention="sdpa") == "sdpa"
+    assert kernel(case, "cuda", attention="eager") == "eager"
+    timed = replace(case.timings, attention="eager")
+    assert kernel(case, "cuda", timings=timed) == "eager"
+    less = fit(replace(case, attention="sdpa"), "full")
+    assert less.bytes < fit(case, "full").bytes
+
+
 def test_a_gpu_does_not_hold_the_process():
     case = facts(memory=16)
     gpu = replace(case, hardware=replace(case.hardware, device="cuda"))

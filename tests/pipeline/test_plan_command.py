@@ -253,6 +253,14 @@ def test_options_of_a_named_method_are_weighed_and_stand_in_its_own_command(file
     assert not any("lora_r" in one["command"] for one in others)
 
 
+def test_the_memory_told_is_that_of_the_kernel_that_is_asked_for(files):
+    def activations(kernel):
+        given = {"model": files["model"], "attention": kernel, "device": "cpu"}
+        return by_name(fewtune.plan(files["train"], **given))["full"]["memory"]["activations"]
+
+    assert activations("sdpa") < activations("eager")
+
+
 def test_all_mistakes_are_told_at_once(files):
     with pytest.raises(UsageError) as caught:
         fewtune.plan(

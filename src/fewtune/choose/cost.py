@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -75,6 +75,7 @@ class Timings:
         how: `measured`, or `computed` from the machine's rate, or `assumed` for a device that is
             not here.
         note: a sentence about it.
+        attention: the kernel that the steps were timed with; None where none was timed.
     """
 
     forward: Curve
@@ -84,6 +85,7 @@ class Timings:
     optimiser: float
     how: str
     note: str
+    attention: Literal["eager", "sdpa"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

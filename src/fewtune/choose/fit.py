@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fewtune.base.amounts import told_bytes
 from fewtune.choose.cost import seconds_of, work_of
@@ -112,7 +112,7 @@ def step_of(
         length=longest,
         trained=count.trained if method.needs_steps else 0,
         answers=int(rows * longest * share) if facts.writes else 0,
-        attention="sdpa" if facts.hardware.device == "cuda" else "eager",
+        attention=_kernel(facts),
         lowest_trained_block=first,
         copies=copies,
         cached_tokens=cached_states(
@@ -121,6 +121,18 @@ def step_of(
         device=facts.hardware.device,
         **asked_of_step(method, train, facts.shape.width, facts.hardware.bf16, facts.writes),
     )
+
+
+def _kernel(facts: Facts) -> Literal["eager", "sdpa"]:
+    """The attention kernel: the user's, or what a run would choose.
+
+    On a CPU runs choose now the one and now the other, so the one is told that holds more.
+    """
+    if facts.attention != "auto":
+        return facts.attention
+    if facts.hardware.device == "cpu":
+        return "eager"
+    return (facts.timings and facts.timings.attention) or "sdpa"
 
 
 def asked_of_step(
