@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from plans import MINILM, QWEN, QWEN_7B, facts
+from plans import BERT_BASE, MINILM, QWEN, QWEN_7B, facts
 
 from fewtune.base.amounts import bytes_of, seconds_of, told_bytes
 from fewtune.base.errors import UsageError
@@ -299,6 +299,17 @@ def test_checkpointing_is_not_proposed_where_it_would_be_refused():
         found = [fit(with_memory(case, room), name) for room in rooms]
         assert any(one.train.get("gradient_checkpointing", False) for one in found) == proposed
         assert any("per_device_train_batch_size" in one.train for one in found)
+
+
+def test_without_the_cache_frozen_blocks_keep_nothing_for_gradients():
+    case = facts(BERT_BASE, rows=200)
+    case = replace(case, lengths=np.full(200, 200))
+    cached, uncached, full = (
+        fit(case, name, TRAIN.model_copy(update={"cache_trunk": cache})).memory
+        for name, cache in (("freeze", True), ("freeze", False), ("full", False))
+    )
+    assert (cached.cache > 0, uncached.cache) == (True, 0)
+    assert uncached.activations == cached.activations < full.activations / 3
 
 
 def test_of_a_head_alone_one_state_a_row_is_stored():

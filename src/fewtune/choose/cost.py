@@ -208,9 +208,10 @@ def seconds_of(method: Method, count: Count, shape: Shape, work: Work, timings: 
         probe += PROBE * rows * work.classes * shape.width
     if not method.needs_steps:
         return Seconds(probe=probe)
-    first = count.lowest if work.caches else 0
-    trunk = _forward(shape, work.lengths, timings) * first / shape.layers
-    if first == shape.layers and work.classes is not None:
+    first, trunk = count.lowest, 0.0
+    if work.caches:
+        trunk = _forward(shape, work.lengths, timings) * first / shape.layers
+    if work.caches and first == shape.layers and work.classes is not None:
         each = HEAD_STEP + timings.optimiser * count.trained
         return Seconds(probe, trunk, each * work.steps)
     return Seconds(probe, trunk, _steps(method, count, shape, work, timings, first))
@@ -219,7 +220,7 @@ def seconds_of(method: Method, count: Count, shape: Shape, work: Work, timings: 
 def _steps(
     method: Method, count: Count, shape: Shape, work: Work, timings: Timings, first: int
 ) -> float:
-    """Seconds of all steps above block `first`."""
+    """Seconds of all steps: block `first` and those above, and those below where none is cached."""
     reserved = sum(p.reserved_tokens for p in method.parts() if getattr(p, "in_sequence", False))
     lengths = work.lengths + reserved
     batches = epoch_batches(lengths, work.batch, seed=0, epoch=0)
@@ -231,8 +232,11 @@ def _steps(
     curve = timings.full if trains_all else _curve(method, timings)
     passes = ALL if trains_all else added_passes(method, shape.layers)
     again = 1 + FORWARD * work.checkpointing / passes  # small operations are repeated too
-    each_pass = part * again * curve(passes * operations(shape, sizes, longest))
+    forward = operations(shape, sizes, longest)
+    each_pass = part * again * curve(passes * forward)
     each_pass += curve.each * _head(method, shape, work, sizes)
+    if not work.caches:
+        each_pass += (1 - part) * timings.forward(forward)
     per_epoch = steps_per_epoch(len(lengths), work.batch, work.accumulation)
     epochs = work.steps / per_epoch
     return float(each_pass.sum() * epochs + timings.optimiser * count.trained * work.steps)

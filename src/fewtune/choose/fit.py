@@ -101,7 +101,7 @@ def step_of(
     facts: Facts, method: Method, count: Count, train: TrainOptions, copies: int = 0
 ) -> Step:
     """The largest step of a fit, as the memory model takes it."""
-    first = count.lowest if train.cache_trunk and method.needs_steps else 0
+    first, cached = count.lowest, method.needs_steps and train.cache_trunk
     longest = int(facts.lengths.max())
     rows = train.per_device_train_batch_size
     if not method.needs_steps:  # features alone, in the batches of evaluation
@@ -116,7 +116,7 @@ def step_of(
         lowest_trained_block=first,
         copies=copies,
         cached_tokens=cached_states(
-            facts.lengths, first if method.needs_steps else 0, facts.shape.layers, facts.writes
+            facts.lengths, first if cached else 0, facts.shape.layers, facts.writes
         ),
         device=facts.hardware.device,
         **asked_of_step(method, train, facts.shape.width, facts.hardware.bf16, facts.writes),

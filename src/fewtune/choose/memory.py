@@ -46,7 +46,7 @@ class Step:
         accumulation: forward passes per optimiser step.
         copies: of the trained weights beside them (running mean; in main memory best step, start).
         cached_tokens: of all training rows, where the blocks below `lowest_trained_block` run once
-            and are cached; 0 where they run at every step.
+            and are cached; 0 where they run at every step, and keep nothing.
         virtual_tokens: that the method puts before each row, or before its keys.
         rank: of LoRA; `lora_dropout` its own.
         bottleneck: width inside an adapter; `adapters` of them in a block.
