@@ -81,6 +81,10 @@ def every_way(case, name, train=TRAIN):
     return found
 
 
+def with_cache(cached, steps=10):
+    return TRAIN.model_copy(update={"cache_trunk": cached, "max_steps": steps})
+
+
 def taken(found, train=TRAIN):
     cut = train.model_copy(update=found.train)
     return cut.per_device_train_batch_size, cut.gradient_checkpointing
@@ -111,16 +115,20 @@ def test_a_whole_batch_computed_twice_comes_before_many_small_passes():
 def test_no_way_is_taken_that_another_beats_and_what_can_fit_fits(name, length):
     case = facts(QWEN if length > 1 else MINILM, rows=100)
     case = replace(case, lengths=case.lengths * length)
-    found = every_way(case, name)
+    found = {
+        (*way, cached): price
+        for cached in ((True, False) if case.counts[name].lowest else (True,))
+        for way, price in every_way(case, name, with_cache(cached)).items()
+    }
     for room in sorted(size for size, _ in found.values()):
         fitting = {way: price for way, price in found.items() if price[0] <= room}
         chosen = fit(with_memory(case, room), name)
         assert chosen.fits
         assert not chosen.layers
-        way = taken(chosen)
+        way = *taken(chosen), chosen.train.get("cache_trunk", True)
         size, seconds = fitting[way]
         assert chosen.bytes == size
-        for (rows, _), (less, sooner) in fitting.items():
+        for (rows, *_), (less, sooner) in fitting.items():
             assert rows < way[0] or less >= size or sooner >= seconds
     assert not fit(with_memory(case, min(found.values())[0] // 2), name).fits
 
@@ -305,11 +313,30 @@ def test_without_the_cache_frozen_blocks_keep_nothing_for_gradients():
     case = facts(BERT_BASE, rows=200)
     case = replace(case, lengths=np.full(200, 200))
     cached, uncached, full = (
-        fit(case, name, TRAIN.model_copy(update={"cache_trunk": cache})).memory
+        fit(case, name, with_cache(cache)).memory
         for name, cache in (("freeze", True), ("freeze", False), ("full", False))
     )
     assert (cached.cache > 0, uncached.cache) == (True, 0)
     assert uncached.activations == cached.activations < full.activations / 3
+
+
+def test_where_the_cache_of_frozen_blocks_is_too_large_they_run_at_every_step():
+    case = facts(BERT_BASE, rows=8_000, memory=8)
+    case = replace(case, lengths=np.full(8_000, 400))
+    train = with_cache(True, steps=4_000)
+    found = fit(case, "freeze", train)
+    assert found.fits
+    assert found.train == {"cache_trunk": False}
+    assert found.told[0] == "to fit into 8.0 GiB, frozen blocks run at every step instead of once."
+    assert found.slower > 1.3
+    less = fit(
+        with_memory(case, found.bytes - 1), "freeze", train
+    )  # smaller passes are of no use alone
+    assert less.train["cache_trunk"] is False
+    assert less.train["per_device_train_batch_size"] < 16
+    assert "cache_trunk" not in fit(with_memory(case, 0), "lora").train
+    gpu = replace(case, hardware=replace(case.hardware, device="cuda"))  # where it holds no cache
+    assert "cache_trunk" not in fit(with_memory(gpu, 2 * 2**30), "freeze", train).train
 
 
 def test_of_a_head_alone_one_state_a_row_is_stored():

@@ -1,4 +1,5 @@
-"""What fits into the memory: batch, accumulation, checkpointing and freezing depth, in that order.
+"""What fits into the memory: batch, accumulation, checkpointing, the cache of frozen blocks and
+freezing depth, in that order.
 
 The effective batch stays what it was: half the rows in a pass, twice the passes in a step. What
 costs nothing but time comes before what costs quality, and nothing is chosen that costs more of
@@ -199,7 +200,8 @@ def _rungs(
     """Every other way to take the step, with its price."""
     if not method.needs_steps:
         return []
-    found = ways(train, _recomputes(facts, method))
+    caches = train.cache_trunk and count.lowest > 0 and facts.hardware.device == "cpu"
+    found = ways(train, _recomputes(facts, method), caches)
     return [_rung(facts, method, count, copies, train, changed) for changed in found]
 
 
