@@ -118,7 +118,7 @@ class Case:
         """What is predicted from, all known before anything runs."""
         method, backbone = self.tuned, model.backbone
         part = method.parts()[0]
-        rounded = self.answers > 0 and not any(one.saves_base for one in method.parts())
+        rounded = self.answers > 0 and not method.needs_exact_base
         return Step(
             rows=self.rows,
             length=self.length,
@@ -210,7 +210,7 @@ def attached(case: Case, model: Any) -> Prepared:
     prepared = prepare(model, method)
     if case.checkpointing:
         recompute_activations(prepared.model)
-    if case.answers and not any(part.saves_base for part in method.parts()):
+    if case.answers and not method.needs_exact_base:
         round_frozen(prepared.model, case.machine)
     set_attention(prepared.model, case.attention)
     return prepared

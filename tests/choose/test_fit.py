@@ -214,6 +214,16 @@ def test_small_models_are_not_told_of_quantised_bases():
     assert "quantised" not in " ".join(found.told)
 
 
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("lora", "bfloat16"), ("lora+adapter", "bfloat16"), ("lora+ia3", "float32")],
+)
+def test_a_base_that_parts_are_merged_into_is_told_in_float32(name, dtype):
+    case = facts(QWEN, bf16=True)
+    step = step_of(case, parse(name, {}), case.counts["lora"], TRAIN)
+    assert (step.dtype, step.base_dtype) == ("bfloat16", dtype)
+
+
 def test_the_factor_of_past_runs_counts():
     case = facts(memory=16)
     more = replace(case, hardware=replace(case.hardware, factor=1.5))

@@ -148,7 +148,7 @@ def asked_of_step(
     """
     parts = method.parts()
     own = {name: value for part in parts for name, value in part.model_dump().items()}
-    rounded = bf16 and writes and not any(part.saves_base for part in parts)
+    rounded = bf16 and writes and not method.needs_exact_base
     return {
         "parts": tuple(part.name for part in parts),
         "dtype": "bfloat16" if bf16 else "float32",
