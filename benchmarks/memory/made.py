@@ -65,6 +65,7 @@ class Case:
         method: as spelled; `options` of it.
         rows, length: of a batch.
         answers: learned tokens a row, 0 for a classifier.
+        caches: whether frozen blocks run once.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Case:
     dropout: float = 0.0
     checkpointing: bool = False
     accumulation: int = 1
+    caches: bool = True
 
     @property
     def key(self) -> str:
@@ -91,6 +93,7 @@ class Case:
                 (f"dropout {self.dropout:g}", self.dropout),
                 ("checkpointing", self.checkpointing),
                 (f"accumulation {self.accumulation}", self.accumulation > 1),
+                ("no cache", not self.caches),
             )
             if there
         )
@@ -115,7 +118,7 @@ class Case:
         """What is predicted from, all known before anything runs."""
         method, backbone = self.tuned, model.backbone
         part = method.parts()[0]
-        rounded = self.answers > 0 and not any(one.saves_base for one in method.parts())
+        rounded = self.answers > 0 and not method.needs_exact_base
         return Step(
             rows=self.rows,
             length=self.length,
@@ -207,7 +210,7 @@ def attached(case: Case, model: Any) -> Prepared:
     prepared = prepare(model, method)
     if case.checkpointing:
         recompute_activations(prepared.model)
-    if case.answers and not any(part.saves_base for part in method.parts()):
+    if case.answers and not method.needs_exact_base:
         round_frozen(prepared.model, case.machine)
     set_attention(prepared.model, case.attention)
     return prepared
@@ -250,9 +253,9 @@ def _work(case: Case, model: Any, rows: Encoded, folder: Path) -> Work:
     if not case.answers:
         task = Classify(tuple(map(str, range(CLASSES))))
         targets = np.arange(len(rows)) % CLASSES
-        return plan_work(model, rows, targets, task.loss, case.machine, True, folder)
+        return plan_work(model, rows, targets, task.loss, case.machine, case.caches, folder)
     first = lowest_trained_block(model.backbone)
-    cached = 0 < first <= len(blocks_of(model.backbone))
+    cached = case.caches and 0 < first <= len(blocks_of(model.backbone))
     trunk = fill_trunk(model, rows, first, case.machine, folder) if cached else None
     return AnswerRows(model, rows, case.machine, trunk)
 

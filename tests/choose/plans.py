@@ -90,5 +90,5 @@ def facts(config: dict[str, Any] = MINILM, rows: int = 500, **more: Any) -> Fact
         timings=TIMINGS,
     )
     made = replace(made, **more)
-    made = replace(made, methods=with_options(made))
+    made = replace(made, methods=with_options(made, {}))
     return replace(made, counts=counts(shape, made.classes))

@@ -51,7 +51,8 @@ def test_frozen_blocks_run_once_and_not_at_every_step():
     assert 0 < freeze.trunk < freeze.steps
     uncached = seconds("freeze", replace(WORK, caches=False))
     assert uncached.trunk == 0
-    assert uncached.steps > 2 * freeze.steps
+    below = seconds("full").steps / 3 * 4 / 6  # forward alone: nothing goes back through them
+    assert uncached.steps == pytest.approx(freeze.steps + below)
 
 
 def test_a_head_alone_costs_the_frozen_pass_and_next_to_nothing_a_step():
@@ -102,6 +103,17 @@ def test_a_language_model_pays_for_its_head_at_learned_tokens_only():
     less = replace(WORK, classes=None, learned=1.0)
     assert seconds("lora", writes).steps > seconds("lora", less).steps > seconds("lora").steps
     assert seconds("lora", writes).probe == 0
+
+
+@pytest.mark.parametrize(("name", "passes"), [("freeze", 2), ("adapter", 2), ("full", 3)])
+def test_a_language_models_head_runs_whole_however_few_blocks_do(name, passes):
+    writes = replace(WORK, classes=None, learned=4.0)
+    head = seconds(name, writes).steps - seconds(name, replace(writes, learned=0.0)).steps
+    products = 20 * 2 * 16 * 4 * SHAPE.width * SHAPE.vocabulary * 1e-11
+    assert head == pytest.approx(passes * products)
+    again = replace(writes, checkpointing=True)
+    twice = seconds(name, again).steps - seconds(name, replace(again, learned=0.0)).steps
+    assert twice == pytest.approx(head)
 
 
 @pytest.mark.parametrize("name", [n for n, m in METHODS.items() if m.needs_steps])

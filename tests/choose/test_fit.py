@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from plans import MINILM, QWEN, QWEN_7B, facts
+from plans import BERT_BASE, MINILM, QWEN, QWEN_7B, facts
 
 from fewtune.base.amounts import bytes_of, seconds_of, told_bytes
 from fewtune.base.errors import UsageError
@@ -81,6 +81,10 @@ def every_way(case, name, train=TRAIN):
     return found
 
 
+def with_cache(cached, steps=10):
+    return TRAIN.model_copy(update={"cache_trunk": cached, "max_steps": steps})
+
+
 def taken(found, train=TRAIN):
     cut = train.model_copy(update=found.train)
     return cut.per_device_train_batch_size, cut.gradient_checkpointing
@@ -111,16 +115,20 @@ def test_a_whole_batch_computed_twice_comes_before_many_small_passes():
 def test_no_way_is_taken_that_another_beats_and_what_can_fit_fits(name, length):
     case = facts(QWEN if length > 1 else MINILM, rows=100)
     case = replace(case, lengths=case.lengths * length)
-    found = every_way(case, name)
+    found = {
+        (*way, cached): price
+        for cached in ((True, False) if case.counts[name].lowest else (True,))
+        for way, price in every_way(case, name, with_cache(cached)).items()
+    }
     for room in sorted(size for size, _ in found.values()):
         fitting = {way: price for way, price in found.items() if price[0] <= room}
         chosen = fit(with_memory(case, room), name)
         assert chosen.fits
         assert not chosen.layers
-        way = taken(chosen)
+        way = *taken(chosen), chosen.train.get("cache_trunk", True)
         size, seconds = fitting[way]
         assert chosen.bytes == size
-        for (rows, _), (less, sooner) in fitting.items():
+        for (rows, *_), (less, sooner) in fitting.items():
             assert rows < way[0] or less >= size or sooner >= seconds
     assert not fit(with_memory(case, min(found.values())[0] // 2), name).fits
 
@@ -206,10 +214,49 @@ def test_small_models_are_not_told_of_quantised_bases():
     assert "quantised" not in " ".join(found.told)
 
 
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("lora", "bfloat16"), ("lora+adapter", "bfloat16"), ("lora+ia3", "float32")],
+)
+def test_a_base_that_parts_are_merged_into_is_told_in_float32(name, dtype):
+    case = facts(QWEN, bf16=True)
+    step = step_of(case, parse(name, {}), case.counts["lora"], TRAIN)
+    assert (step.dtype, step.base_dtype) == ("bfloat16", dtype)
+
+
 def test_the_factor_of_past_runs_counts():
     case = facts(memory=16)
     more = replace(case, hardware=replace(case.hardware, factor=1.5))
     assert fit(more, "full").bytes > 1.2 * fit(case, "full").bytes
+
+
+def test_the_factor_of_past_runs_does_not_count_for_loading():
+    """Runs measure from the loaded model on: where loading decides they say nothing of it."""
+    case = facts(QWEN_7B, rows=200, memory=24, bf16=True)
+    less = replace(case, hardware=replace(case.hardware, factor=0.72))
+    found = fit(less, "lora")
+    assert found.memory.loading > found.memory.fit
+    assert not found.fits
+    assert found.bytes == found.memory.loading + found.memory.process
+    more = fit(replace(case, hardware=replace(case.hardware, factor=3.0)), "lora")
+    assert more.bytes == 3 * more.memory.fit + more.memory.process > found.bytes
+
+
+def test_the_attention_kernel_is_the_users_or_the_one_that_was_timed():
+    case = facts(memory=16)
+    case = replace(case, lengths=case.lengths * 10)
+
+    def kernel(case, device, **more):
+        case = replace(case, hardware=replace(case.hardware, device=device), **more)
+        return step_of(case, case.methods["full"], case.counts["full"], TRAIN).attention
+
+    assert [kernel(case, device) for device in ("cpu", "cuda")] == ["eager", "sdpa"]
+    assert kernel(case, "cpu", attention="sdpa") == "sdpa"
+    assert kernel(case, "cuda", attention="eager") == "eager"
+    timed = replace(case.timings, attention="eager")
+    assert kernel(case, "cuda", timings=timed) == "eager"
+    less = fit(replace(case, attention="sdpa"), "full")
+    assert less.bytes < fit(case, "full").bytes
 
 
 def test_a_gpu_does_not_hold_the_process():
@@ -270,6 +317,36 @@ def test_checkpointing_is_not_proposed_where_it_would_be_refused():
         found = [fit(with_memory(case, room), name) for room in rooms]
         assert any(one.train.get("gradient_checkpointing", False) for one in found) == proposed
         assert any("per_device_train_batch_size" in one.train for one in found)
+
+
+def test_without_the_cache_frozen_blocks_keep_nothing_for_gradients():
+    case = facts(BERT_BASE, rows=200)
+    case = replace(case, lengths=np.full(200, 200))
+    cached, uncached, full = (
+        fit(case, name, with_cache(cache)).memory
+        for name, cache in (("freeze", True), ("freeze", False), ("full", False))
+    )
+    assert (cached.cache > 0, uncached.cache) == (True, 0)
+    assert uncached.activations == cached.activations < full.activations / 3
+
+
+def test_where_the_cache_of_frozen_blocks_is_too_large_they_run_at_every_step():
+    case = facts(BERT_BASE, rows=8_000, memory=8)
+    case = replace(case, lengths=np.full(8_000, 400))
+    train = with_cache(True, steps=4_000)
+    found = fit(case, "freeze", train)
+    assert found.fits
+    assert found.train == {"cache_trunk": False}
+    assert found.told[0] == "to fit into 8.0 GiB, frozen blocks run at every step instead of once."
+    assert found.slower > 1.3
+    less = fit(
+        with_memory(case, found.bytes - 1), "freeze", train
+    )  # smaller passes are of no use alone
+    assert less.train["cache_trunk"] is False
+    assert less.train["per_device_train_batch_size"] < 16
+    assert "cache_trunk" not in fit(with_memory(case, 0), "lora").train
+    gpu = replace(case, hardware=replace(case.hardware, device="cuda"))  # where it holds no cache
+    assert "cache_trunk" not in fit(with_memory(gpu, 2 * 2**30), "freeze", train).train
 
 
 def test_of_a_head_alone_one_state_a_row_is_stored():

@@ -130,6 +130,22 @@ def test_the_other_methods_take_what_was_told(method: str, tmp_path: Path) -> No
     assert told.peak == pytest.approx(real, rel=CLOSE)
 
 
+@pytest.mark.parametrize("method", ["lora+ia3", "lora+adapter"])
+def test_hybrids_that_answer_take_what_was_told(method: str, tmp_path: Path) -> None:
+    real, told = counted(case_of("qwen2", method, bf16=True), tmp_path)
+    assert told.peak == pytest.approx(real, rel=CLOSE)
+
+
+@pytest.mark.parametrize("family", ["bert", "qwen2"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_without_the_cache_no_gradient_goes_through_frozen_blocks(
+    family: str, checkpointing: bool, tmp_path: Path
+) -> None:
+    case = case_of(family, "freeze", rows=16, caches=False, checkpointing=checkpointing)
+    real, told = counted(case, tmp_path)
+    assert told.peak == pytest.approx(real, rel=CLOSE)
+
+
 # ---- the form itself
 
 BERT = shape_of({"model_type": "bert", "vocab_size": 30522})

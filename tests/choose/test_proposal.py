@@ -63,6 +63,16 @@ def test_what_meets_the_needs_stands_before_what_does_not_whether_it_fits_or_not
     assert (unmet(case, found) is None) == ((True, True) in order)
 
 
+@pytest.mark.parametrize("need", ["modular", "switch"])
+def test_ngrams_have_no_base_to_share_so_they_stand_behind_what_has(need):
+    found = [one for one in rank(facts(needs=frozenset([need]))) if not one.refused]
+    meets = {one.method: one.meets for one in found}
+    assert meets["prefix"]
+    assert not meets["tfidf"]
+    order = [one.method for one in found]
+    assert order.index("tfidf") > max(map(order.index, ("prefix", "ptuning", "prompt")))
+
+
 def test_where_nothing_is_recommended_the_least_that_would_do_is_named():
     case = facts(memory=0.3, needs=frozenset({"input-only"}))
     found = rank(case)

@@ -89,6 +89,15 @@ def test_the_gains_that_a_rule_tells_are_those_of_the_log():
         assert rule.numbers[method].startswith(best[1]), method
 
 
+def test_what_ngrams_are_said_to_gain_is_told_of_the_probe_on_the_same_rows():
+    log = LOG.read_text(encoding="utf-8").partition("## What the methods gain over the probe")[2]
+    points, share = re.search(
+        r"^\| thucnews-10 \| 2 \| \S+ \| (\S+) / \+(\S+)%", log, re.M
+    ).groups()
+    told = next(rule for rule in MEASURED if rule.name == "baselines-stay").numbers["tfidf"]
+    assert told == f"{points} points of accuracy over the probe, log-loss {share} % better"
+
+
 def test_on_a_small_encoder_with_few_rows_full_is_first_though_the_guides_would_freeze():
     found = order(facts(MINILM, rows=500))
     assert found[0] == "full"

@@ -24,6 +24,7 @@ from fewtune.train.work import WholeRows
 
 BATCH = ("per_device_train_batch_size", "gradient_accumulation_steps")
 Race = Callable[..., fewtune.Run]
+on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="the run was on a CPU")
 
 
 @pytest.fixture(autouse=True)
@@ -48,11 +49,11 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[Fit]:
 
 @pytest.fixture
 def race(train: Race, monkeypatch: pytest.MonkeyPatch) -> Race:
-    """A race between the baselines and `full`, which wins."""
-    found = contenders.candidates
+    """A race between the baselines and another method, which wins."""
+    found, winners = contenders.candidates, ["full"]
 
     def candidates(ranked: Any, **options: Any) -> Any:
-        mine = [one for one in ranked if one.method in ("tfidf", "probe", "full")]
+        mine = [one for one in ranked if one.method in ("tfidf", "probe", winners[-1])]
         return found(mine, other_rates=False)
 
     def last(losses: Any, *known: Any) -> str:
@@ -63,7 +64,8 @@ def race(train: Race, monkeypatch: pytest.MonkeyPatch) -> Race:
     for room in ("race", "choosing"):
         monkeypatch.setattr(f"fewtune.trials.{room}.choose", last)
 
-    def call(**options: Any) -> fewtune.Run:
+    def call(winner: str = "full", **options: Any) -> fewtune.Run:
+        winners.append(winner)
         return train(method="auto", folds=2, budget="20m", **{"max_steps": 2} | options)
 
     return call
@@ -101,6 +103,18 @@ def test_candidates_of_a_race_train_in_the_passes_that_the_plan_names(
         assert fit.ladder.pieces == 1
     (said,) = [one for one in run.folder.plan["reasons"] if one.startswith("`full`: to fit into")]
     assert f"{rows} rows in a pass and {times} passes in a step" in said
+
+
+@on_a_cpu
+def test_where_no_cache_fits_folds_and_the_fit_run_without(
+    files: dict[str, str], race: Race, fits: list[Fit]
+) -> None:
+    run = race("freeze", memory=f"{predicted(files, memory='1MB')['freeze']}B")
+    assert the_contender(run, "freeze")["cache_trunk"] is False
+    assert run.scores["method"] == "freeze"
+    assert [fit.options.cache_trunk for fit in fits] == [False] * 3
+    assert not any(fit.work.cached_bytes for fit in fits)
+    assert any("frozen blocks run at every step" in one for one in run.folder.plan["reasons"])
 
 
 def test_with_enough_memory_nothing_is_cut(files: dict[str, str], race: Race) -> None:
@@ -180,15 +194,12 @@ def taught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current directory whose only run took 1.5 times what was told, with --memory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FEWTUNE_CACHE", str(tmp_path / "cache"))  # other tests' runs teach nothing
-    found = Footprint({"peak": 10**9}, 15 * 10**8, device="cpu", limited=True)
+    found = Footprint({"fit": 10**9}, 15 * 10**8, device="cpu", limited=True)
     with RunFolder.create(RUNS / "one", {"fingerprint": "one", "task": "classify"}) as folder:
         folder.write_environment(environment())
         folder.write_scores({"verdict": "done", "memory": found.as_json()})
         folder.append(tell("finished", verdict="done", seconds=1.0))
     return tmp_path
-
-
-on_a_cpu = pytest.mark.skipif(torch.cuda.is_available(), reason="the run was on a CPU")
 
 
 @on_a_cpu
@@ -198,7 +209,7 @@ def test_a_plan_takes_what_past_runs_here_measured(files: dict[str, str], taught
     assert found.facts.hardware.factor == pytest.approx(1.5)
     (full,) = [one for one in found.methods if one.method == "full"]
     assert full.memory is not None
-    assert full.bytes == int(1.5 * full.memory.peak) + full.memory.process
+    assert full.bytes == int(1.5 * full.memory.fit) + full.memory.process
     assert any("1.50 times the computed peak, as past runs have" in one for one in found.notes)
 
 
@@ -225,7 +236,7 @@ def test_a_run_elsewhere_teaches_the_next_plan(
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     found = propose(files["train"], {"model": files["model"], "memory": "16GB"})
-    ratio = told["measured"] / told["predicted"]["peak"]
+    ratio = told["measured"] / told["predicted"]["fit"]
     assert found.facts.hardware.factor == pytest.approx(min(MOST, max(LEAST, ratio)))
 
 

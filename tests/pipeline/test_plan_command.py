@@ -255,6 +255,27 @@ def test_needs_change_the_ranks_with_a_reason(files, planned):
     assert told["needs"] == ["switch"]
 
 
+def test_options_of_a_named_method_are_weighed_and_stand_in_its_own_command(files, planned):
+    given = {"model": files["model"], "method": "lora", "lora_r": 32}
+    told = by_name(fewtune.plan(files["train"], **given))
+    plain = by_name(planned)["lora"]
+    assert told["lora"]["trainable_parameters"] > 2 * plain["trainable_parameters"]
+    assert told["lora"]["options"] == {"lora_r": 32}
+    assert "--lora_r 32" in told["lora"]["command"]
+    assert not any("rank 8" in reason for reason in told["lora"]["reasons"])
+    others = [one for name, one in told.items() if name != "lora" and one["command"]]
+    assert len(others) >= 8
+    assert not any("lora_r" in one["command"] for one in others)
+
+
+def test_the_memory_told_is_that_of_the_kernel_that_is_asked_for(files):
+    def activations(kernel):
+        given = {"model": files["model"], "attention": kernel, "device": "cpu"}
+        return by_name(fewtune.plan(files["train"], **given))["full"]["memory"]["activations"]
+
+    assert activations("sdpa") < activations("eager")
+
+
 def test_all_mistakes_are_told_at_once(files):
     with pytest.raises(UsageError) as caught:
         fewtune.plan(

@@ -32,7 +32,7 @@ def add_run(
     root: Path, name: str, measured: float, env: dict[str, Any] = HERE, **more: Any
 ) -> None:
     """A finished run that measured so many times what was told."""
-    told = Footprint({"peak": 10**9}, int(measured * 10**9), **{"device": "cpu", **more})
+    told = Footprint({"fit": 10**9}, int(measured * 10**9), **{"device": "cpu", **more})
     with RunFolder.create(root / name, {"fingerprint": name, "task": "classify"}) as folder:
         folder.write_environment(env)
         folder.write_scores({"verdict": "done", "memory": told.as_json()})
@@ -103,7 +103,7 @@ def test_a_footprint_is_written_as_the_scores_have_it() -> None:
 
 def told(measured: float, **more: Any) -> dict[str, Any]:
     """A footprint as scores have it."""
-    return Footprint({"peak": 10**9}, int(measured * 10**9), **{"device": "cpu", **more}).as_json()
+    return Footprint({"fit": 10**9}, int(measured * 10**9), **{"device": "cpu", **more}).as_json()
 
 
 def files_of(cache: Path) -> list[Path]:
@@ -130,7 +130,7 @@ def test_a_run_in_the_folder_that_is_remembered_too_counts_once(tmp_path: Path) 
 def test_what_says_nothing_of_the_machine_is_not_kept(tmp_path: Path, cache: Path) -> None:
     keep(told(2.0, rung={"pieces": 2, "recompute": False}), tmp_path / "cut")
     keep(told(0.0), tmp_path / "unmeasured")
-    keep({**told(1.0), "predicted": {"peak": 10**6}}, tmp_path / "tiny")
+    keep({**told(1.0), "predicted": {"fit": 10**6}}, tmp_path / "tiny")
     assert not files_of(cache)
 
 

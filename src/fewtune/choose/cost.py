@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -75,6 +75,7 @@ class Timings:
         how: `measured`, or `computed` from the machine's rate, or `assumed` for a device that is
             not here.
         note: a sentence about it.
+        attention: the kernel that the steps were timed with; None where none was timed.
     """
 
     forward: Curve
@@ -84,6 +85,7 @@ class Timings:
     optimiser: float
     how: str
     note: str
+    attention: Literal["eager", "sdpa"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +208,10 @@ def seconds_of(method: Method, count: Count, shape: Shape, work: Work, timings: 
         probe += PROBE * rows * work.classes * shape.width
     if not method.needs_steps:
         return Seconds(probe=probe)
-    first = count.lowest if work.caches else 0
-    trunk = _forward(shape, work.lengths, timings) * first / shape.layers
-    if first == shape.layers and work.classes is not None:
+    first, trunk = count.lowest, 0.0
+    if work.caches:
+        trunk = _forward(shape, work.lengths, timings) * first / shape.layers
+    if work.caches and first == shape.layers and work.classes is not None:
         each = HEAD_STEP + timings.optimiser * count.trained
         return Seconds(probe, trunk, each * work.steps)
     return Seconds(probe, trunk, _steps(method, count, shape, work, timings, first))
@@ -217,7 +220,7 @@ def seconds_of(method: Method, count: Count, shape: Shape, work: Work, timings: 
 def _steps(
     method: Method, count: Count, shape: Shape, work: Work, timings: Timings, first: int
 ) -> float:
-    """Seconds of all steps above block `first`."""
+    """Seconds of all steps: block `first` and those above, and those below where none is cached."""
     reserved = sum(p.reserved_tokens for p in method.parts() if getattr(p, "in_sequence", False))
     lengths = work.lengths + reserved
     batches = epoch_batches(lengths, work.batch, seed=0, epoch=0)
@@ -229,8 +232,11 @@ def _steps(
     curve = timings.full if trains_all else _curve(method, timings)
     passes = ALL if trains_all else added_passes(method, shape.layers)
     again = 1 + FORWARD * work.checkpointing / passes  # small operations are repeated too
-    forward = operations(shape, sizes, longest) + _head(shape, work, sizes)
+    forward = operations(shape, sizes, longest)
     each_pass = part * again * curve(passes * forward)
+    each_pass += curve.each * _head(method, shape, work, sizes)
+    if not work.caches:
+        each_pass += (1 - part) * timings.forward(forward)
     per_epoch = steps_per_epoch(len(lengths), work.batch, work.accumulation)
     epochs = work.steps / per_epoch
     return float(each_pass.sum() * epochs + timings.optimiser * count.trained * work.steps)
@@ -255,11 +261,14 @@ def _curve(method: Method, timings: Timings) -> Curve:
     return Curve(timings.adapter.fixed * fixed, timings.adapter.each * each)
 
 
-def _head(shape: Shape, work: Work, sizes: np.ndarray) -> np.ndarray | float:
-    """Operations of a language model's head, which sees the learned tokens alone."""
+def _head(method: Method, shape: Shape, work: Work, sizes: np.ndarray) -> np.ndarray | float:
+    """Operations of a language model's head, forward and backward: it sees the learned tokens
+    alone, runs whole however few blocks do, and is never computed twice.
+    """
     if work.classes is not None:
         return 0.0
-    return 2.0 * sizes * work.learned * shape.width * shape.vocabulary
+    passes = ALL if any(part.trains_words for part in method.parts()) else ADDED
+    return passes * 2.0 * sizes * work.learned * shape.width * shape.vocabulary
 
 
 def _forward(shape: Shape, lengths: np.ndarray, timings: Timings) -> float:

@@ -75,6 +75,7 @@ class Facts:
         budget: seconds that training may take; None for any.
         train: options of training that the user gave.
         has_valid: whether there are validation rows.
+        attention: the kernel that the user gave, or `auto`.
     """
 
     task: str
@@ -95,6 +96,7 @@ class Facts:
     budget: float | None = None
     train: TrainOptions = field(default_factory=TrainOptions)
     has_valid: bool = False
+    attention: Literal["auto", "eager", "sdpa"] = "auto"
 
     @property
     def writes(self) -> bool:

@@ -1,4 +1,5 @@
-"""What fits into the memory: batch, accumulation, checkpointing and freezing depth, in that order.
+"""What fits into the memory: batch, accumulation, checkpointing, the cache of frozen blocks and
+freezing depth, in that order.
 
 The effective batch stays what it was: half the rows in a pass, twice the passes in a step. What
 costs nothing but time comes before what costs quality, and nothing is chosen that costs more of
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fewtune.base.amounts import told_bytes
 from fewtune.choose.cost import seconds_of, work_of
@@ -101,7 +102,7 @@ def step_of(
     facts: Facts, method: Method, count: Count, train: TrainOptions, copies: int = 0
 ) -> Step:
     """The largest step of a fit, as the memory model takes it."""
-    first = count.lowest if train.cache_trunk and method.needs_steps else 0
+    first, cached = count.lowest, method.needs_steps and train.cache_trunk
     longest = int(facts.lengths.max())
     rows = train.per_device_train_batch_size
     if not method.needs_steps:  # features alone, in the batches of evaluation
@@ -112,15 +113,27 @@ def step_of(
         length=longest,
         trained=count.trained if method.needs_steps else 0,
         answers=int(rows * longest * share) if facts.writes else 0,
-        attention="sdpa" if facts.hardware.device == "cuda" else "eager",
+        attention=_kernel(facts),
         lowest_trained_block=first,
         copies=copies,
         cached_tokens=cached_states(
-            facts.lengths, first if method.needs_steps else 0, facts.shape.layers, facts.writes
+            facts.lengths, first if cached else 0, facts.shape.layers, facts.writes
         ),
         device=facts.hardware.device,
         **asked_of_step(method, train, facts.shape.width, facts.hardware.bf16, facts.writes),
     )
+
+
+def _kernel(facts: Facts) -> Literal["eager", "sdpa"]:
+    """The attention kernel: the user's, or what a run would choose.
+
+    On a CPU runs choose now the one and now the other, so the one is told that holds more.
+    """
+    if facts.attention != "auto":
+        return facts.attention
+    if facts.hardware.device == "cpu":
+        return "eager"
+    return (facts.timings and facts.timings.attention) or "sdpa"
 
 
 def asked_of_step(
@@ -135,7 +148,7 @@ def asked_of_step(
     """
     parts = method.parts()
     own = {name: value for part in parts for name, value in part.model_dump().items()}
-    rounded = bf16 and writes and not any(part.saves_base for part in parts)
+    rounded = bf16 and writes and not method.needs_exact_base
     return {
         "parts": tuple(part.name for part in parts),
         "dtype": "bfloat16" if bf16 else "float32",
@@ -178,7 +191,7 @@ def _price(facts: Facts, step: Step) -> tuple[Memory, int]:
     """The memory of a step, and its peak as this machine has it."""
     memory = predict(facts.shape, step)
     process = memory.process if facts.hardware.device == "cpu" else 0
-    return memory, int(memory.peak * facts.hardware.factor) + process
+    return memory, memory.at(facts.hardware.factor) + process
 
 
 def _rungs(
@@ -187,7 +200,8 @@ def _rungs(
     """Every other way to take the step, with its price."""
     if not method.needs_steps:
         return []
-    found = ways(train, _recomputes(facts, method))
+    caches = train.cache_trunk and count.lowest > 0 and facts.hardware.device == "cpu"
+    found = ways(train, _recomputes(facts, method), caches)
     return [_rung(facts, method, count, copies, train, changed) for changed in found]
 
 
@@ -282,7 +296,7 @@ def quantised(facts: Facts, step: Step) -> int:
     held = 2 if step.dtype == "bfloat16" else 4
     small = replace(memory, weights=int(memory.weights - (held - FOUR_BITS) * frozen), loading=0)
     process = memory.process if facts.hardware.device == "cpu" else 0
-    return int(small.peak * facts.hardware.factor) + process
+    return small.at(facts.hardware.factor) + process
 
 
 def names(method: Method) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ class Step:
         accumulation: forward passes per optimiser step.
         copies: of the trained weights beside them (running mean; in main memory best step, start).
         cached_tokens: of all training rows, where the blocks below `lowest_trained_block` run once
-            and are cached; 0 where they run at every step.
+            and are cached; 0 where they run at every step, and keep nothing.
         virtual_tokens: that the method puts before each row, or before its keys.
         rank: of LoRA; `lora_dropout` its own.
         bottleneck: width inside an adapter; `adapters` of them in a block.
@@ -134,11 +134,20 @@ class Memory:
     process: int = PROCESS
 
     @property
-    def peak(self) -> int:
-        """Most bytes at once, beyond the process's own."""
+    def fit(self) -> int:
+        """Most bytes at once from the loaded model on, which is what a run measures."""
         steady = self.weights + self.optimiser + self.cache + self.kept
         passes = max(self.held + self.activations + self.logits, self.gradients)
-        return max(steady + passes, self.weights + self.cache + self.reading, self.loading)
+        return max(steady + passes, self.weights + self.cache + self.reading)
+
+    @property
+    def peak(self) -> int:
+        """Most bytes at once, beyond the process's own."""
+        return self.at(1.0)
+
+    def at(self, factor: float) -> int:
+        """The peak where fits take so many times what is told; loading takes the same anywhere."""
+        return max(int(factor * self.fit), self.loading)
 
     @property
     def total(self) -> int:
@@ -146,8 +155,9 @@ class Memory:
         return self.peak + self.process
 
     def as_json(self) -> dict[str, int]:
-        """Every part by name, and the peak."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"peak": self.peak}
+        """Every part by name, the fit's peak, and the peak with loading."""
+        parts = {name: getattr(self, name) for name in self.__slots__}
+        return parts | {"fit": self.fit, "peak": self.peak}
 
 
 def predict(shape: Shape, step: Step) -> Memory:

@@ -7,12 +7,13 @@ candidates(...)    the few of them that a race compares, with their learning rat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from fewtune.base.amounts import told_bytes
+from fewtune.base.options import take
 from fewtune.choose.cost import Seconds, Work, seconds_of, work_of
 from fewtune.choose.facts import Facts
 from fewtune.choose.fit import copies_of, fitted, frozen_count
@@ -185,12 +186,17 @@ def candidates(
     return cheap + tuned + [_other_rate(one) for one in tuned[:room]]
 
 
-def with_options(facts: Facts) -> dict[str, Method]:
-    """The methods of the facts with the options that suit the case."""
+def with_options(facts: Facts, given: Mapping[str, Any]) -> dict[str, Method]:
+    """The methods of the facts with the options that suit the case.
+
+    Args:
+        given: options that the user gave, of whatever method; they win where a method has them.
+    """
     found = {}
     for name, method in facts.methods.items():
-        options, _ = options_for(name, facts)
-        found[name] = type(method)(**{**method.model_dump(), **options}) if options else method
+        suited, _ = options_for(name, facts)
+        own = {**method.model_dump(), **suited, **take(type(method), given)}
+        found[name] = type(method)(**own)
     return found
 
 
@@ -254,11 +260,10 @@ def _priced(facts: Facts, method: Method, count: Count, one: Proposed) -> Propos
     copies = copies_of(recipe.options, facts.hardware.device)
     room = fitted(facts, method, count, recipe.options, copies if method.needs_steps else 0)
     train = recipe.options.model_copy(update=room.train)
-    options, why = options_for(one.method, facts)
+    options, why = _own_options(facts, one.method, method)
     if room.layers:
-        count, options = frozen_count(facts, room.layers), {"layers": room.layers}
-    defaults = {k: v.default for part in method.parts() for k, v in type(part).model_fields.items()}
-    options = {k: v for k, v in options.items() if defaults.get(k) != v} | room.train
+        count, options = frozen_count(facts, room.layers), {**options, "layers": room.layers}
+    options |= room.train
     one = replace(
         one,
         trained=count.trained,
@@ -277,6 +282,15 @@ def _priced(facts: Facts, method: Method, count: Count, one: Proposed) -> Propos
         return one
     time = seconds_of(method, count, facts.shape, work_of(facts, train), facts.timings)
     return replace(one, seconds=time.total, time=time)
+
+
+def _own_options(facts: Facts, name: str, method: Method) -> tuple[dict[str, Any], list[str]]:
+    """By which options a method differs from its default, and why it has those that suit."""
+    own = {k: v for part in method.parts() for k, v in part.model_dump().items()}
+    defaults = {k: v.default for part in method.parts() for k, v in type(part).model_fields.items()}
+    suited, says = options_for(name, facts)
+    why = [said for (k, v), said in zip(suited.items(), says, strict=True) if own[k] == v]
+    return {k: v for k, v in own.items() if v != defaults[k]}, why
 
 
 def _decided(

@@ -230,11 +230,12 @@ MEASURED: tuple[Rule, ...] = (
         _labels,
         {"tfidf": 0.8, "probe": 1.2},
         lambda _: (
-            "always in the race: seconds of work, and it sometimes wins (TF-IDF .671 against the "
-            "probe's .613 on MaintNet's noisy labels)"
+            "always in the race: seconds of work, and where the model hardly reads the language "
+            "n-grams win (MiniLM, Chinese titles of THUCNews with 10 a class, two samples)"
         ),
-        "docs/log.md: TF-IDF; Rates, passes and the head's start",
+        "docs/log.md: What the methods gain over the probe",
         "measured",
+        numbers={"tfidf": "+11.5 points of accuracy over the probe, log-loss 8.8 % better"},
     ),
     Rule(
         "answers-in-a-foreign-field",
@@ -295,6 +296,7 @@ WANTED: tuple[Rule, ...] = (
             "full": -4,
             "freeze": -4,
             "bitfit": -4,
+            "tfidf": -4,  # no base to share among tasks
         },
         lambda _: "parts to exchange: adapters are apart from the base, a file a task",
         "Houlsby et al. 2019, arXiv:1902.00751; Pfeiffer et al. 2021, arXiv:2005.00247",
@@ -313,6 +315,7 @@ WANTED: tuple[Rule, ...] = (
             "full": -4,
             "freeze": -4,
             "bitfit": -4,
+            "tfidf": -4,  # no base to share among tasks
         },
         lambda _: "tasks switched per request: vectors before the text can differ from row to row",
         "Li and Liang 2021, arXiv:2101.00190, section 8; Liu et al. 2021, arXiv:2103.10385",

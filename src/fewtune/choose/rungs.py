@@ -1,6 +1,7 @@
-"""Ways to take the same step in less memory: smaller passes, then activations computed twice.
+"""Ways to take the same step in less memory: smaller passes, then activations computed twice, then
+frozen blocks run at every step instead of once.
 
-Both leave the effective batch as it is. Accumulated gradients stand beside the activations, so the
+All leave the effective batch as it is. Accumulated gradients stand beside the activations, so the
 smallest pass is not always the smallest memory, and it pays the fixed cost of a pass each time;
 with activations computed twice the whole batch is therefore tried first again.
 """
@@ -55,15 +56,16 @@ class Rung:
         return other.seconds < self.seconds
 
 
-def ways(train: TrainOptions, recomputes: bool) -> Iterator[dict[str, Any]]:
+def ways(train: TrainOptions, recomputes: bool, caches: bool) -> Iterator[dict[str, Any]]:
     """What to change, the most preferred way first.
 
     Args:
         train: as decided.
         recomputes: whether activations can be computed twice.
+        caches: whether states of frozen blocks are kept, which can be left out.
     """
     whole, times = train.per_device_train_batch_size, train.gradient_accumulation_steps
-    smaller = [
+    smaller: list[dict[str, Any]] = [
         {
             "per_device_train_batch_size": rows,
             "gradient_accumulation_steps": times * whole // rows,
@@ -71,9 +73,12 @@ def ways(train: TrainOptions, recomputes: bool) -> Iterator[dict[str, Any]]:
         for rows in range(whole // 2, 0, -1)
         if whole % rows == 0  # else the passes of a step would not make up the batch
     ]
-    yield from smaller
+    found = [{}, *smaller]
     if recomputes and not train.gradient_checkpointing:
-        yield from ({**one, "gradient_checkpointing": True} for one in ({}, *smaller))
+        found += [{**one, "gradient_checkpointing": True} for one in found]
+    yield from found[1:]  # the first changes nothing
+    if caches:
+        yield from ({**one, "cache_trunk": False} for one in found)
 
 
 def chosen(rungs: Sequence[Rung], room: int) -> Rung | None:
@@ -109,6 +114,8 @@ def told(rung: Rung, asked: Rung, room: int) -> tuple[str, ...]:
         said.append(f"{_rows(rows)} in a pass and {times} passes in a step ({same})")
     if "gradient_checkpointing" in rung.changed:
         said.append("activations computed twice")
+    if "cache_trunk" in rung.changed:
+        said.append("frozen blocks run at every step instead of once")
     change = f"to fit into {told_bytes(room)}, {', and '.join(said)}."
     cost = slower(rung, asked)
     return (change,) if cost is None else (change, told_slower(cost, cost))

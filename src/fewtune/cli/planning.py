@@ -218,13 +218,16 @@ def _with(one: Mapping[str, Any]) -> str:
         "gradient_accumulation_steps": "accumulate",
         "gradient_checkpointing": "checkpointing",
         "num_virtual_tokens": "virtual tokens",
+        "cache_trunk": "cache",
     }
     shown = one["options"] if one["fits"] else {}
-    told = [
-        short.get(name, name) if value is True else f"{short.get(name, name)} {value}"
-        for name, value in shown.items()
-    ]
-    return ", ".join(told)
+    return ", ".join(_setting(short.get(name, name), value) for name, value in shown.items())
+
+
+def _setting(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return name if value else f"no {name}"
+    return f"{name} {value}"
 
 
 def _with_number(method: str, numbers: Mapping[str, str]) -> str:

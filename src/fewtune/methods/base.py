@@ -107,6 +107,15 @@ class Method(Options):
         """The same function as a plain model, or None where there is none."""
         return model if self.merges else None
 
+    @property
+    def needs_exact_base(self) -> bool:
+        """Whether the artefact will hold the base's weights, as they are or with parts merged into
+        them; else a base that stays frozen may be rounded for good.
+        """
+        parts = self.parts()
+        merged = len(parts) > 1 and all(part.merges for part in parts)
+        return merged or any(part.saves_base for part in parts)
+
     def save(self, model: Tunable, folder: Path, about: About) -> None:
         """Write the weights into `folder`, in the ecosystem's format where it has one."""
         raise NotImplementedError

@@ -1,6 +1,7 @@
 """TF-IDF of word and character n-grams with logistic regression: no neural model.
 
-Joachims 1998 for the features, and a second of work: on short technical text it sometimes wins.
+Joachims 1998 for the features, and a second of work: where the model hardly reads the
+language it wins (docs/log.md, What the methods gain over the probe).
 """
 
 from __future__ import annotations

@@ -36,6 +36,9 @@ def recompute_activations(model: Tunable) -> None:
     for module in model.modules():
         if getattr(module, "supports_gradient_checkpointing", False):
             module.gradient_checkpointing_enable()  # type: ignore[operator]
+            # it has embeddings ask for gradients, which then go back through frozen blocks too;
+            # only reentrant checkpoints need that
+            module.disable_input_require_grads()  # type: ignore[operator]
             return
     kind = type(model.backbone).__name__
     raise UsageError(

@@ -86,8 +86,9 @@ def facts_of(
         budget=wanted.budget,
         train=job.train,
         has_valid=watchable_rows(data),
+        attention=job.model.attention,
     )
-    facts = replace(facts, methods=with_options(facts))
+    facts = replace(facts, methods=with_options(facts, job.method_options))
     return _counted(facts, source, job, data, again), source
 
 

@@ -81,7 +81,8 @@ def step_of(candidate: Candidate, rows: Encoded, options: TrainOptions, shape: S
 
     method, bench, model = candidate.method, candidate.bench, candidate.model
     learned = getattr(rows, "learned", None)  # of rows whose tokens are marked
-    lowest = lowest_trained_block(model.backbone) if options.cache_trunk else 0
+    lowest = lowest_trained_block(model.backbone)
+    cached = lowest if options.cache_trunk else 0
     size = min(options.per_device_train_batch_size, len(rows))
     return Step(
         rows=size,
@@ -91,7 +92,7 @@ def step_of(candidate: Candidate, rows: Encoded, options: TrainOptions, shape: S
         attention=bench.chosen.get("attention", "eager"),
         lowest_trained_block=lowest,
         copies=copies_of(options, bench.machine.device),
-        cached_tokens=cached_states(rows.lengths, lowest, shape.layers, learned is not None),
+        cached_tokens=cached_states(rows.lengths, cached, shape.layers, learned is not None),
         read_rows=min(64, len(rows)),
         device=bench.machine.device,  # type: ignore[arg-type]
         **asked_of_step(method, options, shape.width, bench.machine.bf16, learned is not None),

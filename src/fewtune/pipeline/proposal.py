@@ -20,6 +20,7 @@ from fewtune.choose.options import PlanOptions, needs_of
 from fewtune.choose.proposal import Proposed, rank, unmet
 from fewtune.choose.rules import STRANGE, applying
 from fewtune.data.load import Dataset, load
+from fewtune.methods.base import options_of
 from fewtune.models.named import READ_CHINESE, WRITE_CHINESE
 from fewtune.models.options import is_endpoint
 from fewtune.models.waiting import wait_as_the_machine_allows
@@ -29,6 +30,7 @@ from fewtune.pipeline.machine import hardware_of
 from fewtune.pipeline.memory import with_factor
 from fewtune.pipeline.plan import reads, with_task, with_valid_rows
 from fewtune.tasks import TASKS
+from fewtune.trials.sections import WAYS
 
 if TYPE_CHECKING:
     from fewtune.models.source import Source
@@ -62,7 +64,8 @@ class Proposal:
         given = {"model": self.job.model.model, **self.job.given, "method": one.method}
         if not self.job.trials.search:
             given.pop("budget", None)  # of a race, which a named method does not run
-        given |= one.options
+        others = {*options_of(WAYS.values())} - {*type(self.facts.methods[one.method]).model_fields}
+        given = {name: value for name, value in given.items() if name not in others} | one.options
         job = replace(self.job, given=given)
         return job.command
 

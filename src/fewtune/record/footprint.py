@@ -23,8 +23,8 @@ class Footprint:
     """The memory of one fit.
 
     Attributes:
-        predicted: bytes by what they are for, and their `peak`.
-        measured: bytes at the peak, over those before the model was loaded.
+        predicted: bytes by what they are for, their peak in the `fit`, and with loading `peak`.
+        measured: bytes at the fit's peak, over what the process holds beside the model.
         device: `cpu` (resident bytes) or `cuda` (allocated ones).
         limited: whether a budget was given; then freed memory is given back at once.
         rung: of the ladder, where memory ran out; None where it did not.
@@ -100,7 +100,7 @@ def _on_this_machine(folder: RunFolder, device: str, limited: bool) -> tuple[int
 
 def _peaks(told: dict[str, Any]) -> tuple[int, int] | None:
     """Bytes predicted and measured; None where the one or the other is no word on the machine."""
-    predicted = (told.get("predicted") or {}).get("peak") or 0
+    predicted = (told.get("predicted") or {}).get("fit") or 0  # the model is loaded before
     measured = told.get("measured") or 0
     if told.get("rung") or predicted < SMALLEST or not measured:
         return None

@@ -16,7 +16,7 @@ from time import time, time_ns
 from fewtune.base.files import cache_folder, fingerprint, write_atomic
 from fewtune.record.environment import cpu, gpus
 
-FORMAT = 1  # of a file, and of the memory model whose word is compared; another one starts anew
+FORMAT = 2  # of a file, and of the memory model whose word is compared; another one starts anew
 KEPT = 20  # files of a kind
 
 

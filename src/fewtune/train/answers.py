@@ -117,13 +117,8 @@ class Answerer(Candidate):
     def attach(self) -> None:
         """Attach the method; a base that is not saved again is held in the machine's precision."""
         super().attach()
-        if not any(part.saves_base for part in self.method.parts()) and not self._merges:
+        if not self.method.needs_exact_base:
             round_frozen(self.model, self.bench.machine)
-
-    @property
-    def _merges(self) -> bool:
-        """Whether the artefact will be a merged model, which needs the base exactly."""
-        return len(self.method.parts()) > 1 and all(one.merges for one in self.method.parts())
 
     def fit(
         self, rows: Marked, recipe: Recipe, folder: Path, valid: Marked | None = None

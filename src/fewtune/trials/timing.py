@@ -163,6 +163,7 @@ def scaled(plan: Rehearsal, found: dict[str, Any], floor: float = 0.0) -> Timing
         optimiser=each,
         how="measured",
         note=note,
+        attention=found["attention"],
     )
 
 
