@@ -371,7 +371,7 @@ def test_all_mistakes_are_told_at_once(train):
         assert any(one.startswith(sentence) for one in told), sentence
 
 
-@pytest.mark.parametrize("method", ["full", "prompt"])
+@pytest.mark.parametrize("method", ["full", "prompt", "lora"])
 def test_recomputed_activations_change_no_weight(train, method):
     plain = train("a", method=method)
     spared = train("b", method=method, gradient_checkpointing=True)
