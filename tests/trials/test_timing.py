@@ -1,20 +1,18 @@
 """What is timed: a slice of the model on short batches, scaled to the whole."""
 
-from dataclasses import replace
 from time import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from fewtune.base.events import tell
 from fewtune.choose.cost import ALL, operations
 from fewtune.choose.facts import Hardware
 from fewtune.models.shape import shape_of
 from fewtune.trials import timing
 from fewtune.trials.clocks import Watch
 from fewtune.trials.kept import kept
-from fewtune.trials.rehearsal import FEW, LARGEST, Rehearsal, _whole, grid_lengths
+from fewtune.trials.rehearsal import FEW, LARGEST, Rehearsal, grid_lengths
 from fewtune.trials.timing import time_steps
 
 HERE = Hardware("cpu", cores=2, bf16=False, memory=2**34, cpu="a processor")
@@ -99,32 +97,6 @@ def test_blocks_that_are_too_large_are_computed_and_said_to_be(timed):
     assert timed.seen == []
     assert found.how == "computed"
     assert "400 GFLOP/s" in found.note
-
-
-def test_what_is_timed_fits_into_half_of_the_memory(timed):
-    one = 16 * shape_of(BERT).block_matrices
-    for blocks in (2, 1):
-        timed(hardware=replace(HERE, memory=2 * blocks * one + 1000))
-        assert timed.seen[-1].depth == blocks
-    count = len(timed.seen)
-    assert "too large to time here" in timed(hardware=replace(HERE, memory=one)).note
-    assert len(timed.seen) == count
-
-
-def test_where_memory_runs_out_while_steps_are_timed_they_are_computed(timed, monkeypatch):
-    def full(plan):
-        raise MemoryError
-
-    monkeypatch.setattr(timing, "rehearsed", full)
-    found = timed()
-    assert found.how == "computed"
-    assert "memory ran out while its steps were timed" in found.note
-
-
-def test_a_step_that_was_cut_is_not_timed():
-    with pytest.raises(MemoryError):
-        _whole(tell("laddered", step=1, rows=1, passes=2))
-    assert _whole(tell("step", step=1))
 
 
 def test_a_device_that_is_not_here_is_assumed_and_said_to_be(timed):

@@ -23,7 +23,6 @@ from fewtune.trials.clocks import Clocked, between, clocks, least, timed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fewtune.base.events import Event
     from fewtune.choose.facts import Hardware
     from fewtune.models.device import Machine
     from fewtune.models.shape import Shape
@@ -37,7 +36,6 @@ CLASSES = 16
 LARGEST = {"cpu": 8e10, "cuda": 4e12}
 FEW = 12_000_000  # numbers in the matrices of the blocks that are built, where there are many
 MOST = 160_000_000  # numbers in one block; above, nothing is built
-HELD = 16  # bytes a number that trains takes: weight, gradient and two moments in float32
 
 
 @dataclass(frozen=True)
@@ -70,15 +68,10 @@ class Rehearsal:
 def planned(
     source: Source, shape: Shape, speaks: bool, hardware: Hardware, lengths: np.ndarray
 ) -> Rehearsal | None:
-    """Which slice is timed on which batches; None where even one row of one block is too much.
-
-    A plan is to be had in the memory that is asked about: half of it is for the slice, the other
-    for its activations and the program.
-    """
-    room = hardware.memory // 2 // (HELD * shape.block_matrices)
-    if shape.block_matrices > MOST or not room:
+    """Which slice is timed on which batches; None where even one row of one block is too much."""
+    if shape.block_matrices > MOST:
         return None
-    depth = min(max(min(2, shape.layers), FEW // shape.block_matrices), room)
+    depth = max(min(2, shape.layers), FEW // shape.block_matrices)
     chosen = grid_lengths(lengths)
     if chosen[1] > source.positions:
         chosen = (min(chosen[0], source.positions // 2), source.positions)
@@ -200,7 +193,7 @@ class Bench:
                 self.prepared, self._rows(length, count * plan.rows), options, count, rates,
                 plan.machine, 0, Path(folder),
             )  # fmt: skip
-            marks = [clocks() for event in run_fit(fit) if _whole(event) and event.name == "step"]
+            marks = [clocks() for event in run_fit(fit) if event.name == "step"]
         return least([between(one, other) for one, other in pairwise(marks)])
 
     def _rows(self, length: int, rows: int) -> Any:
@@ -220,17 +213,6 @@ class Bench:
 
         targets = draw.integers(0, CLASSES, rows)
         return WholeRows(self.model, Encoded(ids, 0), targets, _loss, self.plan.machine)  # type: ignore[arg-type]
-
-
-def _whole(event: Event) -> bool:
-    """True: a step that was cut because memory ran out would be another one's time.
-
-    Raises:
-        MemoryError: it was.
-    """
-    if event.name == "laddered":
-        raise MemoryError("a step that is timed does not fit")
-    return True
 
 
 def _loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

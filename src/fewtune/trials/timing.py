@@ -17,7 +17,6 @@ from fewtune.choose.cost import (
     computed,
     fitted_curve,
 )
-from fewtune.models.ladder import attempt
 from fewtune.trials.clocks import Watch, least, timed
 from fewtune.trials.kept import kept
 from fewtune.trials.rehearsal import (
@@ -73,27 +72,18 @@ def time_steps(
     where = _where(hardware)
     plan = planned(source, shape, speaks, hardware, lengths)
     if plan is None:
-        return _from_rate(hardware, again, "a block of this model is too large to time here")
+        rate = kept("rates", where, lambda: measured_rate(machine_of(hardware)), again)
+        note = (
+            f"computed from this machine's {rate / 1e9:,.0f} GFLOP/s in matrix products, of which "
+            f"training reaches about {EFFICIENCY:.0%}: a block of this model is too large to time."
+        )
+        return computed(EFFICIENCY * rate, _bandwidth(hardware, where, again), "computed", note)
     key = (*where, _identity(source), speaks, plan.depth, plan.rows, plan.lengths)
     floor = 0.0
     if hardware.device == "cuda":
         rate = kept("rates", where, lambda: measured_rate(machine_of(hardware)), again)
         floor = 1 / rate
-    found = attempt(lambda: kept("steps", key, lambda: observed(plan), again, _lasts))
-    if found is None:
-        return _from_rate(hardware, again, "memory ran out while its steps were timed")
-    return scaled(plan, found[0], floor)
-
-
-def _from_rate(hardware: Hardware, again: bool, why: str) -> Timings:
-    """From the rate of matrix products, where no step of the model could be timed."""
-    where = _where(hardware)
-    rate = kept("rates", where, lambda: measured_rate(machine_of(hardware)), again)
-    note = (
-        f"computed from this machine's {rate / 1e9:,.0f} GFLOP/s in matrix products, of which "
-        f"training reaches about {EFFICIENCY:.0%}: {why}."
-    )
-    return computed(EFFICIENCY * rate, _bandwidth(hardware, where, again), "computed", note)
+    return scaled(plan, kept("steps", key, lambda: observed(plan), again, _lasts), floor)
 
 
 def observed(plan: Rehearsal) -> dict[str, Any]:
