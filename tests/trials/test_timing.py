@@ -1,18 +1,26 @@
 """What is timed: a slice of the model on short batches, scaled to the whole."""
 
+import json
+from dataclasses import replace
 from time import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+from fewtune.base.events import tell
 from fewtune.choose.cost import ALL, operations
 from fewtune.choose.facts import Hardware
+from fewtune.methods import parse
+from fewtune.models.ladder import RanOut
+from fewtune.models.pooling import Pooling
 from fewtune.models.shape import shape_of
+from fewtune.train import loop
 from fewtune.trials import timing
 from fewtune.trials.clocks import Watch
 from fewtune.trials.kept import kept
-from fewtune.trials.rehearsal import FEW, LARGEST, Rehearsal, grid_lengths
+from fewtune.trials.rehearsal import FEW, LARGEST, Bench, Rehearsal, grid_lengths
 from fewtune.trials.timing import time_steps
 
 HERE = Hardware("cpu", cores=2, bf16=False, memory=2**34, cpu="a processor")
@@ -97,6 +105,47 @@ def test_blocks_that_are_too_large_are_computed_and_said_to_be(timed):
     assert timed.seen == []
     assert found.how == "computed"
     assert "400 GFLOP/s" in found.note
+
+
+def test_a_slice_is_as_small_as_memory_asks_or_is_not_built(timed):
+    block = 16 * shape_of(BERT).block_matrices
+    timed(hardware=replace(HERE, memory=2 * block))
+    timed(hardware=replace(HERE, memory=2 * block - 1))
+    assert [plan.depth for plan in timed.seen] == [2, 1]
+    found = timed(hardware=replace(HERE, memory=block // 2))
+    assert (len(timed.seen), found.how) == (2, "computed")
+    assert timed(hardware=replace(HERE, memory=0)).how == "measured"  # the system does not tell
+    assert "to time a block of this model takes 108 MiB, and 54 MiB may be used" in found.note
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RanOut("for the head")]
+)
+def test_where_memory_runs_out_while_steps_are_timed_they_are_computed_and_said_to_be(
+    timed, monkeypatch, error
+):
+    def rehearsed(plan):
+        raise error
+
+    with monkeypatch.context() as full:
+        full.setattr(timing, "rehearsed", rehearsed)
+        found = timed()
+    assert found.how == "computed"
+    assert "about 40%: memory ran out while steps were timed." in found.note
+    assert timed().how == "measured"  # the failure is not kept
+
+
+def test_steps_that_memory_cuts_into_pieces_are_not_timed(tmp_path, monkeypatch):
+    def cut(fit):
+        yield tell("laddered", step=1, rows=1, passes=2)
+
+    monkeypatch.setattr(loop, "run_fit", cut)
+    config = BERT | {"max_position_embeddings": 32}
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    source = SimpleNamespace(folder=tmp_path, positions=32, config=config, pooling=Pooling("mean"))
+    plan = Rehearsal(source, shape_of(config), False, HERE, 1, 2, (8, 16))
+    with pytest.raises(MemoryError, match="in pieces"):
+        Bench(plan, parse("bitfit", {})).steps()
 
 
 def test_a_device_that_is_not_here_is_assumed_and_said_to_be(timed):

@@ -34,6 +34,10 @@ class OverBudget(MemoryError):
     """The process holds more than the user allows it."""
 
 
+class RanOut(FewtuneError):
+    """Memory ran out, and there is no smaller way to do it."""
+
+
 @dataclass
 class _Process:
     """What this process may use, and what has been learned of it.
@@ -191,11 +195,11 @@ def needed(work: Callable[[], Found], what: str) -> Found:
         what: needs the memory, for the sentence: `the optimiser`.
 
     Raises:
-        FewtuneError: memory ran out.
+        RanOut: memory ran out.
     """
     found = attempt(work)
     if found is None:
-        raise FewtuneError(f"memory ran out for {what}: {_held()}; {_ways_out()}.")
+        raise RanOut(f"memory ran out for {what}: {_held()}; {_ways_out()}.")
     return found[0]
 
 
@@ -265,7 +269,7 @@ class Ladder:
             step: its number, from 1.
 
         Raises:
-            FewtuneError: there is no further rung.
+            RanOut: there is no further rung.
         """
         most = max(len(rows) for rows in passes)
         if self.pieces < most:
@@ -275,9 +279,9 @@ class Ladder:
             try:
                 self.start(model)
             except UsageError as error:
-                raise FewtuneError(f"{_nothing_left(step)} ({error})") from error
+                raise RanOut(f"{_nothing_left(step)} ({error})") from error
         else:
-            raise FewtuneError(_nothing_left(step))
+            raise RanOut(_nothing_left(step))
         rows = -(-most // self.pieces)
         count = sum(min(self.pieces, len(one)) for one in passes)
         whole = sum(len(one) for one in passes)
@@ -299,7 +303,7 @@ def in_halves(
         what: is done, for the sentence: `evaluation`.
 
     Raises:
-        FewtuneError: a single row does not fit.
+        RanOut: a single row does not fit.
     """
     for batch in batches:
         waiting = [batch]
@@ -313,7 +317,7 @@ def in_halves(
                 yield rows, found[0]
                 continue
             if len(rows) == 1:
-                raise FewtuneError(
+                raise RanOut(
                     f"memory ran out in {what} with a single row at once: {_held()}; {_ways_out()}."
                 )
             _process.limits[what] = half = (len(rows) + 1) // 2

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fewtune.base.amounts import told_bytes
 from fewtune.choose.cost import ALL, operations
 from fewtune.methods import parse
 from fewtune.methods.base import Method
@@ -36,6 +37,7 @@ CLASSES = 16
 LARGEST = {"cpu": 8e10, "cuda": 4e12}
 FEW = 12_000_000  # numbers in the matrices of the blocks that are built, where there are many
 MOST = 160_000_000  # numbers in one block; above, nothing is built
+TRAINED = 16  # bytes of a number that AdamW trains: itself, its gradient, two moments
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class Rehearsal:
         return machine_of(self.hardware)
 
     @property
+    def bytes(self) -> int:
+        """What a fit of all that is built takes beside its activations, which are few."""
+        return TRAINED * self.depth * self.shape.block_matrices
+
+    @property
     def slice(self) -> Shape:
         """The shape of what is built."""
         return replace(self.shape, layers=self.depth)
@@ -69,13 +76,15 @@ def planned(
     source: Source, shape: Shape, speaks: bool, hardware: Hardware, lengths: np.ndarray
 ) -> Rehearsal | None:
     """Which slice is timed on which batches; None where even one row of one block is too much."""
-    if shape.block_matrices > MOST:
+    if too_much(shape, hardware):
         return None
     depth = max(min(2, shape.layers), FEW // shape.block_matrices)
     chosen = grid_lengths(lengths)
     if chosen[1] > source.positions:
         chosen = (min(chosen[0], source.positions // 2), source.positions)
     plan = Rehearsal(source, shape, speaks, hardware, min(depth, shape.layers), 16, chosen)
+    if 0 < hardware.memory < plan.bytes:
+        plan = replace(plan, depth=1)
     while plan.work(plan.lengths[-1], ALL) > LARGEST[hardware.device]:
         if plan.rows > 1:
             plan = replace(plan, rows=plan.rows // 2)
@@ -84,6 +93,19 @@ def planned(
         else:
             break
     return plan
+
+
+def too_much(shape: Shape, hardware: Hardware) -> str:
+    """Why not even one block is built; empty where one is."""
+    if shape.block_matrices > MOST:
+        return "a block of this model is too large to time"
+    takes = TRAINED * shape.block_matrices
+    if 0 < hardware.memory < takes:  # none is told where the system does not tell it
+        return (
+            f"to time a block of this model takes {told_bytes(takes)}, and "
+            f"{told_bytes(hardware.memory)} may be used"
+        )
+    return ""
 
 
 def grid_lengths(lengths: np.ndarray) -> tuple[int, ...]:
@@ -99,7 +121,11 @@ def grid_lengths(lengths: np.ndarray) -> tuple[int, ...]:
 
 
 def rehearsed(plan: Rehearsal) -> dict[str, Any]:
-    """Seconds by length of steps of three methods and of a forward pass, and the optimiser's."""
+    """Seconds by length of steps of three methods and of a forward pass, and the optimiser's.
+
+    Raises:
+        MemoryError, RuntimeError, RanOut: memory ran out.
+    """
     import torch
 
     from fewtune.models.device import keep_freed_memory, threads
@@ -179,6 +205,7 @@ class Bench:
         return [self._steps(length) for length in self.plan.lengths]
 
     def _steps(self, length: int) -> Clocked:
+        from fewtune.models.ladder import OverBudget
         from fewtune.train.loop import Fit, run_fit
         from fewtune.train.optimiser import Rates
         from fewtune.train.options import TrainOptions
@@ -193,7 +220,12 @@ class Bench:
                 self.prepared, self._rows(length, count * plan.rows), options, count, rates,
                 plan.machine, 0, Path(folder),
             )  # fmt: skip
-            marks = [clocks() for event in run_fit(fit) if event.name == "step"]
+            marks = []
+            for event in run_fit(fit):
+                if event.name == "laddered":
+                    raise OverBudget("steps in pieces would be timed")
+                if event.name == "step":
+                    marks.append(clocks())
         return least([between(one, other) for one, other in pairwise(marks)])
 
     def _rows(self, length: int, rows: int) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from fewtune.choose.cost import (
     computed,
     fitted_curve,
 )
+from fewtune.models.ladder import RanOut, attempt
 from fewtune.trials.clocks import Watch, least, timed
 from fewtune.trials.kept import kept
 from fewtune.trials.rehearsal import (
@@ -25,6 +28,7 @@ from fewtune.trials.rehearsal import (
     optimiser_seconds,
     planned,
     rehearsed,
+    too_much,
 )
 
 if TYPE_CHECKING:
@@ -72,18 +76,34 @@ def time_steps(
     where = _where(hardware)
     plan = planned(source, shape, speaks, hardware, lengths)
     if plan is None:
-        rate = kept("rates", where, lambda: measured_rate(machine_of(hardware)), again)
-        note = (
-            f"computed from this machine's {rate / 1e9:,.0f} GFLOP/s in matrix products, of which "
-            f"training reaches about {EFFICIENCY:.0%}: a block of this model is too large to time."
-        )
-        return computed(EFFICIENCY * rate, _bandwidth(hardware, where, again), "computed", note)
+        return _by_rate(hardware, where, too_much(shape, hardware), again)
     key = (*where, _identity(source), speaks, plan.depth, plan.rows, plan.lengths)
+    found = _or_none(lambda: kept("steps", key, lambda: observed(plan), again, _lasts))
+    if found is None:
+        return _by_rate(hardware, where, "memory ran out while steps were timed", again)
     floor = 0.0
     if hardware.device == "cuda":
         rate = kept("rates", where, lambda: measured_rate(machine_of(hardware)), again)
         floor = 1 / rate
-    return scaled(plan, kept("steps", key, lambda: observed(plan), again, _lasts), floor)
+    return scaled(plan, found, floor)
+
+
+def _by_rate(hardware: Hardware, where: tuple[object, ...], why: str, again: bool) -> Timings:
+    """Timings from the machine's rate alone, and the reason for it."""
+    rate = kept("rates", where, lambda: measured_rate(machine_of(hardware)), again)
+    note = (
+        f"computed from this machine's {rate / 1e9:,.0f} GFLOP/s in matrix products, of which "
+        f"training reaches about {EFFICIENCY:.0%}: {why}."
+    )
+    return computed(EFFICIENCY * rate, _bandwidth(hardware, where, again), "computed", note)
+
+
+def _or_none(work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """What was found; None where memory ran out for it."""
+    with suppress(RanOut):
+        if done := attempt(work):
+            return done[0]
+    return None
 
 
 def observed(plan: Rehearsal) -> dict[str, Any]:
