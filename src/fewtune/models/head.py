@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from fewtune.models.causal import CausalModel
 from fewtune.models.device import Machine
+from fewtune.models.ladder import needed
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,14 @@ def head_of(model: CausalModel, machine: Machine) -> Head:
 
     Autocast would round a frozen float32 matrix anew at every token, which for 150,000 words costs
     more than the product. The matrix is often the embeddings' too, so a copy is rounded.
+
+    Raises:
+        FewtuneError: there is no room for the copy.
     """
     weight: Tensor = model.head.weight  # type: ignore[assignment]
     bias: Tensor | None = getattr(model.head, "bias", None)
     if machine.bf16 and not weight.requires_grad:
         low = torch.bfloat16
-        return Head(weight.detach().to(low), None if bias is None else bias.detach().to(low))
+        copied = needed(partial(weight.detach().to, low), "the head in bfloat16")
+        return Head(copied, None if bias is None else bias.detach().to(low))
     return Head(weight, bias)

@@ -78,7 +78,7 @@ def _with_head(folder: Path) -> tuple[Any, bool]:
     """
     import torch
 
-    from fewtune.models.device import find_machine
+    from fewtune.models.device import find_machine, placed
 
     transformers = import_transformers()
     # a head that is not there begins at random, which must not move the caller's dice
@@ -96,4 +96,5 @@ def _with_head(folder: Path) -> tuple[Any, bool]:
     head = {name for name in missing if not name.startswith(trunk)}
     refuse_random(folder, missing - head, told["mismatched_keys"])
     # bfloat16 would be faster; near ties would then fall otherwise from machine to machine
-    return model.eval().to(find_machine("auto", bf16=False).device), not head
+    placed(model.eval(), find_machine("auto", bf16=False))
+    return model, not head

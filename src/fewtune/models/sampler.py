@@ -95,6 +95,8 @@ class Sampler:
         transformers = import_transformers()
         import torch
 
+        from fewtune.models.device import placed
+
         with loading(self._source.folder, "model"):
             model, told = transformers.AutoModelForCausalLM.from_pretrained(
                 self._source.folder,
@@ -104,7 +106,8 @@ class Sampler:
                 output_loading_info=True,
             )
         refuse_random(self._source.folder, told["missing_keys"], told["mismatched_keys"])
-        return model.to(self._machine.device).eval()
+        placed(model.eval(), self._machine)
+        return model
 
     def _encode(self, prompt: str) -> list[int]:
         """Token ids; in the words of the model's chat template where it has one."""

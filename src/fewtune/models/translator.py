@@ -104,7 +104,7 @@ class Direction:
     def _model(self) -> Any:
         import torch
 
-        from fewtune.models.device import find_machine
+        from fewtune.models.device import find_machine, placed
 
         transformers = import_transformers()
         with loading(self.folder, "model"), torch.random.fork_rng(devices=[]):
@@ -117,7 +117,8 @@ class Direction:
                 output_loading_info=True,
             )
         refuse_random(self.folder, told["missing_keys"], told["mismatched_keys"])
-        return model.eval().to(find_machine("auto", bf16=False).device)
+        placed(model.eval(), find_machine("auto", bf16=False))
+        return model
 
     def _positions(self) -> int:
         """The longest text the model can read, in tokens."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from fewtune.methods.artefact import About, fingerprint_of
 from fewtune.methods.base import Method, Prepared, prepare
 from fewtune.models.attention import choose_attention, set_attention
 from fewtune.models.device import placed
-from fewtune.models.ladder import Ladder, needed
+from fewtune.models.ladder import Ladder
 from fewtune.models.modes import recompute_activations, set_dropout
 from fewtune.models.source import MINILM
 from fewtune.models.tunable import Tunable
@@ -64,7 +63,7 @@ class Candidate:
         self.prepared: Prepared = prepare(base, self.method)
         if options.gradient_checkpointing:
             recompute_activations(self.model)
-        needed(partial(placed, self.model, self.bench.machine), "the model")
+        placed(self.model, self.bench.machine)
 
     def measure(self, lengths: np.ndarray) -> None:
         """Choose the attention kernel by a short measurement, or replay the choice.
