@@ -10,7 +10,7 @@ from fewtune.evaluate.answers import Likelihood, boiled, shares
 from fewtune.evaluate.multilabel import boiled as boiled_tags
 from fewtune.evaluate.multilabel import tags
 from fewtune.trials.fits import FitsOnDisk
-from fewtune.trials.learning_curve import SHARES, Curve, cost, measured, told
+from fewtune.trials.learning_curve import SHARES, Curve, measured, told
 from fewtune.trials.power_law import fitted_law
 from fewtune.trials.runners import Entrant, Fitted
 from fewtune.trials.smaller import of_owners, of_targets
@@ -248,10 +248,6 @@ def test_sizes_count_rows_and_not_their_pieces(tmp_path):
         entrant, folds, 120, smaller, none, none, lambda some: len(np.unique(owners[some]))
     )
     assert drained(steps)[1].sizes.tolist() == [8, 15, 23, 30]
-
-
-def test_its_cost_is_told_before_it_is_paid():
-    assert cost(2.0, 5) == pytest.approx(1.5 * 5 * 2.0)
 
 
 def test_a_fit_that_fails_ends_the_curve_and_is_not_made_again(tmp_path):
