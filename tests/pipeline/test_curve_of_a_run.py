@@ -132,6 +132,14 @@ def test_a_stand_in_that_fails_stands_in_for_nobody(train, monkeypatch, files):
     assert run.scores["learning_curve"]["said"] == learning._TOO_DEAR
 
 
+def test_classes_of_two_rows_have_no_curve_and_that_is_said(train, files, tmp_path):
+    found = [(f"pump {k} leaks at seal {k % 60}", f"fault {k % 60}") for k in range(120)]
+    data = write_csv(tmp_path / "pairs.csv", found)
+    given = {"method": "tfidf", "data": data, "test": data, "folds": 2, "learning_curve": True}
+    curve = train("pairs", **given).scores["learning_curve"]
+    assert (curve["points"], curve["said"]) == ([], learning._TOO_ALIKE)
+
+
 def test_without_the_option_there_is_none_and_the_scores_are_the_same(auto):
     run = auto("without", learning_curve=False)
     assert "learning_curve" not in run.folder.plan["chosen"]

@@ -23,6 +23,7 @@ def test_the_curve_is_drawn_with_its_sentence(twelve):
     assert "200 more rows would bring about" in page
     assert 'aria-label="learning curve"' in page
     assert "and the fitted curve" in page
+    assert "after learning 60, 120, 180 and 240 rows of the other folds" in page
     assert "200 more rows would bring about" in markdown(twelve)
     assert "<td><code>learning_curve</code></td>" not in page
 

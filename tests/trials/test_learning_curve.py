@@ -10,7 +10,7 @@ from fewtune.evaluate.answers import Likelihood, boiled, shares
 from fewtune.evaluate.multilabel import boiled as boiled_tags
 from fewtune.evaluate.multilabel import tags
 from fewtune.trials.fits import FitsOnDisk
-from fewtune.trials.learning_curve import SHARES, Curve, measured, told
+from fewtune.trials.learning_curve import SHARES, Curve, measured, sizes_of, told, too_alike
 from fewtune.trials.power_law import fitted_law
 from fewtune.trials.runners import Entrant, Fitted
 from fewtune.trials.smaller import of_owners, of_targets
@@ -166,6 +166,19 @@ def test_smaller_sets_are_nested_and_keep_every_class():
         assert set(targets[[*one]]) == {0, 1, 2}
         assert len(one) == pytest.approx(share * len(learned), abs=3)
     assert sets[0] != set(of_targets(targets, 8)(learned, 0.25).tolist())
+
+
+def test_many_small_classes_do_not_make_the_sets_alike():
+    targets = np.arange(154) % 77
+    folds = [np.arange(k, 154, 5) for k in range(5)]
+    sizes = sizes_of(folds, 154, of_targets(targets, 0))
+    assert sizes.tolist() == pytest.approx([77, 77, 93, 123], abs=2)
+    learned = np.setdiff1d(np.arange(154), folds[0])
+    nested(lambda rows, share: of_targets(targets, 0)(rows, 0.6 + 0.4 * share), learned)
+    assert not too_alike(sizes)
+    assert too_alike(
+        sizes_of([np.arange(60), np.arange(60, 120)], 120, of_targets(np.arange(120) % 60, 0))
+    )
 
 
 def test_of_several_labels_they_keep_every_label_that_is_learned():

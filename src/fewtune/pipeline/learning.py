@@ -35,6 +35,10 @@ INSTEAD = "probe"  # whose curve is told where the winner's is too dear
 Scored = Callable[[np.ndarray, np.ndarray], Sums]
 
 _TOO_DEAR = "No learning curve was measured: its fits would have taken too long."
+_TOO_ALIKE = (
+    "No learning curve was measured: the classes are too small for a curve, for a row of each is "
+    "already most of what a fold learns."
+)
 _BROKEN = "No learning curve was measured: `{}` on fewer rows answered with what is no number."
 _FAILED = "No learning curve was measured: `{}` on fewer rows failed: {}"
 
@@ -105,7 +109,8 @@ def learn_curve_alone(
     both, kept = entrants(), FitsOnDisk(run.folder.path / CURVE)
     own, last = both[0].name, both[-1]
     ground = _ground(run, both, own, kept, once, task, LabelJudge(task.choice, targets))
-    if _too_few(ground):
+    if _too_few(ground) or _too_alike(ground):
+        yield from _measure(run, ground, own)
         return
     learned = np.setdiff1d(np.arange(ground.rows), once[0])
     first = fit_once(last, learned, once[0], kept, last.name, 0)
@@ -134,7 +139,8 @@ def learn_curve_of_answers_alone(
         return
     one, kept = entrant(once), FitsOnDisk(run.folder.path / CURVE)
     ground = _ground_of_answers(run, [one], one.name, kept, once, rows)
-    if _too_few(ground):
+    if _too_few(ground) or _too_alike(ground):
+        yield from _measure(run, ground, one.name)
         return
     fit, most = _alone(run, once)
     able = min(len(once), int(most // _price(fit, _least(run), whole=True)))
@@ -236,6 +242,9 @@ def _measure(
 
     if _too_few(ground):
         return
+    if _too_alike(ground):
+        yield from _keep(run, {"points": [], "said": _TOO_ALIKE})
+        return
     entrant = next((one for one in ground.entrants if one.name == chosen), None)
     if entrant is None or not ground.folds:
         yield from _keep(run, {"points": [], "said": _TOO_DEAR})
@@ -263,6 +272,15 @@ def _too_few(ground: Ground) -> bool:
     held = ground.folds[0] if len(ground.folds) else np.empty(0, dtype=np.int64)
     learned = np.setdiff1d(np.arange(ground.rows), held)
     return ground.count(learned) * SHARES[0] < LEAST
+
+
+def _too_alike(ground: Ground) -> bool:
+    """Whether the sets of all sizes are nearly the same."""
+    from fewtune.trials.learning_curve import sizes_of, too_alike
+
+    if not len(ground.folds):
+        return False
+    return too_alike(sizes_of(ground.folds, ground.rows, ground.smaller, ground.count))
 
 
 def _curve(ground: Ground, heard: Heard) -> Curve:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fewtune.report.charts import Measured, learning
 from fewtune.report.facts import Facts, part
+from fewtune.report.words import listed
 
 #: What the dots of the picture are, by metric.
 DOTS = {
@@ -16,8 +17,8 @@ DOTS = {
 
 
 def learning_curve(facts: Facts) -> dict[str, Any]:
-    """`said`, `picture`, and for its legend `dots`, what is measured, and `error`, what the law is
-    of; empty where none was measured."""
+    """`said`, `picture`, and for its legend `dots`, what is measured, `sizes`, after how many rows,
+    and `error`, what the law is of; empty where none was measured."""
     found = part(part(facts.plan, "chosen"), "learning_curve")
     if not found.get("said"):
         return {}
@@ -27,6 +28,7 @@ def learning_curve(facts: Facts) -> dict[str, Any]:
         "said": found["said"],
         "picture": learning(points, fitted, metric),
         "dots": DOTS[metric],
+        "sizes": listed([f"{rows:,}" for rows in sorted({one.rows for one in points})]),
         "error": "loss" if metric == "loss" else "error",
     }
 

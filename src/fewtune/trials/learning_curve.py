@@ -24,6 +24,7 @@ from fewtune.trials.smaller import Smaller
 
 SHARES = (0.25, 0.5, 0.75)  # of the rows a fold learns, beside all of them
 LEAST = 10  # rows in the smallest set
+DIFFERENT = 3  # sizes, for a law of three numbers
 DRAWS = 1000  # resamples of the answered rows
 DRAWN = 24  # points of the fitted curve
 
@@ -100,7 +101,7 @@ def measured(
         kept: where those to fewer rows are kept, so that a run which was killed goes on.
         count: how many rows positions are.
     """
-    sizes = np.zeros(len(SHARES) + 1)
+    sizes = sizes_of(folds, rows, smaller, count)
     answers: list[list[np.ndarray]] = [[] for _ in sizes]
     for number, held in enumerate(folds):
         learned = np.setdiff1d(np.arange(rows), held)
@@ -110,15 +111,37 @@ def measured(
             if found.failed:
                 return Heard(sizes, np.concatenate(folds), [], found.failed)
             answers[column].append(found.answers)
-            sizes[column] += count(some) / len(folds)
         all_ = fit_once(entrant, learned, held, whole, entrant.name, number)
         if all_.failed:
             return Heard(sizes, np.concatenate(folds), [], all_.failed)
         answers[-1].append(all_.answers)
-        sizes[-1] += count(learned) / len(folds)
         told = {"fold": number + 1, "folds": len(folds), "rows": len(held)}
         yield tell("trial", trial=f"learning curve of {entrant.name}", **told)
     return Heard(sizes, np.concatenate(folds), [np.concatenate(one) for one in answers])
+
+
+def sizes_of(
+    folds: Sequence[np.ndarray],
+    rows: int,
+    smaller: Smaller,
+    count: Callable[[np.ndarray], int] = len,
+) -> np.ndarray:
+    """How many rows the sets have, mean over folds, and last all that a fold learns; (sizes,)."""
+    sizes = np.zeros(len(SHARES) + 1)
+    for held in folds:
+        learned = np.setdiff1d(np.arange(rows), held)
+        sets = [*(smaller(learned, share) for share in SHARES), learned]
+        sizes += np.array([count(one) for one in sets]) / len(folds)
+    return sizes
+
+
+def too_alike(sizes: np.ndarray) -> bool:
+    """Whether a law through them would be fitted to nothing.
+
+    >>> too_alike(np.array([77, 77.2, 123, 123])), too_alike(np.array([77, 77, 93, 123]))
+    (True, False)
+    """
+    return len(np.unique(sizes.round())) < DIFFERENT
 
 
 def fit_once(

@@ -38,13 +38,18 @@ def of_owners(owners: np.ndarray, seed: int) -> Smaller:
 def _of_classes(
     targets: np.ndarray, order: np.ndarray, learned: np.ndarray, share: float
 ) -> np.ndarray:
-    """A share of every class alike, and one row of each at least."""
+    """A share of all rows, of every class alike, and one row of each at least.
+
+    Rows come by how deep in their class they stand (Webster's method): the largest remainders give
+    the same but for single rows, and may take from a class what a smaller share had.
+    """
     ranked = order[np.isin(order, learned)]
-    kept = []
-    for one in np.unique(targets[learned]):
-        rows = ranked[targets[ranked] == one]
-        kept.append(rows[: ceil(share * len(rows))])
-    return np.sort(np.concatenate(kept))
+    depth = np.zeros(len(ranked))  # 0 to 1; 0 for the first of a class
+    for one in np.unique(targets[ranked]):
+        later = np.flatnonzero(targets[ranked] == one)[1:]
+        depth[later] = (np.arange(1, len(later) + 1) + 0.5) / (len(later) + 1)
+    count = max(ceil(share * len(ranked)), int((depth == 0).sum()))
+    return np.sort(ranked[np.argsort(depth, kind="stable")[:count]])
 
 
 def _of_sets(
