@@ -9,6 +9,7 @@ import pytest
 from jobs import SPOKEN, dialogues, jsonl, rows, write_csv
 
 import fewtune
+from fewtune.evaluate.intervals import wilson
 from fewtune.pipeline import contenders, learning
 from fewtune.pipeline.learning import CHEAP, affordable, time_for
 from fewtune.trials import learning_curve as trials
@@ -111,6 +112,19 @@ def test_rows_that_cannot_be_held_out_leave_a_named_method_without_a_curve(train
     data, held = map(str, made)
     given = {"data": data, "test": held, "group": "machine", "method": "tfidf"}
     assert "learning_curve" not in train("whole", **given, learning_curve=True).scores
+
+
+def test_with_groups_the_dots_are_as_uncertain_as_other_groups_are(train, tmp_path):
+    other = {"pump": "lamp", "lamp": "door", "door": "pump"}
+    lines = ["text,label,machine"]
+    for k, (text, label) in enumerate(rows(144)):  # of every third machine all labels are wrong
+        lines.append(f"{text},{label if k % 12 % 3 else other[label]},{k % 12}")
+    data = tmp_path / "machines.csv"
+    data.write_text("\n".join(lines), encoding="utf-8")
+    given = {"data": str(data), "method": "tfidf", "group": "machine", "learning_curve": True}
+    last = train("groups", test=str(data), **given).scores["learning_curve"]["points"][-1]
+    low, high = wilson(last["value"], 144)
+    assert last["high"] - last["low"] > 1.5 * (high - low)
 
 
 def test_a_named_method_that_takes_long_has_the_probes_curve_or_says_so(train, monkeypatch, files):

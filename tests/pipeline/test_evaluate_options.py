@@ -170,5 +170,7 @@ def test_rows_without_a_group_are_not_of_the_one_that_others_have():
     assert "all 3 rows that are scored are of one machine, A" in by_group(
         of("A", "A", "A"), "machine"
     )
-    assert "count its 3 values, not the 4 rows" in by_group(of("A", "A", None, ""), "machine")
+    note = by_group(of("A", "A", None, ""), "machine")
+    assert "count its 3 values, not the 4 rows" in note
+    assert "of calibration and of what is left to a person" in note
     assert by_group(of(None, None), "machine") is None

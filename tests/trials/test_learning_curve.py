@@ -1,6 +1,7 @@
 """Learning curves: a law that is known is found, noise is not called a gain, fits are kept."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from fewtune.base.errors import FewtuneError
 from fewtune.evaluate.answers import Likelihood, boiled, shares
 from fewtune.evaluate.multilabel import boiled as boiled_tags
 from fewtune.evaluate.multilabel import tags
+from fewtune.evaluate.units import units_of
 from fewtune.trials.fits import FitsOnDisk
 from fewtune.trials.learning_curve import SHARES, Curve, measured, sizes_of, told, too_alike
 from fewtune.trials.power_law import fitted_law
@@ -146,6 +148,20 @@ def test_where_more_rows_change_nothing_the_interval_says_so():
         gains += gain["low"] > 0
     assert held >= 36
     assert gains <= 3
+
+
+def test_rows_of_one_machine_make_the_gain_less_certain():
+    """Of each machine rows are hard or easy alike, so 400 rows say what 20 machines do."""
+    machine, draw = np.repeat(np.arange(20), 20), np.random.default_rng(3)
+    hard = draw.random(20)[machine] * 0.8 + draw.random(400) * 0.2
+    alone = Curve(SIZES, [shares(hard >= one) for one in 2 * LAW], "accuracy")
+    units = units_of(machine.tolist())
+    grouped = replace(alone, scores=[replace(one, units=units) for one in alone.scores])
+    by_rows, by_machines = (told(one, "full", 300) for one in (alone, grouped))
+    assert by_rows["gain"]["value"] == by_machines["gain"]["value"]
+    for of in (lambda found: found["gain"], lambda found: found["fitted"][12]):
+        widths = [of(one)["high"] - of(one)["low"] for one in (by_rows, by_machines)]
+        assert widths[1] > 1.5 * widths[0]
 
 
 # ---- smaller sets

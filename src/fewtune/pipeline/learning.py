@@ -14,10 +14,12 @@ from fewtune.base.events import Event, tell
 from fewtune.data.holdout import first_repeat
 from fewtune.evaluate.answers import Likelihood, Sums, boiled
 from fewtune.pipeline.judge import sums_of
+from fewtune.pipeline.parted import units_of_rows
 from fewtune.pipeline.run import Run
 from fewtune.tasks.generate import Generate
 
 if TYPE_CHECKING:
+    from fewtune.data.row import Row
     from fewtune.models.batches import Marked
     from fewtune.pipeline.race import Raced
     from fewtune.tasks.labelled import Labelled
@@ -182,7 +184,7 @@ def _ground(
     rows = len(judge.targets)
     return Ground(
         entrants, own, fits, folds, rows, of_targets(judge.targets, run.seed), task.primary,
-        _labels(task, judge, run.job.trials.thresholds), rows,
+        _labels(task, judge, run.job.trials.thresholds, run.data.train), rows,
     )  # fmt: skip
 
 
@@ -218,7 +220,7 @@ def _ground_of_answers(
 
     return Ground(
         entrants, own, fits, folds, len(rows), of_owners(owners, run.seed), Generate.primary,
-        _losses_of(owners), len(np.unique(owners)), count,
+        _losses_of(owners, run.data.train), len(np.unique(owners)), count,
     )  # fmt: skip
 
 
@@ -380,24 +382,26 @@ def _least(run: Run) -> float:
 # ---- what answers are worth
 
 
-def _labels(task: Labelled, judge: LabelJudge, kind: str) -> Scored:
+def _labels(task: Labelled, judge: LabelJudge, kind: str, rows: Sequence[Row]) -> Scored:
     """Labels: the metric that decides, at thresholds that suit the answers of each size."""
 
     def scored(answers: np.ndarray, held: np.ndarray) -> Sums:
         truth, found = judge.targets[held], judge.probabilities(answers, held)
         decided = task.decided_on(found, truth, kind)
-        return sums_of(decided, truth, decided.answered(found))
+        units = units_of_rows([rows[k] for k in held])
+        return replace(sums_of(decided, truth, decided.answered(found)), units=units)
 
     return scored
 
 
-def _losses_of(owners: np.ndarray) -> Scored:
+def _losses_of(owners: np.ndarray, rows: Sequence[Row]) -> Scored:
     """Answers: nats a token, all pieces of a row together."""
 
     def scored(answers: np.ndarray, held: np.ndarray) -> Sums:
-        _, row = np.unique(owners[held], return_inverse=True)
+        asked, row = np.unique(owners[held], return_inverse=True)
         summed = np.zeros((row.max() + 1, answers.shape[1]))
         np.add.at(summed, row, answers)
-        return boiled(likelihood=Likelihood(*summed.T))[Generate.primary]
+        units = units_of_rows([rows[k] for k in asked])
+        return boiled(likelihood=Likelihood(*summed.T), units=units)[Generate.primary]
 
     return scored

@@ -68,7 +68,8 @@ def by_group(rows: Sequence[Row], group: str | None) -> str | None:
     return (
         f"group: rows of one {group or GROUP} are alike, so intervals and p values of scores, "
         f"gains and comparisons count its {units.count:,} values, not the {len(rows):,} rows; "
-        "those of parts of the rows, and what a race goes by, count rows."
+        "those of parts of the rows, of calibration and of what is left to a person, and what "
+        "a race goes by, count rows."
     )
 
 

@@ -18,6 +18,7 @@ from fewtune.base.events import Event, tell
 from fewtune.evaluate.answers import Sums
 from fewtune.evaluate.generate import score
 from fewtune.evaluate.intervals import resamples
+from fewtune.evaluate.units import Units, worth
 from fewtune.trials.power_law import Law, fitted_law
 from fewtune.trials.runners import Entrant, Fitted, Kept, fit
 from fewtune.trials.smaller import Smaller
@@ -74,6 +75,10 @@ class Curve:
     def error(self, values: np.ndarray) -> np.ndarray:
         """Of a share that is right what is missing, and back; a loss is one as it stands."""
         return 1 - values if self.scores[0].higher_is_better else values
+
+    def by_law(self, rows: float, law: Law) -> np.ndarray:
+        """The metric that a law tells of a number of rows, (laws,)."""
+        return self.error(law.error(rows))
 
     @property
     def is_share(self) -> bool:
@@ -155,6 +160,46 @@ def fit_once(
     return found
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """The laws that other samples of the answered rows would have given.
+
+    Attributes:
+        alone: on resamples of the rows, (laws,).
+        together: on resamples of their units; None where rows are the units.
+        units: of the rows.
+    """
+
+    alone: Law
+    together: Law | None = None
+    units: Units | None = None
+
+    def interval(self, value: float, of: Callable[[Law], np.ndarray]) -> tuple[float, float]:
+        """The 95 % interval of a number, wider where rows of one unit are alike (decision 0020).
+
+        Args:
+            value: of the law through what was measured.
+            of: laws -> the number by each, (laws,).
+        """
+        alone = of(self.alone)
+        together = None if self.together is None else of(self.together)
+        factor = worth(alone, together, self.units).factor
+        low, high = value + (np.quantile(alone, [0.025, 0.975]) - value) * factor
+        return min(value, float(low)), max(value, float(high))
+
+
+def drawn_laws(curve: Curve, seed: int = 0) -> Drawn:
+    """Laws through the curve on resamples of its rows; these may rise (`fitted_law`)."""
+    rows, units = len(curve.scores[0].rows), curve.scores[0].units
+
+    def drawn(units: Units | None) -> Law:
+        found = [curve.errors(weights) for weights in resamples(rows, DRAWS, seed, units)]
+        errors = np.concatenate(found)
+        return fitted_law(curve.sizes, errors[np.isfinite(errors).all(axis=1)], falls=False)
+
+    return Drawn(drawn(None), drawn(units) if units else None, units)
+
+
 # ---- what is told
 
 
@@ -186,15 +231,14 @@ def told(curve: Curve, name: str, rows: int, seed: int = 0) -> Line:
         for n, one in zip(curve.sizes, curve.scores, strict=True)
     ]
     found: Line = {"method": name, "metric": curve.metric, "points": points}
-    answered = len(curve.scores[0].rows)
-    best = fitted_law(curve.sizes, curve.errors(np.ones((1, answered))))
-    drawn_errors = [curve.errors(weights) for weights in resamples(answered, DRAWS, seed)]
-    errors = np.concatenate(drawn_errors)
-    drawn = fitted_law(curve.sizes, errors[np.isfinite(errors).all(axis=1)], falls=False)
-    more = more_rows(rows)
-    gain = float((best.error(rows) - best.error(rows + more))[0])
-    ends = np.quantile(drawn.error(rows) - drawn.error(rows + more), [0.025, 0.975])
-    low, high = min(gain, float(ends[0])), max(gain, float(ends[1]))
+    best = fitted_law(curve.sizes, curve.errors(np.ones((1, len(curve.scores[0].rows)))))
+    drawn, more = drawn_laws(curve, seed), more_rows(rows)
+
+    def brought(law: Law) -> np.ndarray:
+        return law.error(rows) - law.error(rows + more)
+
+    gain = float(brought(best)[0])
+    low, high = drawn.interval(gain, brought)
     found |= {"more": more, "gain": {"value": gain, "low": low, "high": high}}
     if best.b[0] <= 0:
         return found | {"said": _flat(curve, name, points, more, high)}
@@ -235,14 +279,13 @@ def _at_most(curve: Curve, gain: float) -> str:
     return f"{gain:.3f} nats a token at most"
 
 
-def _drawn(curve: Curve, best: Law, drawn: Law, last: float) -> list[Line]:
+def _drawn(curve: Curve, best: Law, drawn: Drawn, last: float) -> list[Line]:
     """The fitted curve with its 95 % band, in the metric's own units."""
     found = []
     clip = partial(np.clip, a_min=0.0, a_max=1.0 if curve.is_share else None)
     for rows in np.geomspace(curve.sizes[0], last, DRAWN):
-        value = float(curve.error(best.error(rows))[0])
-        ends = np.quantile(curve.error(drawn.error(rows)), [0.025, 0.975])
-        low, high = min(value, float(ends[0])), max(value, float(ends[1]))
+        value = float(curve.by_law(rows, best)[0])
+        low, high = drawn.interval(value, partial(curve.by_law, rows))
         low, value, high = (float(clip(one)) for one in (low, value, high))
         found.append({"rows": round(float(rows)), "value": value, "low": low, "high": high})
     return found
