@@ -17,6 +17,7 @@ from fewtune.pipeline.judge import sums_of
 from fewtune.pipeline.parted import units_of_rows
 from fewtune.pipeline.run import Run
 from fewtune.tasks.generate import Generate
+from fewtune.tasks.labelled import Answered
 
 if TYPE_CHECKING:
     from fewtune.data.row import Row
@@ -33,8 +34,8 @@ CHEAP = 30.0  # seconds that nobody minds after a race
 MOMENT = 5.0  # and after the shortest of fits
 FITS = 2  # of the winner, that a curve may take in any case
 INSTEAD = "probe"  # whose curve is told where the winner's is too dear
-#: The answers to some rows, (rows, ...), and their positions -> the score.
-Scored = Callable[[np.ndarray, np.ndarray], Sums]
+#: The answers to the rows of some folds, (rows, ...), and the folds' positions -> the score.
+Scored = Callable[[np.ndarray, Sequence[np.ndarray]], Sums]
 
 _TOO_DEAR = "No learning curve was measured: its fits would have taken too long."
 _TOO_ALIKE = (
@@ -288,7 +289,7 @@ def _too_alike(ground: Ground) -> bool:
 def _curve(ground: Ground, heard: Heard) -> Curve:
     from fewtune.trials.learning_curve import Curve
 
-    scores = [ground.scored(answers, heard.held) for answers in heard.answers]
+    scores = [ground.scored(answers, ground.folds) for answers in heard.answers]
     return Curve(heard.sizes, scores, ground.metric)
 
 
@@ -385,20 +386,44 @@ def _least(run: Run) -> float:
 def _labels(task: Labelled, judge: LabelJudge, kind: str, rows: Sequence[Row]) -> Scored:
     """Labels: the metric that decides, at thresholds that suit the answers of each size."""
 
-    def scored(answers: np.ndarray, held: np.ndarray) -> Sums:
+    def scored(answers: np.ndarray, folds: Sequence[np.ndarray]) -> Sums:
+        held = np.concatenate(folds)
         truth, found = judge.targets[held], judge.probabilities(answers, held)
-        decided = task.decided_on(found, truth, kind)
+        answered = _unseen(task, found, truth, [len(one) for one in folds], kind)
         units = units_of_rows([rows[k] for k in held])
-        return replace(sums_of(decided, truth, decided.answered(found)), units=units)
+        return replace(sums_of(task, truth, answered), units=units)
 
     return scored
+
+
+def _unseen(
+    task: Labelled, found: np.ndarray, truth: np.ndarray, folds: Sequence[int], kind: str
+) -> Answered:
+    """What is answered by thresholds that have not seen the rows, as in the run's own scores.
+
+    Those of a fold are chosen on the others, and of one fold those of a half on the other half.
+
+    Args:
+        found: probabilities, fold after fold, (rows, classes).
+        truth: the targets.
+        folds: how many rows each has.
+    """
+    part = np.repeat(np.arange(len(folds)), folds)
+    if len(folds) < 2:
+        part = np.random.default_rng(0).permutation(len(found)) % 2
+    chosen = np.zeros(found.shape, dtype=bool)
+    for one in np.unique(part):
+        others = part != one
+        decided = task.decided_on(found[others], truth[others], kind)
+        chosen[~others] = decided.answered(found[~others]).chosen
+    return Answered(found, chosen)
 
 
 def _losses_of(owners: np.ndarray, rows: Sequence[Row]) -> Scored:
     """Answers: nats a token, all pieces of a row together."""
 
-    def scored(answers: np.ndarray, held: np.ndarray) -> Sums:
-        asked, row = np.unique(owners[held], return_inverse=True)
+    def scored(answers: np.ndarray, folds: Sequence[np.ndarray]) -> Sums:
+        asked, row = np.unique(owners[np.concatenate(folds)], return_inverse=True)
         summed = np.zeros((row.max() + 1, answers.shape[1]))
         np.add.at(summed, row, answers)
         units = units_of_rows([rows[k] for k in asked])

@@ -11,7 +11,7 @@ from fewtune.report.words import listed
 #: What the dots of the picture are, by metric.
 DOTS = {
     "accuracy": "the share of rows that is right",
-    "micro_f1": "F1 of all labels of all rows together, each size at the thresholds that suit it,",
+    "micro_f1": "F1 of all labels of all rows together, at thresholds chosen on other rows,",
     "loss": "the loss of the answers, in nats a token,",
 }
 
