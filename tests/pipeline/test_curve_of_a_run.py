@@ -12,12 +12,15 @@ from jobs import SPOKEN, dialogues, jsonl, rows, write_csv
 import fewtune
 from fewtune.data.row import Origin, Row
 from fewtune.evaluate.intervals import wilson
+from fewtune.methods import parse
 from fewtune.pipeline import contenders, learning
 from fewtune.pipeline.judge import sums_of
 from fewtune.pipeline.learning import CHEAP, affordable, time_for
 from fewtune.tasks.multilabel import Multilabel
+from fewtune.train.options import TrainOptions
 from fewtune.trials import learning_curve as trials
 from fewtune.trials.runners import Fitted
+from fewtune.trials.smaller import of_targets
 
 CHINESE = Path(__file__).resolve().parents[3] / "shared" / "data" / "industrial_ner_zh"
 
@@ -43,15 +46,33 @@ def test_the_winners_curve_is_told_where_there_is_time_else_the_probes(
 ):
     assert CHEAP == 30
     most = time_for(left, cost.get(winner, 0.0), soft)
-    prices = {name: learning._price(fit) for name, fit in cost.items()}
+    prices = {name: learning._price(fit, trials.SHARES) for name, fit in cost.items()}
     assert affordable(winner, prices, most, 5) == whose
 
 
-def test_a_fit_that_takes_its_steps_however_few_the_rows_costs_as_much():
-    assert learning._price(4.0) == 6.0  # fits to 25, 50 and 75 % of the rows
-    assert learning._price(4.0, whole=True) == 10.0
-    assert learning._price(4.0, 0.6) == 4 * (0.6 + 0.6 + 0.75)
-    assert learning._price(4.0, 1.0, whole=True) == 16.0
+@pytest.mark.parametrize(
+    ("method", "options", "rows", "width", "parts"),
+    [
+        ("probe", {}, 80, None, [0.25, 0.5, 0.75]),
+        ("full", {}, 80, None, [1, 1, 1]),  # 30 steps at the least
+        ("full", {}, 800, None, [0.25, 0.5, 0.75]),
+        ("full", {"num_train_epochs": 2}, 80, None, [0.4, 0.6, 0.8]),
+        ("lora", {"max_steps": 9}, 800, None, [1, 1, 1]),
+        ("lora", {}, 800, 576, [0.5, 0.71, 0.87]),  # passes over answers grow as rows^-0.5
+    ],
+)
+def test_a_fit_to_fewer_rows_costs_the_steps_that_it_takes(method, options, rows, width, parts):
+    """The plan has the steps of the final fit after the curve, so they are no measure of it."""
+    job = SimpleNamespace(train=TrainOptions(**options))
+    run = SimpleNamespace(job=job, method=parse(method, {}), answer_width=width, chosen={})
+    targets = np.arange(rows * 5 // 4) % 4
+    folds = [np.arange(k, len(targets), 5) for k in range(5)]
+    ground = learning.Ground(
+        [], method, None, folds, len(targets), of_targets(targets, 0), "accuracy", None, rows
+    )
+    assert learning._parts(run, ground) == pytest.approx(parts, abs=0.04)
+    assert learning._price(4.0, [0.25, 0.5, 0.75]) == 6.0
+    assert learning._price(4.0, [1, 1, 1], whole=True) == 16.0
 
 
 @pytest.fixture

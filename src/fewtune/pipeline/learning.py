@@ -11,6 +11,7 @@ import numpy as np
 
 from fewtune.base.errors import FewtuneError
 from fewtune.base.events import Event, tell
+from fewtune.choose.recipe import decide
 from fewtune.data.holdout import first_repeat
 from fewtune.evaluate.answers import Likelihood, Sums, boiled
 from fewtune.pipeline.judge import sums_of
@@ -84,10 +85,13 @@ def learn_curve(
     if not _wanted(run):
         return
     once, outcome = raced.first_folds, raced.outcome
-    own, least = outcome.winner, _least(run)
-    prices = {name: _price(fit, least * (name == own)) for name, fit in outcome.cost.items()}
+    own = outcome.winner
+    ground = _ground(run, entrants, own, race, once, raced.task, raced.judge)
+    prices = {name: _price(fit, _shares(ground)) for name, fit in outcome.cost.items()}
+    if own in prices:
+        prices[own] = _price(outcome.cost[own], _parts(run, ground))
     chosen, some = affordable(own, prices, _time(run, outcome, once), len(once))
-    ground = _ground(run, entrants, own, race, once[:some], raced.task, raced.judge)
+    ground = replace(ground, folds=once[:some])
     yield from _measure(run, ground, chosen, _on_some(some, len(once)))
 
 
@@ -118,9 +122,9 @@ def learn_curve_alone(
     learned = np.setdiff1d(np.arange(ground.rows), once[0])
     first = fit_once(last, learned, once[0], kept, last.name, 0)
     fit, most = _alone(run, once)
-    prices = {own: _price(fit, _least(run), whole=True)}
+    prices = {own: _price(fit, _parts(run, ground), whole=True)}
     if last.name == own or not first.failed:
-        prices[last.name] = _price(first.seconds, whole=True)
+        prices[last.name] = _price(first.seconds, _shares(ground), whole=True)
     chosen, some = _once(run, *affordable(own, prices, most, len(once)))
     ground = replace(ground, folds=once[:some])
     yield from _measure(run, ground, chosen, _on_some(some, len(once)))
@@ -146,7 +150,7 @@ def learn_curve_of_answers_alone(
         yield from _measure(run, ground, one.name)
         return
     fit, most = _alone(run, once)
-    able = min(len(once), int(most // _price(fit, _least(run), whole=True)))
+    able = min(len(once), int(most // _price(fit, _parts(run, ground), whole=True)))
     chosen, some = _once(run, one.name, able)
     ground = replace(ground, folds=once[:some])
     yield from _measure(run, ground, chosen, _on_some(some, len(once)))
@@ -202,9 +206,11 @@ def learn_curve_of_answers(
         return
     once = first_repeat(folds)
     seconds = outcome.cost.get(outcome.winner, np.inf)
-    able = int(_time(run, outcome, once) // _price(seconds, _least(run)))
-    some, own = once[:able], outcome.winner
-    ground = _ground_of_answers(run, entrants, own, race, some, rows)
+    own = outcome.winner
+    ground = _ground_of_answers(run, entrants, own, race, once, rows)
+    able = int(_time(run, outcome, once) // _price(seconds, _parts(run, ground)))
+    some = once[:able]
+    ground = replace(ground, folds=some)
     yield from _measure(run, ground, own or None, _on_some(len(some), len(once)))
 
 
@@ -355,29 +361,39 @@ def time_for(left: float, fit: float, soft: bool) -> float:
     return max(FITS * fit, min(CHEAP, left)) if soft else max(0.0, left)
 
 
-def _price(fit: float, least: float = 0.0, whole: bool = False) -> float:
+def _price(fit: float, parts: Sequence[float], whole: bool = False) -> float:
     """Seconds of a curve on one fold.
 
     Args:
         fit: seconds of a fit to all rows that the fold leaves.
-        least: the part of its time that a fit to few rows takes all the same.
+        parts: of that time, which the fits to fewer rows take.
         whole: that fit is to be made too.
     """
-    from fewtune.trials.learning_curve import SHARES
-
-    return fit * (sum(max(share, least) for share in SHARES) + whole)
+    return fit * (sum(parts) + whole)
 
 
-def _least(run: Run) -> float:
-    """The part of its steps that the run's method takes however few the rows are."""
-    train, steps = run.job.train, run.chosen.get("steps")
-    if train.max_steps is not None:
-        return 1.0
-    if train.num_train_epochs is not None or not steps:
-        return 0.0
-    rows, width = len(run.data.train), run.answer_width
-    usual = run.method.budget(rows) if width is None else run.method.answer_budget(rows, width)
-    return min(1.0, usual.least_steps / steps)
+def _shares(ground: Ground) -> list[float]:
+    """Of the rows that a fold learns the parts that the smaller sets have."""
+    from fewtune.trials.learning_curve import sizes_of
+
+    sizes = sizes_of(ground.folds, ground.rows, ground.smaller, ground.count)
+    return (sizes[:-1] / sizes[-1]).tolist()
+
+
+def _parts(run: Run, ground: Ground) -> list[float]:
+    """Of the steps of the fit to all that a fold learns the parts that the run's method takes on
+    the smaller sets: few rows have more passes, and some methods a least number of steps."""
+    if not run.method.needs_steps:
+        return _shares(ground)
+    from fewtune.trials.folds import alone
+
+    options, width = alone(run.job.train), run.answer_width
+    learned = ground.rows - len(ground.folds[0])  # pieces of long texts are each one to a fit
+    steps = [
+        decide(run.method, options, round(share * learned), False, width).steps
+        for share in (*_shares(ground), 1)
+    ]
+    return [one / steps[-1] for one in steps[:-1]]
 
 
 # ---- what answers are worth
