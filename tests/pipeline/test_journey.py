@@ -73,7 +73,8 @@ def test_scores_have_the_shape_that_the_design_promises(finished):
     }  # fmt: skip
     assert promised <= scores.keys()
     assert scores.keys() - promised == {
-        "train", "per_class", "confusion", "warnings", "scored_on", "memory", "slices", "diagnosis"
+        "train", "per_class", "confusion", "warnings", "scored", "scored_on", "memory", "slices",
+        "diagnosis",
     }  # fmt: skip
     assert scores["rows"].keys() == {
         "read", "kept", "quarantined", "fixed", "truncated", "train", "valid", "test",
