@@ -171,6 +171,14 @@ def test_a_stand_in_that_fails_stands_in_for_nobody(train, monkeypatch, files):
     assert run.scores["learning_curve"]["said"] == learning._TOO_DEAR
 
 
+@pytest.mark.parametrize(("method", "learned"), [("auto", 30), ("tfidf", 24)])
+def test_too_few_rows_have_no_curve_and_that_is_said(auto, method, learned, tmp_path):
+    data = write_csv(tmp_path / "few.csv", rows(45))
+    budget = "20m" if method == "auto" else None
+    curve = auto("few", method=method, budget=budget, data=data).scores["learning_curve"]
+    assert (curve["points"], curve["said"]) == ([], learning._TOO_FEW.format(learned, 40))
+
+
 def test_classes_of_two_rows_have_no_curve_and_that_is_said(train, files, tmp_path):
     found = [(f"pump {k} leaks at seal {k % 60}", f"fault {k % 60}") for k in range(120)]
     data = write_csv(tmp_path / "pairs.csv", found)

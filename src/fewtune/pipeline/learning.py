@@ -39,6 +39,9 @@ INSTEAD = "probe"  # whose curve is told where the winner's is too dear
 Scored = Callable[[np.ndarray, Sequence[np.ndarray]], Sums]
 
 _TOO_DEAR = "No learning curve was measured: its fits would have taken too long."
+_TOO_FEW = (
+    "No learning curve was measured: a fold learns {:,} rows, and below {:,} it shows nothing."
+)
 _TOO_ALIKE = (
     "No learning curve was measured: the classes are too small for a curve, for a row of each is "
     "already most of what a fold learns."
@@ -116,7 +119,7 @@ def learn_curve_alone(
     both, kept = entrants(), FitsOnDisk(run.folder.path / CURVE)
     own, last = both[0].name, both[-1]
     ground = _ground(run, both, own, kept, once, task, LabelJudge(task.choice, targets))
-    if _too_few(ground) or _too_alike(ground):
+    if _in_vain(ground):
         yield from _measure(run, ground, own)
         return
     learned = np.setdiff1d(np.arange(ground.rows), once[0])
@@ -146,7 +149,7 @@ def learn_curve_of_answers_alone(
         return
     one, kept = entrant(once), FitsOnDisk(run.folder.path / CURVE)
     ground = _ground_of_answers(run, [one], one.name, kept, once, rows)
-    if _too_few(ground) or _too_alike(ground):
+    if _in_vain(ground):
         yield from _measure(run, ground, one.name)
         return
     fit, most = _alone(run, once)
@@ -249,10 +252,8 @@ def _measure(
     from fewtune.trials.fits import FitsOnDisk
     from fewtune.trials.learning_curve import measured, told
 
-    if _too_few(ground):
-        return
-    if _too_alike(ground):
-        yield from _keep(run, {"points": [], "said": _TOO_ALIKE})
+    if said := _in_vain(ground):
+        yield from _keep(run, {"points": [], "said": said})
         return
     entrant = next((one for one in ground.entrants if one.name == chosen), None)
     if entrant is None or not ground.folds:
@@ -274,22 +275,18 @@ def _measure(
     yield from _keep(run, found | {"said": found["said"] + added})
 
 
-def _too_few(ground: Ground) -> bool:
-    """Whether the smallest of the sets would show nothing."""
-    from fewtune.trials.learning_curve import LEAST, SHARES
+def _in_vain(ground: Ground) -> str:
+    """Why the rows allow no curve; empty where they do."""
+    from fewtune.trials.learning_curve import LEAST, SHARES, sizes_of, too_alike
 
     held = ground.folds[0] if len(ground.folds) else np.empty(0, dtype=np.int64)
-    learned = np.setdiff1d(np.arange(ground.rows), held)
-    return ground.count(learned) * SHARES[0] < LEAST
-
-
-def _too_alike(ground: Ground) -> bool:
-    """Whether the sets of all sizes are nearly the same."""
-    from fewtune.trials.learning_curve import sizes_of, too_alike
-
+    learned = ground.count(np.setdiff1d(np.arange(ground.rows), held))
+    if learned * SHARES[0] < LEAST:
+        return _TOO_FEW.format(learned, round(LEAST / SHARES[0]))
     if not len(ground.folds):
-        return False
-    return too_alike(sizes_of(ground.folds, ground.rows, ground.smaller, ground.count))
+        return ""
+    sizes = sizes_of(ground.folds, ground.rows, ground.smaller, ground.count)
+    return _TOO_ALIKE if too_alike(sizes) else ""
 
 
 def _curve(ground: Ground, heard: Heard) -> Curve:
