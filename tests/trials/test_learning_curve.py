@@ -150,6 +150,26 @@ def test_where_more_rows_change_nothing_the_interval_says_so():
     assert gains <= 3
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "c", "least"),
+    [(0.0, 0.4, 0.35, 49), (0.3, 0.05, 1.5, 56)],  # of 60; percentiles alone: 45 and 53
+)
+def test_the_gain_is_in_its_interval_at_the_ends_of_the_law(a, b, c, least):
+    """No error remains in the end, or the errors fall as steeply as a law may."""
+    sizes = 448 * np.array([0.25, 0.5, 0.75, 1])
+    true = b * ((560 / 448) ** -c - (1060 / 448) ** -c)
+    held = 0
+    for seed in range(60):
+        draw = np.random.default_rng(seed)
+        hard, scores = draw.random(560), []
+        for one in a + b * (sizes / 448) ** -c:
+            own = np.where(draw.random(560) < 0.15, draw.random(560), hard)
+            scores.append(shares(own >= one))
+        gain = told(Curve(sizes, scores, "accuracy"), "full", 560, seed)["gain"]
+        held += gain["low"] <= true <= gain["high"]
+    assert held >= least
+
+
 def test_rows_of_one_machine_make_the_gain_less_certain():
     """Of each machine rows are hard or easy alike, so 400 rows say what 20 machines do."""
     machine, draw = np.repeat(np.arange(20), 20), np.random.default_rng(3)

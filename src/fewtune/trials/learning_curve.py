@@ -165,11 +165,13 @@ class Drawn:
     """The laws that other samples of the answered rows would have given.
 
     Attributes:
+        seen: through what was measured; like the others it may rise, (1,).
         alone: on resamples of the rows, (laws,).
         together: on resamples of their units; None where rows are the units.
         units: of the rows.
     """
 
+    seen: Law
     alone: Law
     together: Law | None = None
     units: Units | None = None
@@ -177,15 +179,20 @@ class Drawn:
     def interval(self, value: float, of: Callable[[Law], np.ndarray]) -> tuple[float, float]:
         """The 95 % interval of a number, wider where rows of one unit are alike (decision 0020).
 
+        The percentile interval and the reflected one together, as far to one side as to the other:
+        the ends that `a` and `c` have hold the resampled laws on one side, and the percentiles
+        alone held the truth in 76 to 86 % where no error remains in the end (docs/log.md).
+
         Args:
-            value: of the law through what was measured.
+            value: of the law that is told, and is in the interval.
             of: laws -> the number by each, (laws,).
         """
         alone = of(self.alone)
         together = None if self.together is None else of(self.together)
         factor = worth(alone, together, self.units).factor
-        low, high = value + (np.quantile(alone, [0.025, 0.975]) - value) * factor
-        return min(value, float(low)), max(value, float(high))
+        seen = float(of(self.seen)[0])
+        reach = factor * float(np.abs(np.quantile(alone, [0.025, 0.975]) - seen).max())
+        return min(value, seen - reach), max(value, seen + reach)
 
 
 def drawn_laws(curve: Curve, seed: int = 0) -> Drawn:
@@ -197,7 +204,8 @@ def drawn_laws(curve: Curve, seed: int = 0) -> Drawn:
         errors = np.concatenate(found)
         return fitted_law(curve.sizes, errors[np.isfinite(errors).all(axis=1)], falls=False)
 
-    return Drawn(drawn(None), drawn(units) if units else None, units)
+    seen = fitted_law(curve.sizes, curve.errors(np.ones((1, rows))), falls=False)
+    return Drawn(seen, drawn(None), drawn(units) if units else None, units)
 
 
 # ---- what is told
