@@ -13,9 +13,9 @@ import fewtune
 from fewtune.data.row import Origin, Row
 from fewtune.evaluate.intervals import wilson
 from fewtune.methods import parse
-from fewtune.pipeline import contenders, learning
+from fewtune.pipeline import contenders, curve_ground, curve_price, learning
+from fewtune.pipeline.curve_price import CHEAP, affordable, time_for
 from fewtune.pipeline.judge import sums_of
-from fewtune.pipeline.learning import CHEAP, affordable, time_for
 from fewtune.tasks.multilabel import Multilabel
 from fewtune.train.options import TrainOptions
 from fewtune.trials import learning_curve as trials
@@ -46,7 +46,7 @@ def test_the_winners_curve_is_told_where_there_is_time_else_the_probes(
 ):
     assert CHEAP == 30
     most = time_for(left, cost.get(winner, 0.0), soft)
-    prices = {name: learning._price(fit, trials.SHARES) for name, fit in cost.items()}
+    prices = {name: curve_price.price(fit, trials.SHARES) for name, fit in cost.items()}
     assert affordable(winner, prices, most, 5) == whose
 
 
@@ -67,12 +67,12 @@ def test_a_fit_to_fewer_rows_costs_the_steps_that_it_takes(method, options, rows
     run = SimpleNamespace(job=job, method=parse(method, {}), answer_width=width, chosen={})
     targets = np.arange(rows * 5 // 4) % 4
     folds = [np.arange(k, len(targets), 5) for k in range(5)]
-    ground = learning.Ground(
+    ground = curve_ground.Ground(
         [], method, None, folds, len(targets), of_targets(targets, 0), "accuracy", None, rows
     )
-    assert learning._parts(run, ground) == pytest.approx(parts, abs=0.04)
-    assert learning._price(4.0, [0.25, 0.5, 0.75]) == 6.0
-    assert learning._price(4.0, [1, 1, 1], whole=True) == 16.0
+    assert curve_price.step_shares(run, ground) == pytest.approx(parts, abs=0.04)
+    assert curve_price.price(4.0, [0.25, 0.5, 0.75]) == 6.0
+    assert curve_price.price(4.0, [1, 1, 1], whole=True) == 16.0
 
 
 @pytest.fixture
@@ -106,10 +106,10 @@ def test_a_race_ends_with_a_curve_in_plan_and_report(auto):
 def test_a_named_method_has_a_curve_too_and_a_resumed_run_the_same(
     train, method, files, monkeypatch
 ):
-    monkeypatch.setattr(learning, "_alone", lambda run, folds: (0.1, 100.0))
+    monkeypatch.setattr(learning, "time_alone", lambda run, folds: (0.1, 100.0))
     run = train("named", method=method, learning_curve=True, test=files["test"])
     curve = drawn(run, "share that is right")
-    assert curve["method"] in (method, learning.INSTEAD)
+    assert curve["method"] in (method, curve_price.INSTEAD)
     assert curve["points"][-1]["rows"] == pytest.approx(48, abs=3)
     plain = train("plain", method=method, test=files["test"])
     assert plain.scores["test"] == run.scores["test"]
@@ -154,11 +154,11 @@ def test_with_groups_the_dots_are_as_uncertain_as_other_groups_are(train, tmp_pa
 
 def test_a_named_method_that_takes_long_has_the_probes_curve_or_says_so(train, monkeypatch, files):
     given = {"learning_curve": True, "test": files["test"]}
-    monkeypatch.setattr(learning, "_alone", lambda run, folds: (1000.0, 900.0))
+    monkeypatch.setattr(learning, "time_alone", lambda run, folds: (1000.0, 900.0))
     curve = train("probes", **given).scores["learning_curve"]
     assert curve["method"] == "probe"
     assert curve["said"].endswith("That of `full` would have taken too long.")
-    monkeypatch.setattr(learning, "_alone", lambda run, folds: (1000.0, 0.0))
+    monkeypatch.setattr(learning, "time_alone", lambda run, folds: (1000.0, 0.0))
     curve = train("none", **given).scores["learning_curve"]
     assert (curve["points"], curve["said"]) == ([], learning._TOO_DEAR)
 
@@ -166,7 +166,7 @@ def test_a_named_method_that_takes_long_has_the_probes_curve_or_says_so(train, m
 def test_a_stand_in_that_fails_stands_in_for_nobody(train, monkeypatch, files):
     failed = Fitted(np.empty(0), 0.01, "it broke.")
     monkeypatch.setattr(trials, "fit_once", lambda *given: failed)
-    monkeypatch.setattr(learning, "_alone", lambda run, folds: (1000.0, 900.0))
+    monkeypatch.setattr(learning, "time_alone", lambda run, folds: (1000.0, 900.0))
     run = train("broken", learning_curve=True, test=files["test"])
     assert run.scores["learning_curve"]["said"] == learning._TOO_DEAR
 
@@ -176,7 +176,7 @@ def test_too_few_rows_have_no_curve_and_that_is_said(auto, method, learned, tmp_
     data = write_csv(tmp_path / "few.csv", rows(45))
     budget = "20m" if method == "auto" else None
     curve = auto("few", method=method, budget=budget, data=data).scores["learning_curve"]
-    assert (curve["points"], curve["said"]) == ([], learning._TOO_FEW.format(learned, 40))
+    assert (curve["points"], curve["said"]) == ([], curve_ground.TOO_FEW.format(learned, 40))
 
 
 def test_classes_of_two_rows_have_no_curve_and_that_is_said(train, files, tmp_path):
@@ -184,7 +184,7 @@ def test_classes_of_two_rows_have_no_curve_and_that_is_said(train, files, tmp_pa
     data = write_csv(tmp_path / "pairs.csv", found)
     given = {"method": "tfidf", "data": data, "test": data, "folds": 2, "learning_curve": True}
     curve = train("pairs", **given).scores["learning_curve"]
-    assert (curve["points"], curve["said"]) == ([], learning._TOO_ALIKE)
+    assert (curve["points"], curve["said"]) == ([], curve_ground.TOO_ALIKE)
 
 
 def test_without_the_option_there_is_none_and_the_scores_are_the_same(auto):
@@ -237,7 +237,7 @@ def test_thresholds_of_a_curve_gain_nothing_that_new_rows_do_not_show(folds):
         found = 1 / (1 + np.exp(-draw.normal(1.5 * truth - 1.5, 1)))
         judge = SimpleNamespace(targets=truth, probabilities=lambda answers, held: answers)
         rows = [Row(Origin("a", k), {}) for k in range(120)]
-        scored = learning._labels(task, judge, "class", rows)
+        scored = curve_ground._labels(task, judge, "class", rows)
         parts = [np.arange(k, 120, folds) for k in range(folds)]
         sums = scored(found[np.concatenate(parts)], parts)
         told.append(sums.function(sums.rows.sum(axis=0)[None])[0])
@@ -284,11 +284,11 @@ def test_a_named_method_that_teaches_answers_has_a_curve_where_its_fits_are_a_mo
     auto_answers, tmp_path, monkeypatch
 ):
     data = jsonl(tmp_path / "asked.jsonl", dialogues(80))
-    monkeypatch.setattr(learning, "_alone", lambda run, folds: (0.1, 100.0))
+    monkeypatch.setattr(learning, "time_alone", lambda run, folds: (0.1, 100.0))
     curve = drawn(auto_answers(data, method="lora", budget=None), "loss in nats a token")
     assert (curve["metric"], curve["method"]) == ("loss", "lora")
     assert curve["points"][-1]["rows"] == pytest.approx(48, abs=1)
-    monkeypatch.setattr(learning, "_alone", lambda run, folds: (60.0, 30.0))
+    monkeypatch.setattr(learning, "time_alone", lambda run, folds: (60.0, 30.0))
     dear = auto_answers(data, "dear", method="lora", budget=None).scores["learning_curve"]
     assert (dear["points"], dear["said"]) == ([], learning._TOO_DEAR)
 
@@ -296,7 +296,7 @@ def test_a_named_method_that_teaches_answers_has_a_curve_where_its_fits_are_a_mo
 def test_chinese_answers_that_take_long_have_a_curve_of_one_fold(
     auto_answers, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(learning, "time_for", lambda left, fit, soft: 3.5 * fit)
+    monkeypatch.setattr(curve_price, "time_for", lambda left, fit, soft: 3.5 * fit)
     data = few_lines(CHINESE / "sft" / "train.jsonl", 80, tmp_path / "answers.jsonl")
     model = CHINESE.parents[1] / "models" / "zh-poem-750k"
     run = auto_answers(data, model=str(model), max_steps=2, max_length=96, answered_rows=2)

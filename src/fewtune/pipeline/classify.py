@@ -15,10 +15,11 @@ from fewtune.base.events import Event
 from fewtune.methods import METHODS
 from fewtune.methods.artefact import About
 from fewtune.pipeline.baselines import baselines, probe_start
+from fewtune.pipeline.curve_price import INSTEAD
 from fewtune.pipeline.extra import extra_rows
 from fewtune.pipeline.job import races
 from fewtune.pipeline.language import foreign
-from fewtune.pipeline.learning import INSTEAD, learn_curve_alone
+from fewtune.pipeline.learning import learn_curve_alone
 from fewtune.pipeline.memory import footprint
 from fewtune.pipeline.out_of_fold import write_out_of_fold
 from fewtune.pipeline.race import Raced, race, reserved_tokens
