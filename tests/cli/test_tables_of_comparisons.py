@@ -27,7 +27,8 @@ def told(names: list[str], spread: float | None = None) -> dict:
     return {
         "run": "runs/x", "metric": "accuracy", "rows": {"train": 90, "test": 60}, "folds": 5,
         "seeds": 1 if spread is None else 3, "base": names[0], "refused": {}, "missing": [],
-        "steps": [], "aside": None, "data": "reports.csv", "model": "minilm", "command": COMMAND,
+        "notes": [], "steps": [], "aside": None,
+        "data": "reports.csv", "model": "minilm", "command": COMMAND,
         "seconds": {"shared": 1.0, "total": 90.0}, "verdict": "Nothing is told apart.",
         "methods": [line | {"name": name, "rank": k} for k, name in enumerate(names, start=1)],
     }  # fmt: skip
@@ -127,3 +128,14 @@ def test_names_and_commands_cannot_open_markup_in_the_markdown():
     assert text.startswith("# a # b\\<script>: 2 methods compared\n")
     assert "a\\|b\\<script>" in text
     assert text.endswith("````\nfewtune compare '```\n<b>'\n````\n")
+
+
+def test_failures_and_warnings_stand_in_the_markdown_as_on_the_page():
+    sick = told(["adapter", "probe"])
+    sick["methods"][1] |= {"failed": "the losses are no numbers", "rank": None}
+    sick["notes"] = ["2 rows are <empty>"]
+    text = markdown_text(sick)
+    assert "`probe` failed: the losses are no numbers\n" in text
+    assert "## Warnings\n\n- 2 rows are \\<empty>\n" in text
+    assert "failed" not in markdown_text(told(["adapter", "probe"]))
+    assert "Warnings" not in markdown_text(told(["adapter", "probe"]))

@@ -89,6 +89,11 @@ def markdown_text(told: Line) -> str:
     title = f"# {plain(told['data'])}: {len(told['methods'])} methods compared"
     parts = [title, verdict(told), _table(columns(told), told["methods"])]
     parts += filter(None, [f"{MARKS}. {protocol(told)}", absent(told), costs_said(told)])
+    parts += [
+        f"`{one['name']}` failed: {plain(one['failed'])}"
+        for one in (*told["methods"], *told["steps"])
+        if one["failed"]
+    ]
     if heads := aside.columns(told):
         table = _table(heads, aside.lines_of(told))
         parts += ["## What each writes and forgets", table, aside.said(told)]
@@ -102,6 +107,8 @@ def markdown_text(told: Line) -> str:
     if told["refused"]:
         lines = "\n".join(f"- `{name}`: {why}" for name, why in told["refused"].items())
         parts += ["## Not for this model", lines]
+    if told["notes"]:
+        parts += ["## Warnings", "\n".join(f"- {plain(one)}" for one in told["notes"])]
     parts += [fenced(told["command"])]
     return "\n\n".join(parts) + "\n"
 
