@@ -263,3 +263,13 @@ def test_what_is_left_out_is_said(speaker, reports, tmp_path, monkeypatch):
     assert any("no row is answered in words" in note for note in found["notes"])
     text = (Path(found["run"]) / "comparison.md").read_text(encoding="utf-8")
     assert "wrote answers" not in text
+
+
+def test_general_texts_that_cannot_be_read_are_refused_before_there_is_a_folder(
+    speaker, reports, tmp_path
+):
+    numbers = jsonl(tmp_path / "numbers.jsonl", [{"id": k, "weight": k} for k in range(3)])
+    output = tmp_path / "none"
+    with pytest.raises(UsageError, match="text"):
+        fewtune.compare(reports, model=speaker, output=str(output), general=numbers, **GIVEN)
+    assert not output.exists()

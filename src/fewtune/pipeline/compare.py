@@ -24,7 +24,7 @@ from fewtune.pipeline.idle import OF_LABELS
 from fewtune.pipeline.job import ASKED_TO_HOLD_OUT
 from fewtune.pipeline.lineup import LineUp, line_up
 from fewtune.pipeline.mark import inputs_of, options_told
-from fewtune.pipeline.plan import reads, with_task
+from fewtune.pipeline.plan import reads, refuse_files, with_task
 from fewtune.record.folder import RUNS, RunFolder
 from fewtune.record.names import default_name, make_folder
 from fewtune.report.comparison import COMPARISON, read
@@ -57,6 +57,8 @@ def start_comparison(path: str, given: Mapping[str, Any]) -> tuple[RunFolder, It
     job = lineup.job
     asked = any(job.given.get(name) is not None for name in ASKED_TO_HOLD_OUT)
     data = load(job.path, reads(job), job.data, job.run.seed, hold_out_from=0 if asked else None)
+    if job.writes:
+        refuse_files(job, data)
     source = find(job.model)
     classes = len(data.labels) if job.task in LABELLED else None
     out = refused(lineup.entries, source, classes)

@@ -184,10 +184,10 @@ def _refuse_silent(job: Job, data: Dataset, method: Method) -> None:
             f"task: {job.path} holds no dialogues and no texts to write; see `fewtune check` for "
             "what it holds."
         )
-    _refuse_files(job, data)
+    refuse_files(job, data)
 
 
-def _refuse_files(job: Job, data: Dataset) -> None:
+def refuse_files(job: Job, data: Dataset) -> None:
     """What is only needed after training, and would end the run there.
 
     Raises:
