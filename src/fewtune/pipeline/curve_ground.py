@@ -80,6 +80,7 @@ def ground_of_answers(
     run: Run, entrants: Sequence[Entrant], own: str, fits: Kept, folds: Sequence[np.ndarray],
     rows: Marked,
 ) -> Ground:  # fmt: skip
+    """Rows with answers; a long one may be several positions."""
     from fewtune.trials.smaller import of_owners
 
     owners = np.array(rows.rows)
@@ -108,6 +109,7 @@ def in_vain(ground: Ground) -> str:
 
 
 def curve_on(ground: Ground, heard: Heard) -> Curve:
+    """What the answers of each size are worth."""
     from fewtune.trials.learning_curve import Curve
 
     scores = [ground.scored(answers, ground.folds) for answers in heard.answers]

@@ -38,13 +38,11 @@ class Heard:
 
     Attributes:
         sizes: rows learned, mean over folds, ascending; (sizes,).
-        held: positions of the rows that were answered, (held,).
-        answers: of each size, (held, ...).
+        answers: of each size, to the rows of fold after fold, (held, ...).
         failed: the sentence that a fit failed with; then there are no answers.
     """
 
     sizes: np.ndarray
-    held: np.ndarray
     answers: list[np.ndarray]
     failed: str = ""
 
@@ -114,15 +112,15 @@ def measured(
             some = smaller(learned, share)
             found = fit_once(entrant, some, held, kept, f"{entrant.name}-{share:.0%}", number)
             if found.failed:
-                return Heard(sizes, np.concatenate(folds), [], found.failed)
+                return Heard(sizes, [], found.failed)
             answers[column].append(found.answers)
         all_ = fit_once(entrant, learned, held, whole, entrant.name, number)
         if all_.failed:
-            return Heard(sizes, np.concatenate(folds), [], all_.failed)
+            return Heard(sizes, [], all_.failed)
         answers[-1].append(all_.answers)
         told = {"fold": number + 1, "folds": len(folds), "rows": len(held)}
         yield tell("trial", trial=f"learning curve of {entrant.name}", **told)
-    return Heard(sizes, np.concatenate(folds), [np.concatenate(one) for one in answers])
+    return Heard(sizes, [np.concatenate(one) for one in answers])
 
 
 def sizes_of(
